@@ -1,0 +1,84 @@
+"""The only place that reads a clock; everything else is handed one."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+__all__ = ["Clock", "ManualClock", "SystemClock", "format_utc", "parse_utc"]
+
+
+class Clock(Protocol):
+    """Wall time for stamps, monotonic time for durations."""
+
+    def now(self) -> datetime:
+        """Current time, timezone-aware UTC."""
+        ...
+
+    def monotonic_s(self) -> float:
+        """Seconds from an arbitrary start, never stepping back."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        """Current time, timezone-aware UTC."""
+        return datetime.now(UTC)
+
+    def monotonic_s(self) -> float:
+        """Seconds from an arbitrary start, never stepping back."""
+        return time.perf_counter()
+
+
+@dataclass
+class ManualClock:
+    """A clock that moves only when told to.
+
+    Examples
+    --------
+    >>> clock = ManualClock()
+    >>> clock.advance(90)
+    >>> format_utc(clock.now())
+    '2026-01-01T00:01:30Z'
+    """
+
+    start: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+    elapsed_s: float = field(default=0.0)
+
+    def now(self) -> datetime:
+        """Start time plus what was advanced."""
+        return self.start + timedelta(seconds=self.elapsed_s)
+
+    def monotonic_s(self) -> float:
+        """What was advanced, seconds."""
+        return self.elapsed_s
+
+    def advance(self, seconds: float) -> None:
+        """Move on by ``seconds``."""
+        self.elapsed_s += seconds
+
+
+def format_utc(moment: datetime) -> str:
+    """RFC 3339 UTC with ``Z``, whole seconds, or microseconds where there are any.
+
+    Examples
+    --------
+    >>> format_utc(datetime(2025, 10, 22, 14, 30, tzinfo=UTC))
+    '2025-10-22T14:30:00Z'
+    """
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def parse_utc(text: str) -> datetime:
+    """Inverse of :func:`format_utc`.
+
+    Examples
+    --------
+    >>> parse_utc("2025-10-22T14:30:00Z").hour
+    14
+    """
+    return datetime.fromisoformat(text).astimezone(UTC)
