@@ -14,13 +14,19 @@ from pathlib import Path
 
 __all__ = [
     "append_line",
+    "copy_tree",
+    "drop_torn_tail",
     "fsync_dir",
     "fsync_file",
+    "last_line",
+    "link_new",
     "read_bytes",
     "read_link",
+    "remove_file",
     "remove_tree",
     "rename_dir",
     "replace_link",
+    "seal_tree",
     "write_atomic",
     "write_new",
 ]
@@ -125,6 +131,103 @@ def append_line(path: Path, line: bytes) -> None:
         fsync_dir(path.parent)
 
 
+_TAIL = 65_536
+
+
+def last_line(path: Path) -> tuple[bytes, int]:
+    """The last complete line of a file and how many bytes stand after it.
+
+    Returns
+    -------
+    bytes, int
+        The line without its newline (empty when there is none), and the length of the torn
+        rest: 0 unless a writer died in the middle of a line.
+    """
+    try:
+        with path.open("rb") as handle:
+            size = handle.seek(0, os.SEEK_END)
+            span, tail = 0, b""
+            while span < size and tail.count(b"\n", 0, -1) < 2:
+                span = min(size, max(_TAIL, span * 2))
+                handle.seek(size - span)
+                tail = handle.read(span)
+    except FileNotFoundError:
+        return b"", 0
+    complete, _, torn = tail.rpartition(b"\n")
+    return complete.rpartition(b"\n")[2], len(torn)
+
+
+def drop_torn_tail(path: Path) -> int:
+    """Cut what stands after the last newline, durably; the number of bytes cut."""
+    torn = last_line(path)[1]
+    if torn:
+        descriptor = os.open(path, os.O_WRONLY)
+        try:
+            os.ftruncate(descriptor, path.stat().st_size - torn)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    return torn
+
+
+def link_new(source: Path, target: Path) -> None:
+    """Give a finished file a second name that must not exist, durably.
+
+    Raises
+    ------
+    FileExistsError
+        ``target`` is already there; it is left as it was.
+    """
+    try:
+        target.hardlink_to(source)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.EXDEV):
+            raise
+        write_new(target, source.read_bytes())
+        return
+    fsync_dir(target.parent)
+
+
+def remove_file(path: Path) -> None:
+    """Remove one file; a missing one is fine."""
+    path.unlink(missing_ok=True)
+    fsync_dir(path.parent)
+
+
+def copy_tree(source: Path, target: Path) -> None:
+    """Copy a directory of plain files, durably; links and special files are refused.
+
+    Raises
+    ------
+    FileExistsError
+        ``target`` is already there.
+    OSError
+        ``source`` holds something that is neither a file nor a directory.
+    """
+    target.mkdir(parents=True)
+    for child in sorted(source.iterdir()):
+        if child.is_symlink() or not (child.is_file() or child.is_dir()):
+            raise OSError(errno.EINVAL, "neither file nor directory", str(child))
+        if child.is_dir():
+            copy_tree(child, target / child.name)
+        else:
+            _write(target / child.name, child.read_bytes(), 0o644)
+    fsync_dir(target)
+
+
+def seal_tree(path: Path) -> None:
+    """Make every file of a finished directory read-only and durable, then the directory."""
+    for child in sorted(path.iterdir()):
+        if child.is_dir() and not child.is_symlink():
+            seal_tree(child)
+        elif not child.is_symlink():
+            child.chmod(0o444)
+            fsync_file(child)
+    fsync_dir(path)
+
+
 def rename_dir(source: Path, target: Path) -> None:
     """Publish a finished directory under its name, durably.
 
@@ -176,10 +279,8 @@ def replace_link(path: Path, target: str) -> None:
 
 def remove_tree(path: Path) -> None:
     """Remove a directory and what it holds; a missing one is fine."""
-    if path.is_symlink() or path.is_file():
-        path.unlink()
-        return
-    if not path.is_dir():
+    if path.is_symlink() or not path.is_dir():
+        path.unlink(missing_ok=True)
         return
     for child in path.iterdir():
         remove_tree(child)

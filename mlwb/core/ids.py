@@ -61,7 +61,7 @@ def check_version(version: str) -> str:
     >>> check_version("v1.8.1-retrain")
     'v1.8.1-retrain'
     """
-    if VERSION.match(version) is None or version.lower() in _RESERVED or version.endswith("."):
+    if VERSION.fullmatch(version) is None or version.lower() in _RESERVED or version.endswith("."):
         raise ParamsError(
             "not a model version",
             expected="letters, digits and . _ + -, at most 64, and not a reserved name",

@@ -1,0 +1,197 @@
+"""Append-only JSON lines, each naming the digest of the line before it.
+
+An edited, removed, reordered or inserted line breaks the chain. A cut tail does not: whoever
+needs to know keeps the head elsewhere (a decision cites it) and hands it to
+:meth:`Chain.problems`. Order is the sequence number, never the clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlwb.core import fsops
+from mlwb.core.canonical import JsonValue, canonical_bytes, digest_bytes, parse_json
+from mlwb.core.errors import BrokenChainError, EvidenceSchemaError
+
+__all__ = ["GENESIS", "Chain", "Link", "Problem"]
+
+GENESIS = "sha256:" + "0" * 64
+"""What the first line names as the line before it."""
+
+_OWN = ("seq", "prev", "sha256")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is not as it should be.
+
+    Parameters
+    ----------
+    kind : str
+        Stable word: ``"edited"``, ``"missing"``, ``"reordered"``, ``"truncated"``, ...
+    where : str
+        File, run id or line it was found at.
+    what : str
+        Sentence for people.
+    """
+
+    kind: str
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what} [{self.kind}]"
+
+
+@dataclass(frozen=True)
+class Link:
+    """One line of a chain.
+
+    Parameters
+    ----------
+    seq : int
+        1 for the first line.
+    prev : str
+        Digest of the line before, :data:`GENESIS` for the first.
+    sha256 : str
+        Digest of this line: of its canonical bytes without this key.
+    body : mapping
+        What the line says.
+    """
+
+    seq: int
+    prev: str
+    sha256: str
+    body: Mapping[str, JsonValue]
+
+
+class Chain:
+    """One chained file. Appending needs a lock held by the caller.
+
+    Parameters
+    ----------
+    path : Path
+        ``ledger.jsonl`` or ``promotions.log``; need not exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def head(self) -> Link | None:
+        """The last complete line, None for an empty chain.
+
+        Raises
+        ------
+        BrokenChainError
+            The line is not a whole, unedited link.
+        """
+        line, _ = fsops.last_line(self.path)
+        return _parse(line, self.path.name) if line else None
+
+    def append(self, body: Mapping[str, JsonValue]) -> Link:
+        """Add one line, durably; a tail torn by a crash is cut first.
+
+        Raises
+        ------
+        BrokenChainError
+            The last line is damaged: nothing may be added behind it.
+        """
+        fsops.drop_torn_tail(self.path)
+        head = self.head()
+        link = _forge(body, head)
+        fsops.append_line(self.path, canonical_bytes(_flat(link)))
+        return link
+
+    def links(self) -> tuple[Link, ...]:
+        """All links, in order, a torn tail left out.
+
+        Raises
+        ------
+        BrokenChainError
+            A line is damaged or out of place; the message names it.
+        """
+        found = []
+        for item in self._walk():
+            if isinstance(item, Problem):
+                raise BrokenChainError(str(item), todo="restore the file from a copy")
+            found.append(item)
+        return tuple(found)
+
+    def problems(self, head: Link | None = None) -> tuple[Problem, ...]:
+        """Everything wrong with the file; empty when it is whole.
+
+        Parameters
+        ----------
+        head : Link, optional
+            A line known from elsewhere that must still be there.
+        """
+        items = list(self._walk())
+        found = [item for item in items if isinstance(item, Problem)]
+        torn = fsops.last_line(self.path)[1]
+        if torn:
+            found.append(Problem("torn", self.path.name, f"{torn} bytes after the last line"))
+        kept = {item.sha256 for item in items if isinstance(item, Link)}
+        if head is not None and head.sha256 not in kept:
+            found.append(Problem("truncated", self.path.name, f"line {head.seq} is gone"))
+        return tuple(found)
+
+    def _walk(self) -> Iterator[Link | Problem]:
+        try:
+            lines = fsops.read_bytes(self.path).split(b"\n")[:-1]
+        except FileNotFoundError:
+            return
+        before: Link | None = None
+        for number, line in enumerate(lines, start=1):
+            where = f"{self.path.name} line {number}"
+            try:
+                link = _parse(line, where)
+            except BrokenChainError as error:
+                yield Problem("edited", where, error.what)
+                before = None
+                continue
+            misplaced = _misplaced(link, before, number)
+            if misplaced:
+                yield Problem("reordered", where, misplaced)
+            yield link
+            before = link
+
+
+def _misplaced(link: Link, before: Link | None, number: int) -> str:
+    if before is None and number > 1:
+        return ""  # the line before is damaged and already reported
+    seq, prev = (before.seq + 1, before.sha256) if before else (1, GENESIS)
+    if (link.seq, link.prev) == (seq, prev):
+        return ""
+    return f"line {link.seq} stands where line {seq} belongs: lines were removed or moved"
+
+
+def _forge(body: Mapping[str, JsonValue], head: Link | None) -> Link:
+    taken = [key for key in _OWN if key in body]
+    if taken:
+        raise EvidenceSchemaError("a chained line may not bring its own place", got=str(taken))
+    seq, prev = (head.seq + 1, head.sha256) if head else (1, GENESIS)
+    unsigned = {**body, "seq": seq, "prev": prev}
+    return Link(seq=seq, prev=prev, sha256=digest_bytes(canonical_bytes(unsigned)), body=body)
+
+
+def _flat(link: Link) -> dict[str, JsonValue]:
+    return {**link.body, "seq": link.seq, "prev": link.prev, "sha256": link.sha256}
+
+
+def _parse(line: bytes, where: str) -> Link:
+    try:
+        value = parse_json(line)
+        whole = isinstance(value, dict) and canonical_bytes(value) == line
+    except EvidenceSchemaError as error:
+        raise BrokenChainError(f"{where} is not a chained line") from error
+    if not whole or not all(key in value for key in _OWN):
+        raise BrokenChainError(f"{where} is not a chained line")
+    named = value.pop("sha256")
+    if digest_bytes(canonical_bytes(value)) != named:
+        raise BrokenChainError(f"{where} was edited")
+    seq, prev = value.pop("seq"), value.pop("prev")
+    if type(seq) is not int or not isinstance(prev, str):
+        raise BrokenChainError(f"{where} has no place in the chain")
+    return Link(seq=seq, prev=prev, sha256=named, body=value)

@@ -1,0 +1,41 @@
+"""Market data: read, judged, or made up; one canonical frame of 1-minute bars.
+
+Belongs here: source profiles, calendars, the quality report, the synthetic market.
+Does not belong here: features and labels, limits and verdicts, fetching over a network.
+"""
+
+from mlwb.data._calendars import CALENDARS, Calendar
+from mlwb.data._clocks import CLOCKS
+from mlwb.data._defects import DefectPlan, Injected, inject_defects
+from mlwb.data._market import InputFile, Market, Quality, RawBars, SourceInfo, to_bars
+from mlwb.data._profiles import PROFILES, SourceProfile, describe, profile_names
+from mlwb.data._quality import quality
+from mlwb.data._read import load_market, read_market
+from mlwb.data._report import Count, Finding, QualityReport
+from mlwb.data._simulate import simulate_market
+
+__all__ = [
+    "CALENDARS",
+    "CLOCKS",
+    "PROFILES",
+    "Calendar",
+    "Count",
+    "DefectPlan",
+    "Finding",
+    "Injected",
+    "InputFile",
+    "Market",
+    "Quality",
+    "QualityReport",
+    "RawBars",
+    "SourceInfo",
+    "SourceProfile",
+    "describe",
+    "inject_defects",
+    "load_market",
+    "profile_names",
+    "quality",
+    "read_market",
+    "simulate_market",
+    "to_bars",
+]

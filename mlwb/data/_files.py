@@ -1,0 +1,133 @@
+"""Bytes of a source file: found, hashed, unpacked."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import re
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlwb.core.canonical import digest_bytes
+from mlwb.core.errors import DataNotFoundError, DataSchemaError
+
+__all__ = ["SourceBytes", "open_source"]
+
+_SHA256 = re.compile(r"\b([0-9a-fA-F]{64})\b")
+
+
+@dataclass(frozen=True)
+class SourceBytes:
+    """A file's content, unpacked.
+
+    Parameters
+    ----------
+    name : str
+        As the user gave it; what messages call the file.
+    uri : str
+        File name without its folder.
+    sha256 : str
+        Digest of the bytes as stored.
+    published_sha256 : str
+        Digest named by ``<file>.CHECKSUM`` beside it; empty without one.
+    data : bytes
+        Content after gzip or zip.
+    """
+
+    name: str
+    uri: str
+    sha256: str
+    published_sha256: str
+    data: bytes
+
+
+def open_source(path: Path) -> SourceBytes:
+    """Read, hash and unpack one file.
+
+    Parameters
+    ----------
+    path : Path
+        Plain, ``.gz`` or ``.zip`` (one file inside); told by content, not by name.
+
+    Returns
+    -------
+    SourceBytes
+
+    Raises
+    ------
+    DataNotFoundError
+        Missing, a directory, unreadable, or empty.
+    DataSchemaError
+        A damaged gzip or zip, or a zip with more than one file.
+    """
+    name = str(path)
+    stored = _read(path, name)
+    data = _unpack(stored, name)
+    if not data.strip():
+        raise DataNotFoundError(f"{name} is empty", todo="download it again")
+    return SourceBytes(
+        name=name,
+        uri=path.name,
+        sha256=digest_bytes(stored),
+        published_sha256=_published(path),
+        data=data,
+    )
+
+
+def _read(path: Path, name: str) -> bytes:
+    if path.is_dir():
+        raise DataNotFoundError(
+            f"{name} is a directory", expected="a file of bars, or the two of a bid/ask pair"
+        )
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise DataNotFoundError(f"no file {name}", todo="check the path") from error
+    except OSError as error:
+        raise DataNotFoundError(f"{name} cannot be read: {error.strerror}") from error
+
+
+def _unpack(stored: bytes, name: str) -> bytes:
+    try:
+        if stored.startswith(b"\x1f\x8b"):
+            return gzip.decompress(stored)
+        if stored.startswith(b"PK\x03\x04"):
+            return _unzip(stored, name)
+    except EOFError as error:
+        raise DataSchemaError(
+            f"{name} is cut short: the gzip stream ends early", todo="download it again"
+        ) from error
+    except (gzip.BadGzipFile, zlib.error, zipfile.BadZipFile, NotImplementedError) as error:
+        raise DataSchemaError(f"{name} is damaged: {error}", todo="download it again") from error
+    return stored
+
+
+def _unzip(stored: bytes, name: str) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(stored)) as archive:
+        members = [item for item in archive.infolist() if not item.is_dir()]
+        if len(members) != 1:
+            names = ", ".join(item.filename for item in members[:5])
+            raise DataSchemaError(
+                f"{name} is not one file of bars", expected="one file in the zip", got=names
+            )
+        if members[0].flag_bits & 1:
+            raise DataSchemaError(f"{name} is encrypted", todo="unpack it first")
+        return archive.read(members[0])
+
+
+def _published(path: Path) -> str:
+    beside = path.with_name(path.name + ".CHECKSUM")
+    if not beside.is_file():
+        return ""
+    text = beside.read_bytes()[:4096].decode("ascii", errors="replace")
+    found = _SHA256.search(text)
+    if found is None:
+        raise DataSchemaError(
+            f"{beside.name} holds no SHA-256",
+            expected="64 hex digits",
+            got=repr(text[:40]),
+            todo="download it again, or remove it",
+        )
+    return "sha256:" + found.group(1).lower()

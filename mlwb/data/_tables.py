@@ -1,0 +1,208 @@
+"""From a file's content to a table, and from its cells to numbers."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from mlwb.core.arrays import Float1D
+from mlwb.core.errors import DataNotFoundError, DataSchemaError, SourceUndecidableError
+from mlwb.data._files import SourceBytes
+from mlwb.data._kinds import refuse_other_kinds
+
+__all__ = ["Table", "column_of", "numbers_of", "read_table"]
+
+_DELIMITERS = (",", "\t", ";", "|")
+_HEAD_BYTES = 65_536
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells as they stand in a file.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns named by the header, or ``0, 1, ...`` as text without one.
+    has_header : bool
+    delimiter : str
+        Empty for json, parquet and feather.
+    kind : str
+        ``text``, ``json``, ``parquet`` or ``feather``.
+    """
+
+    frame: pd.DataFrame
+    has_header: bool
+    delimiter: str
+    kind: str
+
+
+def read_table(source: SourceBytes) -> Table:
+    """Parse a file's content, whatever it holds.
+
+    Raises
+    ------
+    SourceUndecidableError
+        Bytes that are no table of a kind known here.
+    DataSchemaError
+        A damaged table: rows of different length, a column named twice.
+    DataNotFoundError
+        A header and no row.
+    """
+    data = source.data
+    if data.startswith((b"PAR1", b"ARROW1")):
+        table = _read_arrow(source, "parquet" if data[:1] == b"P" else "feather")
+    elif data.lstrip()[:1] == b"[":
+        table = _read_json(source)
+    else:
+        table = _read_text(source)
+    if table.frame.empty:
+        raise DataNotFoundError(f"{source.name} holds a header and no row")
+    return table
+
+
+def _read_arrow(source: SourceBytes, kind: str) -> Table:
+    import pyarrow as pa  # type: ignore[import-untyped]
+
+    read = pd.read_parquet if kind == "parquet" else pd.read_feather
+    try:
+        frame = read(io.BytesIO(source.data))
+    except (pa.ArrowException, OSError, ValueError) as error:
+        reason = str(error).splitlines()[0][:120]
+        raise DataSchemaError(f"{source.name} is no readable {kind} file: {reason}") from error
+    if not isinstance(frame.index, pd.RangeIndex):
+        frame = frame.reset_index()
+    frame.columns = frame.columns.map(str)
+    return Table(frame, has_header=True, delimiter="", kind=kind)
+
+
+def _read_json(source: SourceBytes) -> Table:
+    try:
+        rows = json.loads(source.data)
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise DataSchemaError(f"{source.name} is not whole JSON: {error}") from error
+    width = len(rows[0]) if rows and isinstance(rows[0], list) else 0
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, list) or len(row) != width:
+            raise DataSchemaError(
+                f"{source.name}, data row {number}: not a row of bars",
+                expected=f"a list of {width or 6} numbers",
+                got=repr(row)[:60],
+            )
+    frame = pd.DataFrame(rows, columns=[str(column) for column in range(width)])
+    return Table(frame, has_header=False, delimiter="", kind="json")
+
+
+def _read_text(source: SourceBytes) -> Table:
+    head = _decoded(source)
+    lines = [line for line in head.splitlines() if line.strip()]
+    refuse_other_kinds(lines[0], source.name)
+    delimiter = max(_DELIMITERS, key=lines[0].count)
+    first = _cells(lines[0], delimiter)
+    has_header = not any(_is_number(cell) for cell in first)
+    if has_header:
+        _check_header(first, source.name)
+    if len(lines) > 1 and len(_cells(lines[1], delimiter)) > len(first):
+        raise DataSchemaError(
+            f"{source.name}: the first two lines differ in length",
+            expected=f"{len(first)} cells",
+            got=repr(lines[1][:80]),
+        )
+    names = None if has_header else [str(column) for column in range(len(first))]
+    frame = _parse_csv(source, delimiter, names)
+    frame.columns = frame.columns.map(lambda name: str(name).strip())
+    return Table(frame, has_header=has_header, delimiter=delimiter, kind="text")
+
+
+def _decoded(source: SourceBytes) -> str:
+    head = source.data[:_HEAD_BYTES]
+    try:
+        text = head.decode("utf-8-sig", errors="strict" if len(head) < _HEAD_BYTES else "ignore")
+    except UnicodeDecodeError as error:
+        raise _not_a_table(source) from error
+    if "\0" in text:
+        raise _not_a_table(source)
+    return text
+
+
+def _not_a_table(source: SourceBytes) -> SourceUndecidableError:
+    return SourceUndecidableError(
+        f"{source.name} is no table",
+        expected="csv, json, parquet or feather, plain or in gzip or zip",
+        got=f"bytes that begin {source.data[:8]!r}",
+    )
+
+
+def _parse_csv(source: SourceBytes, delimiter: str, names: list[str] | None) -> pd.DataFrame:
+    try:
+        return pd.read_csv(
+            io.BytesIO(source.data),
+            sep=delimiter,
+            names=names,
+            header=0 if names is None else None,
+            index_col=False,
+            low_memory=False,
+            encoding="utf-8-sig",
+        )
+    except pd.errors.ParserError as error:
+        reason = str(error).strip().removeprefix("Error tokenizing data. C error: ")
+        raise DataSchemaError(f"{source.name} is not a table: {reason}") from error
+    except (UnicodeDecodeError, pd.errors.EmptyDataError) as error:
+        raise _not_a_table(source) from error
+
+
+def _cells(line: str, delimiter: str) -> list[str]:
+    return [cell.strip().strip('"') for cell in line.split(delimiter)]
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _check_header(cells: list[str], name: str) -> None:
+    twice = sorted({cell for cell in cells if cells.count(cell) > 1})
+    if twice:
+        raise DataSchemaError(f"{name}: a column name stands twice", got=", ".join(twice))
+
+
+def column_of(frame: pd.DataFrame, sources: tuple[str, ...]) -> pd.Series:
+    """One source column, or several text columns joined by a blank."""
+    if len(sources) == 1:
+        return frame[sources[0]]
+    joined = frame[sources[0]].astype("str")
+    for name in sources[1:]:
+        joined = joined + " " + frame[name].astype("str")
+    return joined
+
+
+def numbers_of(cells: pd.Series, *, file: str, column: str) -> Float1D:
+    """A column as float64; empty cells are NaN.
+
+    Raises
+    ------
+    DataSchemaError
+        A cell holds text; the message names its row.
+    """
+    kind = pd.api.types
+    if kind.is_bool_dtype(cells.dtype) or kind.is_datetime64_any_dtype(cells.dtype):
+        raise DataSchemaError(f"{file}: column {column} holds no numbers", got=str(cells.dtype))
+    if kind.is_numeric_dtype(cells.dtype):
+        return cells.to_numpy(dtype=np.float64, na_value=np.nan)
+    found = pd.to_numeric(cells, errors="coerce")
+    wrong = (found.isna() & cells.notna()).to_numpy()
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise DataSchemaError(
+            f"{file}, data row {row + 1}: column {column} holds text",
+            expected="a number",
+            got=repr(str(cells.iloc[row])[:40]),
+        )
+    return found.to_numpy(dtype=np.float64, na_value=np.nan)

@@ -1,0 +1,113 @@
+"""A source profile from a YAML file, for a vendor that mlwb does not know."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from mlwb.core.errors import ParamsError, UnknownParameterError
+from mlwb.data._calendars import CALENDARS
+from mlwb.data._clocks import CLOCKS
+from mlwb.data._market import VALUE_FIELDS
+from mlwb.data._profiles import PROFILES, SIDE_FIELDS, SourceProfile
+from mlwb.params import read_yaml
+
+__all__ = ["read_profile"]
+
+_CHOICES = {
+    "clock": tuple(CLOCKS),
+    "calendar": tuple(CALENDARS),
+    "stamp": ("open", "close"),
+    "time_unit": ("s", "ms", "us", "ns", "magnitude"),
+}
+_FIELDS = frozenset(("ts", "spread_points", *VALUE_FIELDS, *SIDE_FIELDS))
+_OHLC = frozenset(("open", "high", "low", "close"))
+
+
+def read_profile(path: Path) -> SourceProfile:
+    """Read a YAML source profile.
+
+    Parameters
+    ----------
+    path : Path
+        Keys are the fields of :class:`SourceProfile`; ``extends`` names a shipped profile to
+        start from; ``columns`` maps canonical fields to source columns.
+
+    Returns
+    -------
+    SourceProfile
+
+    Raises
+    ------
+    ParamsError
+        Missing or broken YAML, an unknown key, a value of the wrong type or not among its
+        choices, columns that make no bar.
+    """
+    values = read_yaml(path)
+    base = _base(values.pop("extends", None), path.name)
+    fields = {item.name for item in dataclasses.fields(SourceProfile)}
+    unknown = sorted(set(values) - fields)
+    if unknown:
+        raise UnknownParameterError(
+            f"{path.name}: unknown key {unknown[0]}", expected=", ".join(sorted(fields))
+        )
+    values.setdefault("name", path.stem)
+    for key, value in values.items():
+        values[key] = _checked(key, value, path.name)
+    profile = dataclasses.replace(base, **values)
+    _check_columns(profile, path.name)
+    return profile
+
+
+def _base(extends: object, file: str) -> SourceProfile:
+    if extends is None:
+        return SourceProfile(name="", about="YAML profile", columns={})
+    if not isinstance(extends, str) or extends not in PROFILES:
+        raise ParamsError(
+            f"{file}: extends names no profile", expected=", ".join(PROFILES), got=repr(extends)
+        )
+    return PROFILES[extends]
+
+
+def _checked(key: str, value: Any, file: str) -> Any:
+    default = getattr(SourceProfile(name="", about="", columns={}), key)
+    if isinstance(default, tuple) and _is_texts(value):
+        return tuple(value)
+    if isinstance(default, float) and type(value) in {int, float}:
+        return float(value)
+    is_columns = key == "columns" and isinstance(value, dict) and _is_texts(list(value.values()))
+    if not (is_columns or type(value) is type(default)):
+        wanted = {"columns": "field: source column", "float": "a number", "tuple": "a list of text"}
+        kind = type(default).__name__
+        raise ParamsError(
+            f"{file}: {key} has the wrong type",
+            expected=wanted.get(key, wanted.get(kind, kind)),
+            got=repr(value),
+        )
+    if key in _CHOICES and value not in _CHOICES[key]:
+        raise ParamsError(
+            f"{file}: {key} is not known", expected=", ".join(_CHOICES[key]), got=repr(value)
+        )
+    return value
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _check_columns(profile: SourceProfile, file: str) -> None:
+    mapped = set(profile.columns)
+    if not mapped <= _FIELDS:
+        wrong = min(mapped - _FIELDS)
+        raise UnknownParameterError(
+            f"{file}: columns names no field {wrong}", expected=", ".join(sorted(_FIELDS))
+        )
+    if "ts" not in mapped or not (mapped >= _OHLC or mapped >= set(SIDE_FIELDS)):
+        raise ParamsError(
+            f"{file}: columns make no bar",
+            expected="ts and open, high, low, close (or bid_open .. ask_close)",
+            got=", ".join(sorted(mapped)) or "nothing",
+        )
+    if not profile.price_scale > 0:
+        raise ParamsError(f"{file}: price_scale is not positive", got=str(profile.price_scale))

@@ -1,0 +1,148 @@
+"""Frozen reference bins: reference quantiles, right-closed, open ends, atoms on their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mlwb.core.arrays import Float1D, Int1D
+from mlwb.core.canonical import digest
+from mlwb.core.errors import ArtifactError, EmptyWindowError
+
+__all__ = ["BinnedReference", "bin_counts", "fit_reference"]
+
+N_SPECIAL = 3
+"""Cells after the bins: NaN, +inf, -inf."""
+
+
+@dataclass(frozen=True)
+class BinnedReference:
+    """Bins of one feature and what fell into them when the model was trained.
+
+    Parameters
+    ----------
+    name : str
+        Feature name.
+    edges : ndarray of shape (n_bins - 1,), float64
+        Right-closed inner edges in the feature's unit, increasing; the end bins are open.
+    counts : ndarray of shape (n_bins + 3,), int64
+        Rows in each bin, then NaN, +inf and -inf.
+    """
+
+    name: str
+    edges: Float1D
+    counts: Int1D
+
+    @property
+    def n_obs(self) -> int:
+        """Rows counted."""
+        return int(self.counts.sum())
+
+    @property
+    def n_bins(self) -> int:
+        """Bins for finite values."""
+        return len(self.edges) + 1
+
+    @property
+    def digest(self) -> str:
+        """sha256 of name, edges and counts."""
+        return digest(self.to_json())
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain form, as stored in ``reference_distributions.json``."""
+        return {
+            "name": self.name,
+            "edges": self.edges.tolist(),
+            "counts": self.counts.tolist(),
+            "closed": "right",
+        }
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> BinnedReference:
+        """Inverse of :meth:`to_json`.
+
+        Raises
+        ------
+        ArtifactError
+            The stored form is not a reference.
+        """
+        try:
+            edges = np.asarray(stored["edges"], dtype=np.float64)
+            counts = np.asarray(stored["counts"], dtype=np.int64)
+            reference = cls(str(stored["name"]), edges, counts)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ArtifactError(f"not a binned reference: {error}") from error
+        fits = len(counts) == len(edges) + 1 + N_SPECIAL and bool((counts >= 0).all())
+        if not fits or not bool((np.diff(edges) > 0).all()):
+            raise ArtifactError("not a binned reference", got=reference.name)
+        return reference
+
+
+def fit_reference(name: str, values: Float1D, *, n_bins: int = 10) -> BinnedReference:
+    """Freeze bins at the quantiles of a sample.
+
+    A value that holds more than one bin's share (a tick, a floor) becomes a bin of its own, so
+    that a price moving across a quantile inside an atom is not read as drift.
+
+    Parameters
+    ----------
+    name : str
+        Feature name.
+    values : ndarray of shape (n_obs,), float64
+        NaN and infinities are counted in cells of their own.
+    n_bins : int, default=10
+        Bins wanted; equal quantiles are merged, so fewer may result.
+
+    Returns
+    -------
+    BinnedReference
+
+    Raises
+    ------
+    EmptyWindowError
+        No finite value.
+
+    Examples
+    --------
+    >>> fit_reference("x", np.arange(100.0), n_bins=4).counts.tolist()
+    [25, 25, 25, 25, 0, 0, 0]
+    """
+    finite = np.sort(values[np.isfinite(values)])
+    if len(finite) == 0:
+        raise EmptyWindowError(f"no finite value of {name} to fit reference bins on")
+    quantiles = np.quantile(finite, np.arange(1, n_bins) / n_bins)
+    distinct, sizes = np.unique(finite, return_counts=True)
+    heavy = distinct[sizes > len(finite) / n_bins]
+    below = distinct[np.maximum(np.searchsorted(distinct, heavy) - 1, 0)]
+    edges = np.unique(np.concatenate([quantiles, heavy, below[below < heavy]]))
+    edges = edges[(edges >= finite[0]) & (edges < finite[-1])]
+    return BinnedReference(name, edges, bin_counts(edges, values))
+
+
+def bin_counts(edges: Float1D, values: Float1D) -> Int1D:
+    """Count values into frozen bins.
+
+    Parameters
+    ----------
+    edges : ndarray of shape (n_bins - 1,), float64
+        Right-closed inner edges, increasing.
+    values : ndarray of shape (n_obs,), float64
+        Any float; NaN and infinities have cells of their own.
+
+    Returns
+    -------
+    ndarray of shape (n_bins + 3,), int64
+        Counts add: the counts of two windows together are their sum.
+
+    Examples
+    --------
+    >>> bin_counts(np.array([0.0, 1.0]), np.array([-1.0, 0.0, 0.5, 2.0, np.nan])).tolist()
+    [2, 1, 1, 1, 0, 0]
+    """
+    finite = values[np.isfinite(values)]
+    inner = np.bincount(np.searchsorted(edges, finite, side="left"), minlength=len(edges) + 1)
+    special = [np.isnan(values).sum(), np.isposinf(values).sum(), np.isneginf(values).sum()]
+    return np.concatenate([inner, np.asarray(special)]).astype(np.int64)

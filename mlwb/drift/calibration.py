@@ -1,0 +1,188 @@
+"""What PSI chance alone gives on dependent data, and bounds of the population PSI.
+
+Minutes of a market are not independent, so the reference is cut into blocks (days) and each
+block is compared with the rest: those scores are the null distribution of a block-long window.
+Offline only (scipy).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import optimize, stats
+
+from mlwb.core.arrays import Float1D, Int1D
+from mlwb.core.errors import EmptyWindowError
+from mlwb.drift._bins import bin_counts
+from mlwb.drift._psi import psi_of_counts
+
+__all__ = ["BlockNull", "Bounds", "block_counts", "block_null", "bounds", "ks_two_sample"]
+
+MIN_BLOCKS = 5
+"""Fewer blocks than this say nothing about the spread of a statistic."""
+
+
+@dataclass(frozen=True)
+class BlockNull:
+    """PSI of each reference window against the rest of the reference.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_windows,), float64
+        Nats. Windows overlap when they are longer than a block.
+    window_blocks : int
+        Blocks a window.
+    """
+
+    scores: Float1D
+    window_blocks: int
+
+    @property
+    def limit95(self) -> float:
+        """95 % quantile of the null: a change below this cannot be told from chance."""
+        return float(np.quantile(self.scores, 0.95))
+
+    def p_value(self, value: float) -> float:
+        """``(1 + #{score >= value}) / (n + 1)``."""
+        return float((1 + int((self.scores >= value).sum())) / (len(self.scores) + 1))
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """One-sided bounds of the population PSI.
+
+    Parameters
+    ----------
+    lower, upper : float
+        Nats, each at its own level.
+    level : float
+        Coverage of each bound.
+    """
+
+    lower: float
+    upper: float
+    level: float
+
+
+def block_counts(edges: Float1D, values: Float1D, blocks: Int1D) -> list[Int1D]:
+    """Count values into frozen bins, block by block in order.
+
+    Parameters
+    ----------
+    edges : ndarray of shape (n_bins - 1,), float64
+        Frozen inner edges.
+    values : ndarray of shape (n_obs,), float64
+        In time order.
+    blocks : ndarray of shape (n_obs,), int64
+        Block number of each row, for example the UTC day.
+
+    Returns
+    -------
+    list of ndarray
+    """
+    return [bin_counts(edges, values[blocks == block]) for block in np.unique(blocks)]
+
+
+def block_null(name: str, counts: Sequence[Int1D], *, window_blocks: int) -> BlockNull:
+    """Score every window of the reference against the rest of it.
+
+    Parameters
+    ----------
+    name : str
+        Feature name.
+    counts : sequence of ndarray
+        Counts of each block, in time order.
+    window_blocks : int
+        Blocks a window; the length of the sample that will be judged.
+
+    Returns
+    -------
+    BlockNull
+
+    Raises
+    ------
+    EmptyWindowError
+        Fewer than five windows fit beside a remainder of equal length.
+    """
+    table = np.asarray(counts)
+    n_windows = len(table) - window_blocks + 1
+    if n_windows < MIN_BLOCKS or len(table) < 2 * window_blocks:
+        raise EmptyWindowError(
+            f"the reference of {name} is too short for its own null",
+            expected=f"at least {max(2 * window_blocks, window_blocks + MIN_BLOCKS - 1)} blocks",
+            got=f"{len(table)}",
+        )
+    total, running = table.sum(axis=0), np.cumsum(np.vstack([0 * table[0], table]), axis=0)
+    windows = running[window_blocks:] - running[:-window_blocks]
+    scores = [psi_of_counts(name, total - window, window).value for window in windows]
+    return BlockNull(np.asarray(scores), window_blocks)
+
+
+def bounds(value: float, null: BlockNull, *, level: float = 0.95) -> Bounds:
+    """Bounds of the population PSI by inverting a moment-matched noncentral chi-square.
+
+    The null scores are matched by ``g * chi2_h``; the bounds are ``g * lambda`` with lambda the
+    noncentrality at which the observed value sits at the level's quantile.
+
+    Parameters
+    ----------
+    value : float
+        Observed PSI, nats.
+    null : BlockNull
+        Its null for a window of the same length.
+    level : float, default=0.95
+        One-sided coverage of each bound.
+
+    Returns
+    -------
+    Bounds
+    """
+    mean, variance = float(null.scores.mean()), float(null.scores.var(ddof=1))
+    scale = max(variance / (2.0 * mean), 1e-12) if mean > 0.0 else 1e-12
+    degrees = max(mean / scale, 1e-6)
+    x = value / scale
+    return Bounds(
+        lower=scale * _noncentrality(x, degrees, level),
+        upper=scale * _noncentrality(x, degrees, 1.0 - level),
+        level=level,
+    )
+
+
+def _noncentrality(x: float, degrees: float, probability: float) -> float:
+    """Lambda at which ``P(X <= x) = probability``; 0 where even no shift is less likely."""
+    if x <= 0.0 or float(stats.chi2.cdf(x, degrees)) <= probability:
+        return 0.0
+
+    def excess(noncentrality: float) -> float:
+        return float(stats.ncx2.cdf(x, degrees, noncentrality)) - probability
+
+    top = max(1.0, x)
+    while excess(top) > 0.0:
+        top *= 2.0
+    return float(optimize.brentq(excess, 0.0, top, xtol=1e-9 * top))
+
+
+def ks_two_sample(reference: Float1D, current: Float1D) -> tuple[float, float]:
+    """Two-sample Kolmogorov-Smirnov statistic and its asymptotic p value for independent rows.
+
+    Parameters
+    ----------
+    reference, current : ndarray of shape (n,), float64
+        Finite.
+
+    Returns
+    -------
+    tuple of float
+        Statistic in [0, 1] and p value.
+
+    Raises
+    ------
+    EmptyWindowError
+        One side is empty.
+    """
+    if len(reference) == 0 or len(current) == 0:
+        raise EmptyWindowError("no rows to compare")
+    result = stats.ks_2samp(reference, current, method="asymp")
+    return float(result.statistic), float(result.pvalue)

@@ -1,0 +1,324 @@
+"""Evidence on disk: immutable records, a hash-chained ledger, the newest under known names.
+
+Writing a record: pending file -> ledger line (the commit point) -> record file -> known name ->
+pending file removed. A writer that dies in between is completed by the next one, or leaves a
+pending file that no ledger line names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from mlwb.core import fsops
+from mlwb.core.canonical import digest_bytes, parse_json
+from mlwb.core.chain import Chain, Link, Problem
+from mlwb.core.errors import (
+    BrokenChainError,
+    EvidenceError,
+    EvidenceMissingError,
+    EvidenceSchemaError,
+    LockHeldError,
+)
+from mlwb.evidence._kinds import known_name
+from mlwb.evidence._record import Metric, Record
+from mlwb.evidence._schema import check_record
+
+__all__ = ["Entry", "EvidenceStore"]
+
+_PATIENCE_S = 30.0
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One ledger line: which record, about what, and the digest of its file."""
+
+    run_id: str
+    kind: str
+    model_version: str
+    timestamp: str
+    sha256: str
+
+
+def _entry(link: Link) -> Entry:
+    body = link.body
+    return Entry(
+        run_id=body["run_id"],
+        kind=body["kind"],
+        model_version=body["model_version"],
+        timestamp=body["timestamp"],
+        sha256=body["record"],
+    )
+
+
+class EvidenceStore:
+    """The evidence directory of one workbench, ``<home>/evidence/ml``.
+
+    Parameters
+    ----------
+    root : Path
+        Created on the first write.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._chain = Chain(root / "ledger.jsonl")
+
+    def write(self, record: Record) -> Path:
+        """Store a record for good.
+
+        Parameters
+        ----------
+        record : Record
+            ``prev_sha256`` is set here.
+
+        Returns
+        -------
+        Path
+            ``<root>/<run_id>.json``.
+
+        Raises
+        ------
+        EvidenceSchemaError
+            The record does not fit its schema, or a record of that run id is already there.
+        BrokenChainError
+            The ledger is damaged; nothing was written.
+        LockHeldError
+            Another writer holds the ledger for too long.
+        """
+        check_record(record.to_json())
+        with self._lock():
+            head = self._recover()
+            final = self.path(record.run_id)
+            if final.exists():
+                raise EvidenceSchemaError(
+                    f"a record {record.run_id} is already there",
+                    todo="records are never replaced; measure again under a new run id",
+                )
+            data = replace(record, prev_sha256=head.body["record"] if head else "").to_bytes()
+            pending = self._pending(record.run_id)
+            fsops.write_atomic(pending, data)
+            link = self._chain.append(
+                {
+                    "run_id": record.run_id,
+                    "kind": record.kind,
+                    "model_version": record.model_version,
+                    "timestamp": record.timestamp,
+                    "record": digest_bytes(data),
+                }
+            )
+            self._finish(link)
+        return final
+
+    def path(self, run_id: str) -> Path:
+        """Where the record of a run id stands, or would."""
+        return self.root / f"{run_id}.json"
+
+    def index(self) -> tuple[Entry, ...]:
+        """What the ledger says of each record, in the order they were written; no file is read.
+
+        Raises
+        ------
+        BrokenChainError
+            The ledger was edited.
+        """
+        return tuple(_entry(link) for link in self._chain.links())
+
+    def newest(self, kind: str) -> Record:
+        """The record of a kind that was written last.
+
+        Raises
+        ------
+        EvidenceMissingError
+            None was ever written.
+        EvidenceError
+            It was edited or removed since, or the ledger was.
+        """
+        found = self._newest_links().get(kind)
+        if found is None:
+            known_name(kind, "")
+            raise EvidenceMissingError(f"no evidence of kind {kind!r}", todo="run its stage first")
+        return self._read(found)
+
+    def newest_each(self) -> dict[str, Record]:
+        """The newest record of every kind there is, by kind."""
+        return {kind: self._read(link) for kind, link in self._newest_links().items()}
+
+    def read(self, run_id: str) -> Record:
+        """One record, checked against the ledger and the schema.
+
+        Raises
+        ------
+        EvidenceMissingError
+            The ledger names no such record.
+        EvidenceError
+            It was edited or removed since, or the ledger was.
+        """
+        return self.read_each([run_id])[0]
+
+    def read_each(self, run_ids: Iterable[str]) -> tuple[Record, ...]:
+        """Several records as :meth:`read`, in the order they were written.
+
+        Raises
+        ------
+        EvidenceError
+            As :meth:`read`.
+        """
+        wanted = set(run_ids)
+        found = [link for link in self._chain.links() if link.body["run_id"] in wanted]
+        absent = sorted(wanted - {link.body["run_id"] for link in found})
+        if absent:
+            raise EvidenceMissingError(f"no evidence record {', '.join(absent)}")
+        return tuple(self._read(link) for link in found)
+
+    def records(self, kind: str = "", *, run: str = "") -> tuple[Record, ...]:
+        """Records in the order they were written.
+
+        Parameters
+        ----------
+        kind : str, default=""
+            Only of this kind.
+        run : str, default=""
+            Only of this run: the eight hex digits its run ids end with.
+        """
+        return tuple(
+            self._read(link)
+            for link in self._chain.links()
+            if (not kind or link.body["kind"] == kind)
+            and (not run or link.body["run_id"].endswith(f"_{run}"))
+        )
+
+    def head(self) -> Link | None:
+        """The last ledger line; cite its digest elsewhere to notice a cut tail."""
+        return self._chain.head()
+
+    def verify(self, head: Link | None = None) -> tuple[Problem, ...]:
+        """Name everything edited, missing, reordered, truncated or smuggled in.
+
+        Parameters
+        ----------
+        head : Link, optional
+            A ledger line known from elsewhere that must still be there.
+
+        Returns
+        -------
+        tuple of Problem
+            Empty when all is as it was written.
+        """
+        found = list(self._chain.problems(head))
+        try:
+            links = self._chain.links()
+        except BrokenChainError:
+            return tuple(found)
+        before = ""
+        for link in links:
+            found.extend(self._record_problems(link, before))
+            before = link.body["record"]
+        found.extend(self._stray_problems(links))
+        if links and self._pending(links[-1].body["run_id"]).exists():
+            what = "its writer died before it was done; the next write completes it"
+            found.append(Problem("unfinished", links[-1].body["run_id"], what))
+        return tuple(found)
+
+    def _record_problems(self, link: Link, before: str) -> Iterator[Problem]:
+        run_id = link.body["run_id"]
+        try:
+            value = parse_json(self._bytes(link))
+        except EvidenceMissingError:
+            yield Problem("missing", run_id, "the ledger names it, the file is gone")
+        except EvidenceError as error:
+            yield Problem("edited", run_id, error.what)
+        else:
+            if value["prev_sha256"] != before:
+                yield Problem("reordered", run_id, "it does not follow the record before it")
+
+    def _stray_problems(self, links: tuple[Link, ...]) -> Iterator[Problem]:
+        listed = {link.body["run_id"]: link for link in links}
+        copies = {known_name(link.body["kind"], link.body["timestamp"]): link for link in links}
+        for path in sorted(self.root.glob("*.json")):
+            if path.stem not in listed and path.name not in copies:
+                yield Problem("unlisted", path.name, "the ledger does not name it")
+        for name, link in copies.items():
+            yield from self._copy_problems(name, link)
+
+    def _copy_problems(self, name: str, link: Link) -> Iterator[Problem]:
+        try:
+            same = digest_bytes(fsops.read_bytes(self.root / name)) == link.body["record"]
+        except FileNotFoundError:
+            yield Problem("missing", name, f"the copy of {link.body['run_id']} is gone")
+            return
+        if not same:
+            yield Problem("edited", name, f"it is not the newest record {link.body['run_id']}")
+
+    def _newest_links(self) -> dict[str, Link]:
+        return {link.body["kind"]: link for link in self._chain.links()}
+
+    def _read(self, link: Link) -> Record:
+        value = parse_json(self._bytes(link))
+        check_record(value)
+        return Record.from_json(value)
+
+    def _bytes(self, link: Link) -> bytes:
+        """The file of a record, checked against the ledger."""
+        run_id, named = link.body["run_id"], link.body["record"]
+        path, pending = self.path(run_id), self._pending(run_id)
+        try:
+            data = fsops.read_bytes(pending if pending.exists() else path)
+        except FileNotFoundError as error:
+            raise EvidenceMissingError(f"the record {run_id} was removed") from error
+        found = digest_bytes(data)
+        if found != named:
+            raise BrokenChainError(f"the record {run_id} was edited", expected=named, got=found)
+        return data
+
+    def _pending(self, run_id: str) -> Path:
+        return self.root / f".{run_id}.pending"
+
+    def _recover(self) -> Link | None:
+        head = self._chain.head()
+        if head is not None and self._pending(head.body["run_id"]).exists():
+            self._finish(head)
+        return head
+
+    def _finish(self, link: Link) -> None:
+        """Everything after the commit point; may be repeated."""
+        run_id = link.body["run_id"]
+        pending, final = self._pending(run_id), self.path(run_id)
+        data = fsops.read_bytes(pending)
+        if digest_bytes(data) != link.body["record"]:
+            raise BrokenChainError(f"the pending record {run_id} is not what the ledger names")
+        if not final.exists():
+            fsops.link_new(pending, final)
+        record = Record.from_json(parse_json(data))
+        fsops.write_atomic(self.root / known_name(record.kind, record.timestamp), data)
+        if record.kind == "eval_result":
+            fsops.write_atomic(self.root / "eval_result.txt", _eval_text(record).encode())
+        fsops.remove_file(pending)
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        self.root.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(self.root / ".lock", timeout=_PATIENCE_S):
+                yield
+        except Timeout as error:
+            raise LockHeldError(
+                "the evidence ledger is held by another writer", todo="try again later"
+            ) from error
+
+
+def _eval_text(record: Record) -> str:
+    verdict = {True: "PASS", False: "FAIL", None: "NOT JUDGED"}[record.is_pass]
+    lines = [f"{verdict} {record.model_version} {record.run_id}"]
+    lines += [_metric_line(metric) for metric in record.metrics]
+    return "\n".join(lines) + "\n"
+
+
+def _metric_line(metric: Metric) -> str:
+    name = f"{metric.name}[{metric.segment}]" if metric.segment else metric.name
+    value = metric.null_reason if metric.value is None else f"{metric.value:.6g}"
+    return f"{name} = {value}"

@@ -1,0 +1,111 @@
+"""Features over whole arrays: the step functions of the stream, compiled and folded.
+
+The only door to numba. Never imported by the serving path and never re-exported by the room.
+Compiled code is cached beside the package under a name that holds a digest of the step's source, so
+an edited step is never answered by old machine code.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import numba
+import numpy as np
+
+from mlwb.core.arrays import Float2D
+from mlwb.core.bars import BAR_FIELDS, INTERVAL_S, TS
+from mlwb.core.errors import DataSchemaError
+from mlwb.features._spec import FeatureSpec
+
+__all__ = ["compute"]
+
+
+def STEP(state: Any, bar: Any) -> float:  # noqa: ARG001, N802 - a placeholder, bound to a compiled step before use
+    """Stand for the step a fold is compiled for."""
+    return 0.0
+
+
+def fold(bars: Any, state: Any, out: Any) -> None:
+    """Run one step over all bars in order."""
+    for i in range(bars.shape[0]):
+        out[i] = STEP(state, bars[i])
+
+
+def compute(chosen: Sequence[FeatureSpec], bars: Float2D) -> Float2D:
+    """Compute features for every bar.
+
+    Parameters
+    ----------
+    chosen : sequence of FeatureSpec
+        What to compute, in column order.
+    bars : ndarray of shape (n_bars, n_fields), float64
+        Columns as in ``mlwb.core.bars.BAR_FIELDS``; ``ts`` strictly increasing, on the minute.
+
+    Returns
+    -------
+    ndarray of shape (n_bars, n_features), float64
+        Row t reads bars up to t only; NaN where a value is not known.
+        Equal bit for bit to :class:`mlwb.features.FeatureStream`.
+
+    Raises
+    ------
+    DataSchemaError
+        Wrong number of columns, or times that do not increase on the minute grid.
+
+    Examples
+    --------
+    >>> from mlwb.features import specs
+    >>> bars = np.full((2, len(BAR_FIELDS)), np.nan)
+    >>> bars[:, 0], bars[:, 1] = (0.0, 60.0), (100.0, 100.0)
+    >>> compute(specs(["mid_logret_1m"]), bars)[1]
+    array([0.])
+    """
+    bars = np.ascontiguousarray(bars, dtype=np.float64)
+    if bars.ndim != 2 or bars.shape[1] != len(BAR_FIELDS):
+        raise DataSchemaError(
+            "not an array of bars", expected=f"{len(BAR_FIELDS)} columns", got=str(bars.shape)
+        )
+    ts = bars[:, TS]
+    if not (np.all(np.diff(ts) > 0) and np.all(ts % INTERVAL_S == 0)):
+        raise DataSchemaError("bar times must increase on the minute grid")
+    out = np.empty((len(chosen), len(bars)))
+    for row, spec in zip(out, chosen, strict=True):
+        _compiled_fold(spec.step, spec.digest)(bars, np.array(spec.start), row)
+    return np.ascontiguousarray(out.T)
+
+
+@cache
+def _compiled_fold(step: Callable[..., float], code: str) -> Callable[..., None]:
+    bound = _bind(step, code, {})
+    compiled: Callable[..., None] = _jit(_renamed(fold, f"fold_{step.__name__}", code, STEP=bound))
+    return compiled
+
+
+def _bind(function: Callable[..., Any], code: str, known: dict[str, Any]) -> Any:
+    """Compile a function after the module functions it calls, depth first."""
+    name = function.__name__
+    if name not in known:
+        scope = function.__globals__
+        called = {
+            used: _bind(scope[used], code, known)
+            for used in function.__code__.co_names
+            if isinstance(scope.get(used), types.FunctionType)
+        }
+        known[name] = _jit(_renamed(function, name, code, **called))
+    return known[name]
+
+
+def _renamed(function: Callable[..., Any], name: str, code: str, **bound: Any) -> Any:
+    copy = types.FunctionType(
+        function.__code__, {**function.__globals__, **bound}, name, function.__defaults__
+    )
+    copy.__qualname__ = f"{name}_{code.removeprefix('sha256:')[:16]}"
+    copy.__module__ = function.__module__
+    return copy
+
+
+def _jit(function: Callable[..., Any]) -> Any:
+    return numba.njit(cache=True, fastmath=False)(function)

@@ -1,0 +1,139 @@
+"""Numbers a limit cannot read from one record: counted over records, or checked against facts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from types import MappingProxyType
+
+from mlwb.core.clock import parse_utc
+from mlwb.evidence import Metric, Record, lint
+from mlwb.gates._check import Derived, holds
+from mlwb.gates._view import EvidenceView
+from mlwb.params import Policy
+
+__all__ = ["DERIVE"]
+
+
+def _psi(view: EvidenceView, policy: Policy, now: datetime) -> dict[str, Derived]:
+    del now
+    record = view.newest("psi_snapshot")
+    if record is None:
+        return {}
+    flags = record.segments("gateable")
+    features = {*record.segments("psi"), *record.segments("psi_upper"), *flags}
+    gateable = sorted(name for name, flag in flags.items() if holds(flag.value, "==", "1"))
+    allowed = policy.gates["psi"].settings.get("not_gateable_allowed", ())
+    unlisted = sorted(features - set(gateable) - set(allowed))
+    why = f"no window of this length can judge {', '.join(unlisted)}; the policy must name them"
+    count = Metric("not_gateable_unlisted", None if unlisted else 0, null_reason=why)
+    return {
+        "p_block_holm": Derived(_holm(record, gateable), record),
+        "not_gateable_unlisted": Derived(count, record),
+    }
+
+
+def _holm(record: Record, features: list[str]) -> Metric:
+    """Smallest Holm-adjusted p value: the number of features times the smallest one."""
+    name, found = "p_block_holm", record.segments("p_block")
+    values = [found[feature].value if feature in found else None for feature in features]
+    known = [value for value in values if value is not None]
+    if not known or len(known) < len(values):
+        return Metric(name, None, null_reason="not every gateable feature has a block p value")
+    return Metric(name, min(1.0, len(known) * min(known)), n=len(known))
+
+
+def _nightly(view: EvidenceView, policy: Policy, now: datetime) -> dict[str, Derived]:
+    """Green dates in a row, ending with the newest; a date is green when all its runs are."""
+    del now
+    runs = view.all("nightly")
+    if not runs:
+        return {}
+    origins = policy.limit("nightly.consecutive_green").origins
+    green: dict[datetime, bool] = {}
+    for record in runs:
+        date = parse_utc(record.timestamp).replace(hour=0, minute=0, second=0, microsecond=0)
+        green[date] = green.get(date, True) and _is_green(record, view, policy, origins)
+    streak, date = 0, max(green)
+    while green.get(date, False):
+        streak, date = streak + 1, date - timedelta(days=1)
+    newest = max(runs, key=lambda record: record.timestamp)
+    return {"consecutive_green": Derived(Metric("consecutive_green", streak, n=len(runs)), newest)}
+
+
+def _is_green(record: Record, view: EvidenceView, policy: Policy, origins: tuple[str, ...]) -> bool:
+    flags = [metric.value for metric in record.metrics if metric.name == "green"]
+    return (
+        len(flags) == 1
+        and holds(flags[0], "==", "1")
+        and view.is_about(record)
+        and record.origin in origins
+        and record.policy_digest == policy.digest
+    )
+
+
+def _evidence(view: EvidenceView, policy: Policy, now: datetime) -> dict[str, Derived]:
+    del now
+    kinds = policy.gates["evidence"].settings.get("kinds", ())
+    newest = {kind: view.newest(kind) for kind in kinds}
+    there = [record for record in newest.values() if record is not None]
+    missing = [kind for kind, record in newest.items() if record is None]
+    other = [record.kind for record in there if not view.is_about(record)]
+    wrong = [f"{record.kind} {problem}" for record in there for problem in lint(record)]
+    chain = view.chain_problems
+    found = {
+        "kinds_missing": _count("kinds_missing", missing if kinds else None),
+        "other_versions": _count("other_versions", other),
+        "lint_problems": _count("lint_problems", wrong),
+        "chain_problems": _count("chain_problems", None if chain is None else list(chain)),
+    }
+    return {name: Derived(metric) for name, metric in found.items()}
+
+
+def _count(name: str, items: list[str] | None) -> Metric:
+    if items is None:
+        return Metric(name, None, null_reason="nobody looked")
+    return Metric(name, len(items), definition="; ".join(items))
+
+
+def _confirmation(view: EvidenceView, policy: Policy, now: datetime) -> dict[str, Derived]:
+    record = view.newest("confirmation")
+    if record is None:
+        return {}
+    wrong = [what for what, is_right in _bindings(record, view, policy, now) if not is_right]
+    metric = Metric("valid_confirmation", 0 if wrong else 1, definition="; ".join(wrong))
+    return {"valid_confirmation": Derived(metric, record)}
+
+
+def _bindings(
+    record: Record, view: EvidenceView, policy: Policy, now: datetime
+) -> list[tuple[str, bool]]:
+    said, wanted = record.details, str(policy.gates["confirmation"].settings.get("phrase", ""))
+    phrase = wanted.replace("{model_version}", view.model_version)
+    manifest = view.manifest_sha256
+    return [
+        ("the typed phrase is not the asked one", bool(phrase) and said.get("phrase") == phrase),
+        ("it was given under another policy", said.get("policy_digest") == policy.digest),
+        ("it was given for other evidence", said.get("evidence_digest") == view.evidence_digest),
+        (
+            "it was given for other model bytes",
+            bool(manifest) and said.get("manifest_sha256") == manifest,
+        ),
+        ("it has expired", now < parse_utc(str(said.get("expires_at", _LONG_AGO)))),
+        ("it was used before", record.run_id not in view.used_confirmations),
+    ]
+
+
+_LONG_AGO = "1970-01-01T00:00:00Z"
+
+DERIVE: Mapping[str, Callable[[EvidenceView, Policy, datetime], dict[str, Derived]]] = (
+    MappingProxyType(
+        {
+            "psi": _psi,
+            "nightly": _nightly,
+            "evidence": _evidence,
+            "confirmation": _confirmation,
+        }
+    )
+)
+"""Gate id to the function that works out its own numbers."""

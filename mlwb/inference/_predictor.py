@@ -1,0 +1,261 @@
+"""A loaded model: rows of raw features in, probabilities out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort  # type: ignore[import-untyped]
+from onnxruntime.capi import onnxruntime_pybind11_state as _ort  # type: ignore[import-untyped]
+
+from mlwb.core.arrays import Float1D, Float2D
+from mlwb.core.canonical import digest_bytes
+from mlwb.core.errors import DegenerateModelError, DigestMismatchError, ModelError, ParityError
+from mlwb.inference._files import read_version
+from mlwb.inference._golden import GOLDEN_TOLERANCE, Golden, parse_golden
+from mlwb.inference._sidecar import Sidecar, parse_sidecar
+
+__all__ = ["Predictor"]
+
+# Each is a child of Exception itself; onnxruntime has no root error of its own.
+_ORT_ERRORS: tuple[type[Exception], ...] = (
+    _ort.EPFail,
+    _ort.EngineError,
+    _ort.Fail,
+    _ort.InvalidArgument,
+    _ort.InvalidGraph,
+    _ort.InvalidProtobuf,
+    _ort.NoModel,
+    _ort.NoSuchFile,
+    _ort.NotFound,
+    _ort.NotImplemented,
+    _ort.RuntimeException,
+    RuntimeError,
+    ValueError,
+)
+
+
+class Predictor:
+    """A verified, warm model; immutable, safe to call from many threads.
+
+    Made by :meth:`load` or :meth:`from_bytes`.
+
+    Parameters
+    ----------
+    session : onnxruntime.InferenceSession
+        One thread, sequential.
+    sidecar : Sidecar
+        Describes the graph of ``session``.
+    digest : str
+        ``sha256:`` of the ONNX bytes.
+    golden : Golden, optional
+        The rows that were reproduced at load.
+    """
+
+    __slots__ = ("_feed", "_outputs", "_run", "_width", "digest", "golden", "sidecar")
+
+    def __init__(
+        self, session: Any, sidecar: Sidecar, digest: str, *, golden: Golden | None = None
+    ) -> None:
+        self.sidecar, self.digest, self.golden = sidecar, digest, golden
+        self._run = session.run
+        self._feed, self._outputs = sidecar.input_name, [sidecar.output_name]
+        self._width = len(sidecar.features)
+
+    @classmethod
+    def from_bytes(cls, onnx_bytes: bytes, sidecar: Sidecar) -> Predictor:
+        """A predictor from a graph that is not published yet.
+
+        Parameters
+        ----------
+        onnx_bytes : bytes
+            Serialised ONNX model.
+        sidecar : Sidecar
+            Its description.
+
+        Returns
+        -------
+        Predictor
+            ``golden`` is None.
+
+        Raises
+        ------
+        ModelError
+            The bytes are no ONNX model, or its tensors are not those of the sidecar.
+        DegenerateModelError
+            The middle of the feature range has no probability.
+        """
+        predictor = cls(_open(onnx_bytes, sidecar), sidecar, digest_bytes(onnx_bytes))
+        predictor.predict_row([(field.low + field.high) / 2 for field in sidecar.features])
+        return predictor
+
+    @classmethod
+    def load(cls, version_dir: Path, *, verify: bool = True) -> Predictor:
+        """A predictor from ``artifacts/models/<version>/``, warm and proven.
+
+        The files are hashed as read and compared with the manifest, and the golden rows must
+        come out as they did in training.
+
+        Parameters
+        ----------
+        version_dir : Path
+            The directory or a link to it.
+        verify : bool, default=True
+            False skips the manifest only, for a directory whose manifest is not written yet.
+            The golden rows are always reproduced.
+
+        Returns
+        -------
+        Predictor
+
+        Raises
+        ------
+        ArtifactNotFoundError, IncompleteVersionError, DigestMismatchError
+            The files are not the published ones.
+        ModelError
+            The graph or its sidecar cannot be used.
+        ParityError
+            A golden row scores differently here.
+        """
+        files = read_version(version_dir, verify=verify)
+        sidecar, golden = parse_sidecar(files.sidecar), parse_golden(files.golden)
+        if verify and files.version != sidecar.model_version:
+            raise DigestMismatchError(
+                "manifest and sidecar name different versions",
+                expected=files.version,
+                got=sidecar.model_version,
+            )
+        session = _open(files.onnx, sidecar)
+        predictor = cls(session, sidecar, digest_bytes(files.onnx), golden=golden)
+        _check_golden(predictor, golden)
+        return predictor
+
+    @property
+    def version(self) -> str:
+        """The model version."""
+        return self.sidecar.model_version
+
+    def predict(self, rows: Float2D) -> Float1D:
+        """P(label = 1) of each row.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (n, k), float64
+            Raw features in the order of the sidecar; scaling and clipping are in the graph.
+
+        Returns
+        -------
+        ndarray of shape (n,), float64
+            In [0, 1]; empty for no rows.
+
+        Raises
+        ------
+        ModelError
+            The shape is not (n, k).
+        DegenerateModelError
+            A score is NaN, infinite or no probability.
+        """
+        if rows.ndim != 2 or rows.shape[1] != self._width:
+            raise ModelError(
+                "rows do not fit the model", expected=f"(n, {self._width})", got=str(rows.shape)
+            )
+        if len(rows) == 0:
+            return np.empty(0)
+        scores = np.asarray(self._scores(rows), dtype=np.float64).reshape(-1)
+        # Written so that NaN fails the comparison.
+        if len(scores) != len(rows) or not (scores.min() >= 0.0 and scores.max() <= 1.0):
+            raise DegenerateModelError(
+                f"model {self.version} gives scores that are no probabilities",
+                expected="finite values in [0, 1], one a row",
+            )
+        return scores
+
+    def predict_row(self, values: Sequence[float]) -> float:
+        """P(label = 1) of one row; the fast path of the server.
+
+        Parameters
+        ----------
+        values : sequence of float
+            k raw features in the order of the sidecar.
+
+        Returns
+        -------
+        float
+            In [0, 1].
+
+        Raises
+        ------
+        ModelError
+            Not k values.
+        DegenerateModelError
+            The score is NaN, infinite or no probability.
+        """
+        if len(values) != self._width:
+            raise ModelError(
+                "the row does not fit the model",
+                expected=f"{self._width} values",
+                got=f"{len(values)}",
+            )
+        score = float(self._scores(np.array((values,), dtype=np.float64)).item())
+        if 0.0 <= score <= 1.0:
+            return score
+        raise DegenerateModelError(
+            f"model {self.version} gives a score that is no probability",
+            expected="a finite value in [0, 1]",
+        )
+
+    def _scores(self, rows: Float2D) -> Any:
+        try:
+            return self._run(self._outputs, {self._feed: rows})[0]
+        except _ORT_ERRORS as error:
+            raise ModelError(f"model {self.version} cannot score: {error}") from error
+
+
+def _open(onnx_bytes: bytes, sidecar: Sidecar) -> Any:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = 4  # failures come back as exceptions; nothing else to say
+    try:
+        session = ort.InferenceSession(onnx_bytes, options, providers=["CPUExecutionProvider"])
+    except _ORT_ERRORS as error:
+        raise ModelError(
+            f"model {sidecar.model_version} is no ONNX graph onnxruntime can run",
+            got=str(error).splitlines()[0][:200] if str(error) else type(error).__name__,
+            todo="export and publish the version again",
+        ) from error
+    _check_tensors(session, sidecar)
+    return session
+
+
+def _check_tensors(session: Any, sidecar: Sidecar) -> None:
+    width = len(sidecar.features)
+    inputs = [(item.name, item.type, item.shape) for item in session.get_inputs()]
+    fits = len(inputs) == 1 and inputs[0][:2] == (sidecar.input_name, "tensor(double)")
+    if not fits or len(inputs[0][2]) != 2 or inputs[0][2][1] != width:
+        raise ModelError(
+            f"model {sidecar.model_version} does not take what its sidecar says",
+            expected=f"one input {sidecar.input_name}: float64 (n, {width})",
+            got=str(inputs)[:200],
+        )
+    types = {item.name: item.type for item in session.get_outputs()}
+    if types.get(sidecar.output_name) not in ("tensor(double)", "tensor(float)"):
+        raise ModelError(
+            f"model {sidecar.model_version} does not give what its sidecar says",
+            expected=f"an output {sidecar.output_name}: float64 or float32",
+            got=str(types)[:200],
+        )
+
+
+def _check_golden(predictor: Predictor, golden: Golden) -> None:
+    rows, expected = golden.arrays()
+    worst = float(np.abs(predictor.predict(rows) - expected).max())
+    if not worst <= GOLDEN_TOLERANCE:
+        raise ParityError(
+            f"model {predictor.version} does not reproduce its golden rows",
+            expected=f"a difference of at most {GOLDEN_TOLERANCE:g}",
+            got=f"{worst:g}",
+            todo="do not serve it; export and publish the version again",
+        )

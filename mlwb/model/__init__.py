@@ -1,0 +1,80 @@
+"""Training: purged validation, search, significance, ONNX export and parity.
+
+Belongs here: everything fitted, always inside the fold; the files of a model version as bytes.
+Does not belong here: reading markets (``data``), defining features (``features``), publishing a
+version (``registry``), or saying whether a number is good enough (``gates``).
+"""
+
+from mlwb.model._bundle import (
+    SCORE,
+    ModelFacts,
+    golden_file,
+    make_sidecar,
+    reference_file,
+    scaler_file,
+)
+from mlwb.model._export import export_onnx
+from mlwb.model._fit import FAMILIES, FittedModel, Trial, WinsorScaler, fit_model
+from mlwb.model._metrics import Scores, auc, correlation, precision_top, rank_correlation, score
+from mlwb.model._parity import Parity, measure_parity, parity_rows
+from mlwb.model._significance import (
+    FEATURE_GROUPS,
+    GroupEffect,
+    Skill,
+    ablate,
+    rank_contributions,
+    skill,
+)
+from mlwb.model._split import PurgedKFold, Split, WalkForward, leak_count
+from mlwb.model._validate import (
+    Dataset,
+    OutOfFold,
+    TrialResult,
+    choose,
+    cross_validate,
+    refit,
+    search,
+    walk,
+)
+
+__all__ = [
+    "FAMILIES",
+    "FEATURE_GROUPS",
+    "SCORE",
+    "Dataset",
+    "FittedModel",
+    "GroupEffect",
+    "ModelFacts",
+    "OutOfFold",
+    "Parity",
+    "PurgedKFold",
+    "Scores",
+    "Skill",
+    "Split",
+    "Trial",
+    "TrialResult",
+    "WalkForward",
+    "WinsorScaler",
+    "ablate",
+    "auc",
+    "choose",
+    "correlation",
+    "cross_validate",
+    "export_onnx",
+    "fit_model",
+    "golden_file",
+    "leak_count",
+    "make_sidecar",
+    "measure_parity",
+    "parity_rows",
+    "precision_top",
+    "rank_contributions",
+    "rank_correlation",
+    "reference_file",
+    "refit",
+    "scaler_file",
+    "score",
+    "search",
+    "skill",
+    "walk",
+]

@@ -1,0 +1,149 @@
+"""The files of a model version, as bytes; publishing them is the registry's work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mlwb.core.arrays import Float1D, Float2D, Int1D
+from mlwb.core.bars import INTERVAL_S
+from mlwb.core.canonical import canonical_bytes
+from mlwb.drift import BinnedReference, fit_reference
+from mlwb.features import FeatureSpec, spec_digest
+from mlwb.inference import (
+    GOLDEN_SCHEMA,
+    FeatureField,
+    LabelField,
+    Predictor,
+    Sidecar,
+    schema_crc32,
+)
+from mlwb.model._export import INPUT_NAME, OUTPUT_NAME
+from mlwb.model._fit import FittedModel
+
+__all__ = ["SCORE", "ModelFacts", "golden_file", "make_sidecar", "reference_file", "scaler_file"]
+
+SCORE = "prediction"
+"""Name under which the model's own scores stand among the reference distributions."""
+GOLDEN_ROWS = 64
+_WIDEN = 10.0
+"""Accepted input range: the training range widened by this many spans on either side. It stops
+junk; values merely beyond the training range are clipped by the graph."""
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What a version is trained on and for.
+
+    Parameters
+    ----------
+    version : str
+        Model version.
+    specs : tuple of FeatureSpec
+        Features in column order.
+    label_kind : str
+        What the score is the probability of.
+    horizon_s : int
+        Of the label, seconds.
+    quoted : bool
+        True where ``spread_bp`` comes from quotes.
+    """
+
+    version: str
+    specs: tuple[FeatureSpec, ...]
+    label_kind: str
+    horizon_s: int
+    quoted: bool
+
+
+def make_sidecar(facts: ModelFacts, X: Float2D) -> Sidecar:  # noqa: N803 - the scikit-learn convention
+    """Describe the graph's inputs: order, units, accepted range, schema CRC32, feature digest.
+
+    Parameters
+    ----------
+    facts : ModelFacts
+        Names and units.
+    X : ndarray of shape (n_rows, n_features), float64
+        Training rows, for the accepted range.
+
+    Returns
+    -------
+    Sidecar
+    """
+    low, high = X.min(axis=0), X.max(axis=0)
+    span = high - low
+    fields = tuple(
+        FeatureField(spec.name, spec.unit, "float64", float(lo), float(hi))
+        for spec, lo, hi in zip(facts.specs, low - _WIDEN * span, high + _WIDEN * span, strict=True)
+    )
+    has_spread = any(spec.name == "spread_bp" for spec in facts.specs)
+    return Sidecar(
+        model_version=facts.version,
+        input_name=INPUT_NAME,
+        output_name=OUTPUT_NAME,
+        features=fields,
+        schema_crc32=schema_crc32(fields),
+        feature_spec_digest=spec_digest(facts.specs),
+        label=LabelField(facts.label_kind, facts.horizon_s),
+        interval_s=INTERVAL_S,
+        spread=("quoted" if facts.quoted else "estimated") if has_spread else "none",
+    )
+
+
+def scaler_file(model: FittedModel, names: Sequence[str]) -> bytes:
+    """``scaler_params.json``: clip bounds and scale, the same numbers as in the graph."""
+    scaler = model.scaler
+    rows = zip(names, scaler.lower_, scaler.upper_, scaler.mean_, scaler.scale_, strict=True)
+    columns = ("name", "lower", "upper", "mean", "scale")
+    features = [dict(zip(columns, row, strict=True)) for row in rows]
+    return canonical_bytes({"schema": "mlwb.scaler/1", "features": features})
+
+
+def golden_file(predictor: Predictor, X: Float2D, *, seed: int) -> bytes:  # noqa: N803
+    """``golden_predictions.json``: rows any server must reproduce before it may answer.
+
+    Parameters
+    ----------
+    predictor : Predictor
+        The exported graph.
+    X : ndarray of shape (n_rows, n_features), float64
+        Training rows to draw from.
+    seed : int
+        Of the draw.
+    """
+    rng = np.random.default_rng(seed)
+    rows = X[np.sort(rng.choice(len(X), size=min(GOLDEN_ROWS, len(X)), replace=False))]
+    return canonical_bytes(
+        {"schema": GOLDEN_SCHEMA, "rows": rows, "scores": predictor.predict(rows)}
+    )
+
+
+def reference_file(columns: Mapping[str, Float1D], days: Int1D, *, n_bins: int) -> bytes:
+    """``reference_distributions.json``: frozen bins and counts, whole and by UTC day.
+
+    Parameters
+    ----------
+    columns : mapping of str to ndarray of shape (n_rows,)
+        Raw feature values of the training window, and the model's scores under ``SCORE``.
+    days : ndarray of shape (n_rows,), int64
+        UTC day number of each row.
+    n_bins : int
+        Bins wanted.
+    """
+    from mlwb.drift.calibration import block_counts  # scipy; only training needs it
+
+    features = []
+    for name, values in columns.items():
+        reference: BinnedReference = fit_reference(name, values, n_bins=n_bins)
+        daily = block_counts(reference.edges, values, days)
+        features.append({**reference.to_json(), "daily": daily, "digest": reference.digest})
+    first, last = int(days.min()), int(days.max())
+    return canonical_bytes(
+        {
+            "schema": "mlwb.reference/1",
+            "days": [first, last],
+            "features": features,
+        }
+    )

@@ -1,0 +1,126 @@
+"""Scores of a probability against a binary label."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import rankdata
+from sklearn.metrics import brier_score_loss, roc_auc_score  # type: ignore[import-untyped]
+
+from mlwb.core.arrays import Float1D
+from mlwb.core.errors import DegenerateModelError
+
+__all__ = ["Scores", "auc", "correlation", "precision_top", "rank_correlation", "score"]
+
+TOP_SHARE = 0.20
+"""Top share of precision and recall, as the requirements fix it."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a set of predictions is worth.
+
+    Parameters
+    ----------
+    auc : float
+        Area under the ROC curve, ties one half.
+    precision_top_20pct, recall_top_20pct : float
+        Of the rows with the highest fifth of scores; ties at the cut are shared.
+    base_rate : float
+        Share of label 1.
+    brier : float
+        Mean squared error of the probability.
+    n_rows, n_top : int
+        Rows scored, rows in the top fifth.
+    """
+
+    auc: float
+    precision_top_20pct: float
+    recall_top_20pct: float
+    base_rate: float
+    brier: float
+    n_rows: int
+    n_top: int
+
+
+def auc(y: Float1D, probability: Float1D) -> float:
+    """Mann-Whitney AUC, ties one half.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_rows,), float64
+        0 or 1, both present.
+    probability : ndarray of shape (n_rows,), float64
+        Finite scores.
+
+    Returns
+    -------
+    float
+        In [0, 1].
+
+    Raises
+    ------
+    DegenerateModelError
+        One class only, or a score that is not finite.
+    """
+    if len(np.unique(y)) != 2 or not np.isfinite(probability).all():
+        raise DegenerateModelError("AUC needs both classes and finite scores")
+    return float(roc_auc_score(y, probability))
+
+
+def precision_top(y: Float1D, probability: Float1D, share: float = TOP_SHARE) -> tuple[float, int]:
+    """Share of label 1 among the ``ceil(share n)`` rows with the highest scores.
+
+    Rows tied at the cut are taken in part, so the order of rows cannot matter.
+
+    Parameters
+    ----------
+    y, probability : ndarray of shape (n_rows,), float64
+        Labels 0 or 1 and scores.
+    share : float, default=0.2
+        Top share in (0, 1].
+
+    Returns
+    -------
+    tuple
+        Precision in [0, 1] and the number of rows it stands on.
+
+    Examples
+    --------
+    >>> precision_top(np.array([0.0, 1.0, 1.0, 0.0, 0.0]), np.array([0.1, 0.9, 0.2, 0.3, 0.0]))
+    (1.0, 1)
+    """
+    n_top = int(np.ceil(share * len(y)))
+    cut = np.partition(probability, len(y) - n_top)[len(y) - n_top]
+    above, tied = probability > cut, probability == cut
+    from_ties = (n_top - int(above.sum())) * float(y[tied].mean())
+    return (float(y[above].sum()) + from_ties) / n_top, n_top
+
+
+def correlation(x: Float1D, y: Float1D) -> float:
+    """Pearson correlation; NaN when one side is constant."""
+    if len(x) < 2 or np.ptp(x) == 0.0 or np.ptp(y) == 0.0:
+        return float("nan")
+    return float(np.corrcoef(x, y)[0, 1])
+
+
+def rank_correlation(x: Float1D, y: Float1D) -> float:
+    """Spearman correlation with average ranks; NaN when one side is constant."""
+    return correlation(rankdata(x), rankdata(y))
+
+
+def score(y: Float1D, probability: Float1D) -> Scores:
+    """All scores of one set of predictions; see :class:`Scores`.
+
+    Raises
+    ------
+    DegenerateModelError
+        One class only, or a score that is not finite.
+    """
+    value = auc(y, probability)
+    precision, n_top = precision_top(y, probability)
+    base_rate = float(y.mean())
+    recall = precision * n_top / (base_rate * len(y))
+    brier = float(brier_score_loss(y, probability))
+    return Scores(value, precision, recall, base_rate, brier, len(y), n_top)

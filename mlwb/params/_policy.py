@@ -1,0 +1,408 @@
+"""The policy: every limit a gate compares with, read strictly from ``params/policy*.yml``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from mlwb.core.canonical import digest
+from mlwb.core.errors import ParamsError, PolicyError
+from mlwb.params._yaml import read_yaml
+
+__all__ = ["COMPARATORS", "GATE_IDS", "GatePolicy", "Limit", "Policy", "load_policy"]
+
+GATE_IDS = (
+    "data",
+    "signal",
+    "ablation",
+    "wf",
+    "pnl",
+    "parity",
+    "schema",
+    "psi",
+    "drift",
+    "perf",
+    "shadow",
+    "canary",
+    "nightly",
+    "validation",
+    "evidence",
+    "confirmation",
+)
+"""All gates, in the order of the verdict table. A policy names every one of them."""
+
+COMPARATORS = ("<", "<=", ">", ">=", "==")
+
+_WATCHES = ("canary_abort", "rollback")
+_NEVER_WAIVED = frozenset({"parity", "schema", "psi", "evidence"})
+_ORIGINS = ("live", "replay", "simulated")
+_DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+_SETTINGS: Mapping[str, frozenset[str]] = {
+    "pnl": frozenset({"hard_for_labels"}),
+    "psi": frozenset({"not_gateable_allowed"}),
+    "evidence": frozenset({"kinds"}),
+    "confirmation": frozenset({"phrase"}),
+}
+_TOP = frozenset({"name", "about", "extends", "defaults", "gates", "watch"})
+_DEFAULTS = frozenset({"max_age_h", "origins"})
+_GATE = _DEFAULTS | {"about", "severity", "settings", "limits", "waived_by_policy", "reason"}
+_LIMIT = _DEFAULTS | {
+    "kind", "metric", "segment", "comparator", "value", "severity", "min_n", "source",
+    "optional", "when", "refuted_by", "waived_by_policy", "reason",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limit:
+    """One limit: ``metric comparator value`` must hold.
+
+    Parameters
+    ----------
+    id : str
+        ``"signal.auc"``: gate, dot, name.
+    kind, metric, segment : str
+        Which evidence and which of its numbers. Segment ``"*"`` means every segment there is,
+        ``"a|b"`` that both must be there.
+    comparator : {"<", "<=", ">", ">=", "=="}
+        Holds when passing.
+    value : str
+        Decimal, as written in the file; compared without rounding.
+    severity : {"hard", "soft"}
+        A soft limit warns and never blocks.
+    min_n : int
+        Fewer observations than this leave the check unproven; 0 for numbers without a count.
+    max_age_h : int
+        Older evidence is stale.
+    origins : tuple of str
+        Accepted origins of the evidence.
+    source : str
+        Where the limit comes from, one sentence.
+    optional : bool, default=False
+        A number that was not measured is reported, and does not block.
+    when : str, default=""
+        Judge only segments whose metric of this name is 1.
+    refuted_by : str, default=""
+        The metric is a confidence bound and this is the opposite bound: missing the limit is a
+        failure only when the opposite bound misses it too, and unproven otherwise.
+    waived : str, default=""
+        Why the policy waives the check; empty when it does not.
+    """
+
+    id: str
+    kind: str
+    metric: str
+    segment: str
+    comparator: str
+    value: str
+    severity: str
+    min_n: int
+    max_age_h: int
+    origins: tuple[str, ...]
+    source: str
+    optional: bool = False
+    when: str = ""
+    refuted_by: str = ""
+    waived: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatePolicy:
+    """One gate: its limits and what else it is told.
+
+    Parameters
+    ----------
+    id : str
+        One of :data:`GATE_IDS`.
+    about : str
+        What the gate is for, one sentence.
+    severity : {"hard", "soft"}
+        A soft gate never blocks a promotion.
+    limits : tuple of Limit
+        At least one; at least one hard.
+    settings : mapping
+        Text or tuple of text: lists the gate needs, never numbers.
+    waived : str, default=""
+        Why the policy waives the whole gate; empty when it does not.
+    """
+
+    id: str
+    about: str
+    severity: str
+    limits: tuple[Limit, ...]
+    settings: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
+    waived: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """All limits of one policy.
+
+    Parameters
+    ----------
+    name : str
+        ``"default"``, ``"demo"``, ``"strict"``.
+    digest : str
+        Of the resolved content; verdicts cite it.
+    gates : mapping of str to GatePolicy
+        Every gate of :data:`GATE_IDS`, in that order.
+    watch : mapping of str to tuple of Limit
+        ``canary_abort`` and ``rollback``: limits that must hold while serving.
+    """
+
+    name: str
+    digest: str
+    gates: Mapping[str, GatePolicy]
+    watch: Mapping[str, tuple[Limit, ...]]
+
+    @property
+    def limits(self) -> Mapping[str, Limit]:
+        """Every limit, by id."""
+        groups = [gate.limits for gate in self.gates.values()] + list(self.watch.values())
+        return {limit.id: limit for group in groups for limit in group}
+
+    def limit(self, limit_id: str) -> Limit:
+        """One limit.
+
+        Raises
+        ------
+        PolicyError
+            The policy has none of that id.
+        """
+        try:
+            return self.limits[limit_id]
+        except KeyError as error:
+            raise PolicyError(f"policy {self.name!r} has no limit {limit_id!r}") from error
+
+    def number(self, limit_id: str) -> float:
+        """Value of a limit as a float, for drawing it in a figure; never for judging.
+
+        Raises
+        ------
+        PolicyError
+            The policy has none of that id.
+        """
+        return float(self.limit(limit_id).value)
+
+
+def load_policy(path: Path) -> Policy:
+    """Read a policy file, with what it extends.
+
+    Parameters
+    ----------
+    path : Path
+        ``params/policy.yml``. ``extends: other.yml`` names a file beside it, whose content is
+        taken over key by key where this file is silent.
+
+    Returns
+    -------
+    Policy
+
+    Raises
+    ------
+    PolicyError
+        The file is empty or not strict YAML, a gate is missing or unknown, a key is unknown or
+        stands twice, a value is not a quoted decimal, or a gate that may not be waived is.
+    """
+    content = _resolve(path, seen=())
+    try:
+        return _parse(content)
+    except PolicyError as error:
+        raise PolicyError(f"{path.name}: {error}") from error
+
+
+def _resolve(path: Path, *, seen: tuple[str, ...]) -> dict[str, Any]:
+    try:
+        content = read_yaml(path)
+    except ParamsError as error:
+        raise PolicyError(str(error)) from error
+    parent = content.pop("extends", None)
+    if parent is None:
+        return content
+    if not isinstance(parent, str) or not parent or Path(parent).name != parent:
+        raise PolicyError(f"{path.name}: extends names a file beside it", got=repr(parent))
+    if path.name in seen:
+        raise PolicyError(f"{path.name} extends itself")
+    return _merge(_resolve(path.with_name(parent), seen=(*seen, path.name)), content)
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        merged[key] = _merge(old, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def _parse(content: Mapping[str, Any]) -> Policy:
+    if not content:
+        raise PolicyError("the policy is empty", todo="an empty policy would pass everything")
+    _only(content, _TOP, "the policy")
+    defaults = _mapping(content.get("defaults", {}), "defaults")
+    _only(defaults, _DEFAULTS, "defaults")
+    written = _mapping(content.get("gates"), "gates")
+    _complete(written, GATE_IDS, "gate")
+    watched = _mapping(content.get("watch"), "watch")
+    _complete(watched, _WATCHES, "watch")
+    return Policy(
+        name=_text(content, "name", "the policy"),
+        digest=digest(content),
+        gates=MappingProxyType({gate: _gate(gate, written[gate], defaults) for gate in GATE_IDS}),
+        watch=MappingProxyType({name: _limits(name, watched[name], defaults) for name in _WATCHES}),
+    )
+
+
+def _gate(gate: str, value: object, defaults: Mapping[str, Any]) -> GatePolicy:
+    body = _mapping(value, gate)
+    _only(body, _GATE, gate)
+    waived = _waived(body, gate)
+    limits = _limits(gate, body.get("limits"), {**defaults, **_pick(body, _DEFAULTS)})
+    if not any(limit.severity == "hard" for limit in limits):
+        raise PolicyError(f"{gate} has no hard limit", todo="a gate needs at least one")
+    if gate in _NEVER_WAIVED and (waived or any(limit.waived for limit in limits)):
+        raise PolicyError(f"{gate} may not be waived", todo="no policy can do without it")
+    return GatePolicy(
+        id=gate,
+        about=_text(body, "about", gate),
+        severity=_severity(body, gate),
+        limits=limits,
+        settings=_settings(gate, body.get("settings", {})),
+        waived=waived,
+    )
+
+
+def _settings(gate: str, value: object) -> Mapping[str, str | tuple[str, ...]]:
+    body = _mapping(value, f"{gate}.settings")
+    _only(body, _SETTINGS.get(gate, frozenset()), f"{gate}.settings")
+    found: dict[str, str | tuple[str, ...]] = {}
+    for key, item in body.items():
+        found[key] = item if isinstance(item, str) else _texts(item, f"{gate}.settings.{key}")
+    return MappingProxyType(found)
+
+
+def _limits(group: str, value: object, defaults: Mapping[str, Any]) -> tuple[Limit, ...]:
+    body = _mapping(value, f"{group}.limits")
+    if not body:
+        raise PolicyError(f"{group} has no limits", todo="an empty gate would pass everything")
+    return tuple(_limit(f"{group}.{name}", item, defaults) for name, item in body.items())
+
+
+def _limit(limit_id: str, value: object, defaults: Mapping[str, Any]) -> Limit:
+    body = {**defaults, **_mapping(value, limit_id)}
+    _only(body, _LIMIT, limit_id)
+    comparator = _text(body, "comparator", limit_id)
+    if comparator not in COMPARATORS:
+        raise PolicyError(
+            f"{limit_id} has no such comparator", expected=" ".join(COMPARATORS), got=comparator
+        )
+    return Limit(
+        id=limit_id,
+        kind=_text(body, "kind", limit_id),
+        metric=_text(body, "metric", limit_id),
+        segment=_text(body, "segment", limit_id, default=""),
+        comparator=comparator,
+        value=_decimal(body.get("value"), limit_id),
+        severity=_severity(body, limit_id),
+        min_n=_count(body.get("min_n", 0), f"{limit_id}.min_n"),
+        max_age_h=_count(body.get("max_age_h"), f"{limit_id}.max_age_h"),
+        origins=_origins(body.get("origins"), limit_id),
+        source=_text(body, "source", limit_id),
+        optional=_flag(body, "optional", limit_id),
+        when=_text(body, "when", limit_id, default=""),
+        refuted_by=_text(body, "refuted_by", limit_id, default=""),
+        waived=_waived(body, limit_id),
+    )
+
+
+def _complete(found: Mapping[str, Any], wanted: tuple[str, ...], what: str) -> None:
+    unknown = sorted(set(found) - set(wanted))
+    missing = [name for name in wanted if name not in found]
+    if unknown:
+        raise PolicyError(f"unknown {what}", expected=", ".join(wanted), got=", ".join(unknown))
+    if missing:
+        raise PolicyError(f"no limits for {what} {', '.join(missing)}", todo="name every one")
+
+
+def _only(body: Mapping[str, Any], known: Iterable[str], where: str) -> None:
+    unknown = sorted(set(body) - set(known))
+    if unknown:
+        raise PolicyError(
+            f"unknown key in {where}", expected=", ".join(sorted(known)), got=", ".join(unknown)
+        )
+
+
+def _pick(body: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    return {key: body[key] for key in keys if key in body}
+
+
+def _mapping(value: object, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise PolicyError(f"{where} is not a mapping", got=type(value).__name__)
+    return value
+
+
+def _text(body: Mapping[str, Any], key: str, where: str, default: str | None = None) -> str:
+    value = body.get(key, default)
+    if not isinstance(value, str) or (default is None and not value.strip()):
+        raise PolicyError(f"{where} needs text for {key!r}", got=repr(value))
+    return value
+
+
+def _texts(value: object, where: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise PolicyError(f"{where} is not a list of text", got=repr(value))
+    return tuple(value)
+
+
+def _decimal(value: object, where: str) -> str:
+    if not isinstance(value, str) or _DECIMAL.fullmatch(value) is None:
+        raise PolicyError(
+            f"{where}.value is not a quoted decimal",
+            expected='text such as "0.62"',
+            got=repr(value),
+            todo="quote it, so that it is compared as it is written",
+        )
+    return value
+
+
+def _severity(body: Mapping[str, Any], where: str) -> str:
+    value = body.get("severity", "hard")
+    if value not in ("hard", "soft"):
+        raise PolicyError(f"{where} has no such severity", expected="hard or soft", got=repr(value))
+    return str(value)
+
+
+def _count(value: object, where: str) -> int:
+    if type(value) is not int or value < 0:
+        raise PolicyError(f"{where} is not a whole number >= 0", got=repr(value))
+    return value
+
+
+def _flag(body: Mapping[str, Any], key: str, where: str) -> bool:
+    value = body.get(key, False)
+    if not isinstance(value, bool):
+        raise PolicyError(f"{where}.{key} is not true or false", got=repr(value))
+    return value
+
+
+def _origins(value: object, where: str) -> tuple[str, ...]:
+    found = _texts(value, f"{where}.origins")
+    if not found or not set(found) <= set(_ORIGINS):
+        raise PolicyError(
+            f"{where} accepts an origin no gate may accept",
+            expected="some of " + ", ".join(_ORIGINS),
+            got=repr(value),
+        )
+    return found
+
+
+def _waived(body: Mapping[str, Any], where: str) -> str:
+    if not _flag(body, "waived_by_policy", where):
+        if "reason" in body:
+            raise PolicyError(f"{where} gives a reason and waives nothing")
+        return ""
+    return _text(body, "reason", where)

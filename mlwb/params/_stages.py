@@ -1,0 +1,268 @@
+"""The parameters of every stage: types and ranges. The values live in ``params/<stage>.yml``."""
+
+from __future__ import annotations
+
+from dataclasses import Field, dataclass, field
+from typing import Any
+
+__all__ = [
+    "STAGES",
+    "CanaryAnalysisParams",
+    "CostParams",
+    "CvParams",
+    "DataParams",
+    "FeatureParams",
+    "FeatureStudyParams",
+    "LabelParams",
+    "PsiParams",
+    "PsiValidationParams",
+    "ReleaseReviewParams",
+    "ReplayParams",
+    "ResampleParams",
+    "RunParams",
+    "SearchParams",
+    "TrafficParams",
+    "TrainingParams",
+    "WindowParams",
+]
+
+
+def _between(low: float | None = None, high: float | None = None) -> Any:
+    found: Field[Any] = field(metadata={"low": low, "high": high})
+    return found
+
+
+def _one_of(*choices: str) -> Any:
+    found: Field[Any] = field(metadata={"choices": choices})
+    return found
+
+
+@dataclass(frozen=True)
+class RunParams:
+    """Where results go and what the model is called; empty means: find out.
+
+    Parameters
+    ----------
+    home : str
+        Root of ``outputs/``, ``artifacts/``, ``evidence/``; empty is ``MLWB_HOME`` or the
+        checkout.
+    model_version : str
+        Version to train or to judge; empty is the next one, or the newest.
+    policy : str
+        File name below ``params/``, or a path.
+    """
+
+    home: str
+    model_version: str
+    policy: str
+
+
+@dataclass(frozen=True)
+class DataParams:
+    """What market to read.
+
+    Parameters
+    ----------
+    source : tuple of str
+        ``("synthetic",)``, one file, or the two files of a bid/ask pair.
+    profile : str
+        Source profile; ``auto`` sniffs and says why.
+    symbol : str
+        Empty is the file's name.
+    days : int
+        Length of the synthetic market.
+    seed : int
+        Of the synthetic market.
+    """
+
+    source: tuple[str, ...]
+    profile: str
+    symbol: str
+    days: int = _between(3, 3650)
+    seed: int = _between(0, None)
+
+
+@dataclass(frozen=True)
+class LabelParams:
+    """What is predicted; see :func:`mlwb.features.labels.make_labels`."""
+
+    kind: str = _one_of("volatility", "direction")
+    horizon_s: int = _between(60, 86_400)
+    theta: float = _between(0.0, 1.0)
+    median_window_s: int = _between(3_600, 30 * 86_400)
+
+
+@dataclass(frozen=True)
+class FeatureParams:
+    """Which features, in the order the server takes them."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class WindowParams:
+    """How the bars are cut, as shares of their time span.
+
+    Parameters
+    ----------
+    champion_end : float
+        The bootstrap champion is trained on bars before this share.
+    train_end : float
+        The candidate is trained on bars before this share; the rest is held out.
+    """
+
+    champion_end: float = _between(0.2, 0.95)
+    train_end: float = _between(0.3, 0.97)
+
+
+@dataclass(frozen=True)
+class CvParams:
+    """Clock-purged cross-validation."""
+
+    n_splits: int = _between(2, 50)
+    embargo_s: int = _between(0, 7 * 86_400)
+    n_segments: int = _between(2, 100)
+
+
+@dataclass(frozen=True)
+class SearchParams:
+    """What is tried.
+
+    Parameters
+    ----------
+    families : tuple of str
+        ``logistic``, ``boosting``; the first is the incumbent.
+    c : tuple of float
+        Inverse L2 strengths of the logistic family.
+    challenger_margin : float
+        AUC by which another family must beat the incumbent to be taken.
+    seed : int
+        Of everything random in a fit.
+    """
+
+    families: tuple[str, ...]
+    c: tuple[float, ...]
+    challenger_margin: float = _between(0.0, 0.5)
+    seed: int = _between(0, None)
+
+
+@dataclass(frozen=True)
+class CostParams:
+    """What a trade costs beside half the spread, bp one way."""
+
+    fee_bp: float = _between(0.0, 1_000.0)
+    slippage_bp: float = _between(0.0, 1_000.0)
+
+
+@dataclass(frozen=True)
+class ResampleParams:
+    """Block bootstrap."""
+
+    n_resamples: int = _between(99, 1_000_000)
+    seed: int = _between(0, None)
+
+
+@dataclass(frozen=True)
+class PsiParams:
+    """Reference bins and the block null."""
+
+    n_bins: int = _between(3, 100)
+    rolling_days: int = _between(1, 60)
+
+
+@dataclass(frozen=True)
+class TrafficParams:
+    """What is sent to the server by the replay.
+
+    Parameters
+    ----------
+    smoke_requests, shadow_requests : int
+        Requests of each test.
+    phases : tuple of float
+        Shares of the canary phases, percent.
+    observed_per_phase : int
+        Shadowed requests each phase must reach.
+    match_delta : float
+        Largest difference of two scores that still counts as the same.
+    """
+
+    phases: tuple[float, ...]
+    smoke_requests: int = _between(100, 10_000_000)
+    shadow_requests: int = _between(100, 10_000_000)
+    observed_per_phase: int = _between(20, 10_000_000)
+    match_delta: float = _between(0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class FeatureStudyParams:
+    """Stage 01: what the features are and whether they know anything."""
+
+    run: RunParams
+    data: DataParams
+    label: LabelParams
+    features: FeatureParams
+    window: WindowParams
+    resample: ResampleParams
+    horizons_s: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class TrainingParams:
+    """Stage 02: fit, validate, export, register."""
+
+    run: RunParams
+    data: DataParams
+    label: LabelParams
+    features: FeatureParams
+    window: WindowParams
+    cv: CvParams
+    search: SearchParams
+    costs: CostParams
+    resample: ResampleParams
+    psi: PsiParams
+
+
+@dataclass(frozen=True)
+class PsiValidationParams:
+    """Stage 03: the held-out window against the frozen reference."""
+
+    run: RunParams
+    data: DataParams
+    window: WindowParams
+    psi: PsiParams
+
+
+@dataclass(frozen=True)
+class ReplayParams:
+    """Between 03 and 04: real HTTP traffic from held-out bars."""
+
+    run: RunParams
+    data: DataParams
+    window: WindowParams
+    traffic: TrafficParams
+
+
+@dataclass(frozen=True)
+class CanaryAnalysisParams:
+    """Stage 04: what the traffic showed."""
+
+    run: RunParams
+    traffic: TrafficParams
+
+
+@dataclass(frozen=True)
+class ReleaseReviewParams:
+    """Stage 05: all verdicts on one page."""
+
+    run: RunParams
+
+
+STAGES: dict[str, type[Any]] = {
+    "feature_study": FeatureStudyParams,
+    "training": TrainingParams,
+    "psi_validation": PsiValidationParams,
+    "replay": ReplayParams,
+    "canary_analysis": CanaryAnalysisParams,
+    "release_review": ReleaseReviewParams,
+}
+"""Stage name to its parameter class; ``params/<stage>.yml`` holds the values."""

@@ -1,0 +1,14 @@
+"""Model versions on disk: published once, promoted by decision, rolled back in an instant.
+
+Belongs here: the layout of a version, the channels, the log of what happened to them, the
+protocol that survives a crash at any point, backups.
+Does not belong here: deciding (gates), loading a model (inference; it is handed in as a check),
+building one (model).
+"""
+
+from mlwb.registry._channels import CHANNELS
+from mlwb.registry._registry import Registry
+from mlwb.registry._state import State
+from mlwb.registry._version import REQUIRED_FILES, VersionInfo
+
+__all__ = ["CHANNELS", "REQUIRED_FILES", "Registry", "State", "VersionInfo"]

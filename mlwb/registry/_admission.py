@@ -1,0 +1,74 @@
+"""Whether a decision lets exactly these bytes through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mlwb.core.canonical import digest
+from mlwb.core.errors import PromotionRefusedError
+from mlwb.registry._state import State
+from mlwb.registry._version import VersionInfo
+
+__all__ = ["check_decision", "confirmations"]
+
+
+def check_decision(
+    state: State, info: VersionInfo, decision: Mapping[str, Any] | None, *, is_bootstrap: bool
+) -> None:
+    """Raise unless the decision is a yes to this version.
+
+    Raises
+    ------
+    PromotionRefusedError
+        No decision, a no, about another version or other bytes, or used before; or a bootstrap
+        of a registry that already had a `latest`.
+    """
+    if is_bootstrap:
+        if state.promoted:
+            raise PromotionRefusedError("only an empty registry is bootstrapped")
+        return
+    if decision is None:
+        raise PromotionRefusedError(
+            f"{info.version} has no decision", todo="let the gates decide first"
+        )
+    details = decision.get("details")
+    if decision.get("kind") != "decision" or not isinstance(details, Mapping):
+        raise PromotionRefusedError("that is no decision record", got=str(decision.get("kind")))
+    if details.get("promote") is not True:
+        reasons = "; ".join(str(reason) for reason in details.get("reasons", ()))
+        raise PromotionRefusedError(f"the gates did not pass: {reasons or 'no reason given'}")
+    _check_subject(state, info, details, digest(decision))
+
+
+def _check_subject(
+    state: State, info: VersionInfo, details: Mapping[str, Any], decision_sha256: str
+) -> None:
+    if details.get("model_version") != info.version:
+        raise PromotionRefusedError(
+            "the decision is about another version",
+            expected=info.version,
+            got=str(details.get("model_version")),
+        )
+    if details.get("manifest_sha256") != info.sha256:
+        raise PromotionRefusedError(
+            "the decision is about other bytes",
+            expected=info.sha256,
+            got=str(details.get("manifest_sha256")) or "none",
+        )
+    if decision_sha256 in state.used_decisions:
+        raise PromotionRefusedError("the decision was used before", todo="let the gates decide")
+    reused = state.used_confirmations & set(confirmations({"details": details}))
+    if reused:
+        raise PromotionRefusedError("the confirmation was used before", got=", ".join(reused))
+
+
+def confirmations(decision: Mapping[str, Any] | None) -> list[str]:
+    """Run ids of the confirmations a decision rests on."""
+    verdicts = decision["details"].get("verdicts", ()) if decision else ()
+    return [
+        str(cited["run_id"])
+        for verdict in verdicts
+        if verdict["gate"] == "confirmation"
+        for cited in verdict["evidence"]
+    ]

@@ -1,0 +1,125 @@
+"""How the registry changes: intent, change, commit; each durable before the next begins."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from mlwb.core import fsops
+from mlwb.core.chain import Chain
+from mlwb.core.clock import Clock, format_utc
+from mlwb.core.errors import LockHeldError, MlwbError, PromotionRefusedError
+from mlwb.registry._channels import point, points_at
+from mlwb.registry._state import State, fold
+from mlwb.registry._version import is_intact
+
+__all__ = ["Journal"]
+
+_PATIENCE_S = 10.0
+
+
+class Journal:
+    """``promotions.log`` and the changes it announces.
+
+    Parameters
+    ----------
+    models_dir : Path
+        Versions and channels; log, lock, backups and quarantine stand beside it.
+    clock : Clock
+        Stamps the lines.
+    actor : str
+        Who acts.
+    """
+
+    def __init__(self, models_dir: Path, *, clock: Clock, actor: str) -> None:
+        self.models_dir, self.home = models_dir, models_dir.parent
+        self.chain = Chain(self.home / "promotions.log")
+        self.clock, self._actor = clock, actor
+
+    def state(self) -> State:
+        """The fold of the log."""
+        return fold(self.chain.links())
+
+    def new_staging(self) -> Path:
+        """An empty directory inside the registry that no reader looks at."""
+        stamp = self.clock.now().strftime("%Y%m%dT%H%M%SZ")
+        path = self.models_dir / ".staging" / f"{stamp}-{secrets.token_hex(4)}"
+        path.mkdir(parents=True)
+        return path
+
+    @contextmanager
+    def changing(self) -> Iterator[State]:
+        """Hold the lock, close what a crash left open, and give the state to start from."""
+        self.models_dir.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(self.home / ".registry.lock", timeout=_PATIENCE_S):
+                yield self._repair()
+        except Timeout as error:
+            raise LockHeldError(
+                "somebody else is changing the registry", todo="try again in a moment"
+            ) from error
+
+    def begin(self, action: str, version: str, *, manifest_sha256: str, **more: Any) -> None:
+        """Announce a change."""
+        body = {"decision_sha256": "", "confirmations": [], "reason": "", **more}
+        self._write(
+            "intent", action=action, version=version, manifest_sha256=manifest_sha256, **body
+        )
+
+    def commit(self, **more: Any) -> State:
+        """End a change that happened, and bring the channels in line."""
+        self._write("commit", **more)
+        return self.project()
+
+    def flip(self, before: State, version: str, load_check: Callable[[Path], None] | None) -> State:
+        """Point `latest` at a version whose change was announced; undo it when it does not load."""
+        fsops.replace_link(self.models_dir / "latest", version)
+        try:
+            if load_check is not None:
+                load_check(self.models_dir / version)
+        except BaseException as error:
+            point(self.models_dir, "latest", before.latest)
+            self._write("abort", reason=f"the load check failed: {type(error).__name__}")
+            if isinstance(error, (MlwbError, OSError)):
+                raise PromotionRefusedError(
+                    f"{version} does not load, latest is {before.latest} as before: {error}"
+                ) from error
+            raise
+        return self.commit()
+
+    def project(self) -> State:
+        """Bring the channels in line with the log; a `latest` moved by hand is left to doctor."""
+        state = self.state()
+        point(self.models_dir, "candidate", state.candidate)
+        point(self.models_dir, "previous", state.previous)
+        if points_at(self.models_dir, "latest", None):
+            point(self.models_dir, "latest", state.latest)
+        return state
+
+    def _repair(self) -> State:
+        state = self.state()
+        if state.intent is None:
+            return state
+        if self._happened(state.intent):
+            return self.commit(recovered=True)
+        self._write("abort", recovered=True, reason="a crash came before the change")
+        return self.state()
+
+    def _happened(self, intent: Any) -> bool:
+        version = intent["version"]
+        final = self.models_dir / version
+        if intent["action"] not in ("register", "restore"):
+            return points_at(self.models_dir, "latest", version)
+        staging = self.models_dir / ".staging" / intent.get("staging", "")
+        if intent["action"] == "restore" and not final.exists() and staging.is_dir():
+            fsops.rename_dir(staging, final)
+        return is_intact(final, sha256=intent["manifest_sha256"])
+
+    def _write(self, event: str, **body: Any) -> None:
+        stamp = {"actor": self._actor, "time": format_utc(self.clock.now())}
+        self.chain.append({"event": event, **stamp, **body})

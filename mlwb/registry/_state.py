@@ -1,0 +1,100 @@
+"""The state of the registry: the fold of ``promotions.log``, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from mlwb.core.chain import Link
+
+__all__ = ["State", "fold"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """What the log says.
+
+    Parameters
+    ----------
+    seq : int
+        Lines folded.
+    registered : mapping of str to str
+        Version to the digest of its manifest.
+    history : tuple of str
+        Versions that are or were `latest`, oldest first, without those rolled back from; the
+        last one is `latest`.
+    promoted : frozenset of str
+        Every version that ever was `latest`.
+    candidate : str or None
+        The version registered last, until it is promoted.
+    intent : mapping or None
+        An operation that was begun and neither committed nor aborted.
+    used_decisions, used_confirmations : frozenset of str
+        Digests of decisions, and run ids of confirmations, that a promotion used up.
+    """
+
+    seq: int = 0
+    registered: Mapping[str, str] = field(default_factory=dict)
+    history: tuple[str, ...] = ()
+    promoted: frozenset[str] = frozenset()
+    candidate: str | None = None
+    intent: Mapping[str, Any] | None = None
+    used_decisions: frozenset[str] = frozenset()
+    used_confirmations: frozenset[str] = frozenset()
+
+    @property
+    def latest(self) -> str | None:
+        """The version being served, None before the first promotion."""
+        return self.history[-1] if self.history else None
+
+    @property
+    def previous(self) -> str | None:
+        """The version a rollback goes back to, None when there is none."""
+        return self.history[-2] if len(self.history) > 1 else None
+
+
+def fold(links: Iterable[Link]) -> State:
+    """The state after a sequence of log lines.
+
+    Parameters
+    ----------
+    links : iterable of Link
+        Of ``promotions.log``, in order.
+    """
+    state = State()
+    for link in links:
+        state = _step(replace(state, seq=link.seq), link.body)
+    return state
+
+
+def _step(state: State, body: Mapping[str, Any]) -> State:
+    event = body["event"]
+    if event == "intent":
+        return replace(state, intent=body)
+    if event == "commit" and state.intent is not None:
+        return _commit(replace(state, intent=None), state.intent)
+    if event in ("commit", "abort"):
+        return replace(state, intent=None)
+    return state
+
+
+def _commit(state: State, intent: Mapping[str, Any]) -> State:
+    version = intent["version"]
+    if intent["action"] == "register":
+        known = {**state.registered, version: intent["manifest_sha256"]}
+        return replace(state, registered=known, candidate=version)
+    if intent["action"] == "restore":
+        return state
+    kept = state.history
+    if version in kept and intent["action"] == "rollback":
+        kept = kept[: kept.index(version)]
+    used = frozenset({intent["decision_sha256"]} - {""})
+    return replace(
+        state,
+        history=(*kept, version),
+        promoted=state.promoted | {version},
+        candidate=None if state.candidate == version else state.candidate,
+        used_decisions=state.used_decisions | used,
+        used_confirmations=state.used_confirmations | frozenset(intent["confirmations"]),
+    )

@@ -1,0 +1,12 @@
+"""The predict server: scores over HTTP, a candidate in its shadow, counters for whoever watches.
+
+Belongs here: the ASGI application, decoding and refusing, hot reload, metrics, running it.
+Does not belong here: choosing or changing versions (``registry``), judging a candidate
+(``canary``), loading and scoring (``inference``).
+"""
+
+from mlwb.serve._run import ServerReady, run_server
+from mlwb.serve._settings import VARIABLES, ServeSettings
+from mlwb.serve.app import App, create_app
+
+__all__ = ["VARIABLES", "App", "ServeSettings", "ServerReady", "create_app", "run_server"]

@@ -1,0 +1,137 @@
+"""The few pieces of HTTP the hot routes need, over raw ASGI messages."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any, TypeAlias
+
+from mlwb.core.errors import ServeError
+from mlwb.core.predictionlog import REQUEST_ID
+from mlwb.serve._problems import PROBLEM_JSON, problem_body, problem_error
+
+__all__ = [
+    "ClientGoneError",
+    "Header",
+    "Receive",
+    "Scope",
+    "Send",
+    "new_request_id",
+    "problem_headers",
+    "read_body",
+    "read_head",
+    "send_body",
+    "send_problem",
+]
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Header: TypeAlias = tuple[bytes, bytes]
+
+_RETRY_AFTER_S = b"1"
+_JSON = b"application/json"
+
+
+class ClientGoneError(Exception):
+    """The client hung up before its request was whole; there is nobody to answer."""
+
+
+def new_request_id() -> str:
+    """Sixteen random hex digits."""
+    return os.urandom(8).hex()
+
+
+def read_head(headers: Iterable[Header], limit: int) -> tuple[str, ServeError | None]:
+    """What the headers say, before a byte of the body is read.
+
+    Parameters
+    ----------
+    headers : iterable of pairs
+        Names in lower case.
+    limit : int
+        Bytes a body may have.
+
+    Returns
+    -------
+    str
+        The caller's request id where it is a proper one, else a new one.
+    ServeError or None
+        413 or 415 when the body cannot be taken.
+    """
+    kind = length = encoding = brought = b""
+    for name, value in headers:
+        if name == b"content-type":
+            kind = value
+        elif name == b"content-length":
+            length = value
+        elif name == b"content-encoding":
+            encoding = value
+        elif name == b"x-request-id":
+            brought = value
+    request_id = brought.decode("latin-1")
+    if REQUEST_ID.match(request_id) is None:
+        request_id = new_request_id()
+    return request_id, _refusal(kind, length, encoding, limit=limit)
+
+
+def _refusal(kind: bytes, length: bytes, encoding: bytes, *, limit: int) -> ServeError | None:
+    if kind != _JSON and kind.partition(b";")[0].strip().lower() != _JSON:
+        return problem_error("media_type", "expected Content-Type: application/json")
+    if encoding not in (b"", b"identity"):
+        return problem_error("media_type", "expected a body without Content-Encoding")
+    # Counted by digits first: int() of a very long text is slow, and refused by Python.
+    if length.isdigit() and (len(length) > 15 or int(length) > limit):
+        return _too_large(limit)
+    return None
+
+
+def _too_large(limit: int) -> ServeError:
+    return problem_error("body_too_large", f"expected at most {limit} bytes")
+
+
+async def read_body(receive: Receive, limit: int) -> bytes:
+    """The whole body, never holding much more than ``limit`` bytes.
+
+    Raises
+    ------
+    ServeError
+        413 as soon as the limit is passed.
+    ClientGoneError
+        The client hung up.
+    """
+    body, more = b"", True
+    while more:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise ClientGoneError
+        body += message.get("body", b"")
+        if len(body) > limit:
+            raise _too_large(limit)
+        more = message.get("more_body", False)
+    return body
+
+
+async def send_body(send: Send, status: int, headers: list[Header], body: bytes) -> None:
+    """Send a whole answer; the length is added."""
+    headers.append((b"content-length", b"%d" % len(body)))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def problem_headers(error: ServeError, request_id: str) -> list[Header]:
+    """Headers of a refusal; 503 says when to come back."""
+    headers = [(b"content-type", PROBLEM_JSON), (b"x-request-id", request_id.encode())]
+    if error.status == 503:
+        headers.append((b"retry-after", _RETRY_AFTER_S))
+    return headers
+
+
+async def send_problem(
+    send: Send, error: ServeError, request_id: str, *, allow: bytes = b""
+) -> None:
+    """Send a refusal."""
+    headers = problem_headers(error, request_id)
+    if allow:
+        headers.append((b"allow", allow))
+    await send_body(send, error.status, headers, problem_body(error, request_id))

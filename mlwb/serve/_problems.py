@@ -1,0 +1,84 @@
+"""Refusals as RFC 9457 problem+json: stable codes, no internals, nothing of the input."""
+
+from __future__ import annotations
+
+import msgspec
+
+from mlwb.core.errors import ServeError
+
+__all__ = ["PROBLEMS", "PROBLEM_JSON", "problem_body", "problem_error"]
+
+PROBLEM_JSON = b"application/problem+json"
+
+PROBLEMS: dict[str, tuple[int, str]] = {
+    "bad_json": (400, "The body is not JSON"),
+    "not_found": (404, "No such route"),
+    "method_not_allowed": (405, "The route has no such method"),
+    "body_too_large": (413, "The body is too large"),
+    "media_type": (415, "The body is not declared as JSON"),
+    "invalid_input": (422, "The input does not fit the model"),
+    "repeated_key": (422, "A key stands twice"),
+    "schema_mismatch": (422, "The input was made for another feature schema"),
+    "internal": (500, "The server failed"),
+    "killed": (503, "Predictions are switched off"),
+    "no_model": (503, "No model is loaded"),
+    "model_failed": (503, "The model gave no usable score"),
+}
+"""Status and title of every problem code."""
+
+
+class _FieldError(msgspec.Struct):
+    pointer: str
+    detail: str
+
+
+class _Problem(msgspec.Struct, omit_defaults=True):
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+    errors: list[_FieldError] = []
+
+
+_ENCODER = msgspec.json.Encoder()
+
+
+def problem_error(problem: str, detail: str, *, pointer: str = "") -> ServeError:
+    """The exception for a code of :data:`PROBLEMS`.
+
+    Parameters
+    ----------
+    problem : str
+        A key of :data:`PROBLEMS`.
+    detail : str
+        Sentence for the client; never holds its input.
+    pointer : str, default=""
+        JSON pointer of the field at fault, as a fragment: ``"#/features/spread_bp"``.
+    """
+    return ServeError(detail, status=PROBLEMS[problem][0], problem=problem, pointer=pointer)
+
+
+def problem_body(error: ServeError, request_id: str) -> bytes:
+    """The body of a refusal.
+
+    Parameters
+    ----------
+    error : ServeError
+        Made by :func:`problem_error`.
+    request_id : str
+        Becomes ``instance``.
+    """
+    errors = [_FieldError(error.pointer, error.what)] if error.pointer else []
+    return _ENCODER.encode(
+        _Problem(
+            type=f"urn:mlwb:problem:{error.problem}",
+            title=PROBLEMS[error.problem][1],
+            status=error.status,
+            detail=error.what,
+            instance=request_id,
+            code=error.problem,
+            errors=errors,
+        )
+    )

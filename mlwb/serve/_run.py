@@ -1,0 +1,174 @@
+"""The application on uvicorn: its own socket, its own signals, a word when it is ready."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+
+from mlwb.core import fsops
+from mlwb.core.canonical import canonical_bytes
+from mlwb.core.errors import ArtifactNotFoundError, ServerStartError
+from mlwb.serve._settings import ServeSettings
+from mlwb.serve.app import App, create_app
+
+__all__ = ["ServerReady", "run_server"]
+
+_LOOK_S = 0.02
+_LAST_REQUESTS_S = 5
+
+
+@dataclass(frozen=True)
+class ServerReady:
+    """A server that answers.
+
+    Parameters
+    ----------
+    pid : int
+        Its process.
+    host : str
+        Address it listens on.
+    port : int
+        The bound port, also when 0 was asked for.
+    version : str
+        The model version that answers.
+    """
+
+    pid: int
+    host: str
+    port: int
+    version: str
+
+
+def run_server(
+    settings: ServeSettings,
+    *,
+    wait_for_model: bool = False,
+    ready_file: Path | None = None,
+    on_ready: Callable[[ServerReady], None] | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT; returns after the last request was answered.
+
+    On a signal readiness goes off at once, requests are still answered for
+    ``settings.drain_s``, then the server stops. A second signal stops it without waiting.
+
+    Parameters
+    ----------
+    settings : ServeSettings
+        What to serve and where.
+    wait_for_model : bool, default=False
+        Start without a model and become ready when one is promoted.
+    ready_file : Path, optional
+        Written in one step when predictions are answered: a JSON object of
+        :class:`ServerReady`. Removed first when there is one from before.
+    on_ready : callable, optional
+        Called with the same.
+
+    Raises
+    ------
+    ArtifactNotFoundError
+        No usable `latest`, and not told to wait.
+    ServerStartError
+        The address cannot be bound, or the ready file cannot be written.
+    """
+    if ready_file is not None:
+        fsops.remove_file(ready_file)
+    listener = _bind(settings.host, settings.port)
+    try:
+        app = create_app(settings)
+        if app.state.champion.live is None and not wait_for_model:
+            raise ArtifactNotFoundError(
+                "there is no model to serve",
+                expected=f"a verified version behind {settings.models_dir / 'latest'}",
+                got=app.state.champion.problem,
+                todo="promote one first, or start with --wait-for-model",
+            )
+
+        def announce(version: str) -> None:
+            port = listener.getsockname()[1]
+            ready = ServerReady(os.getpid(), settings.host, port, version)
+            if ready_file is not None:
+                fsops.write_atomic(ready_file, canonical_bytes(ready) + b"\n")
+            if on_ready is not None:
+                on_ready(ready)
+
+        server = _Server(app, announce)
+        server.run([listener])
+        if server.failure is not None:
+            raise ServerStartError(
+                "the server could not say that it is ready", got=str(server.failure)
+            ) from server.failure
+    finally:
+        listener.close()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that drains before it stops and tells when it is ready."""
+
+    def __init__(self, app: App, announce: Callable[[str], None]) -> None:
+        self._app, self._announce = app, announce
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._telling: asyncio.Task[None] | None = None
+        self.failure: BaseException | None = None
+        super().__init__(
+            uvicorn.Config(
+                app,
+                loop="asyncio" if sys.platform == "win32" else "uvloop",
+                http="httptools",
+                ws="none",
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=_LAST_REQUESTS_S,
+            )
+        )
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then announce as soon as a model answers."""
+        await super().startup(sockets)
+        self._loop = asyncio.get_running_loop()
+        self._telling = self._loop.create_task(self._tell())
+        self._telling.add_done_callback(self._told)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - of uvicorn
+        """Drain on the first signal, stop on the second, drop what is open on the third."""
+        state = self._app.state
+        if self._loop is None or state.is_draining:
+            self.force_exit = self.should_exit
+            self.should_exit = True
+            return
+        state.is_draining = True
+        self._loop.call_soon_threadsafe(self._loop.call_later, state.settings.drain_s, self._stop)
+
+    def _stop(self) -> None:
+        self.should_exit = True
+
+    async def _tell(self) -> None:
+        while (live := self._app.state.champion.live) is None:
+            await asyncio.sleep(_LOOK_S)
+        self._announce(live.version)
+
+    def _told(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self.failure = task.exception()
+            self.should_exit = True
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise ServerStartError(
+            f"cannot listen on {host}:{port}: {error.strerror or error}",
+            todo="stop the other server, or choose another port (--port, MLWB_PORT)",
+        ) from error

@@ -1,0 +1,195 @@
+"""What a server may be told, and the variables that tell it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from mlwb.core.errors import ParamsError
+from mlwb.core.home import find_home
+from mlwb.core.ids import check_version
+
+__all__ = ["VARIABLES", "ServeSettings"]
+
+VARIABLES: dict[str, str] = {
+    "models_dir": "MLWB_MODELS_DIR",
+    "host": "MLWB_HOST",
+    "port": "MLWB_PORT",
+    "candidate": "CANARY_MODEL_VERSION",
+    "shadow_budget_ms": "MLWB_SHADOW_BUDGET_MS",
+    "match_delta": "MLWB_MATCH_DELTA",
+    "body_limit": "MLWB_BODY_LIMIT",
+    "max_rows": "MLWB_MAX_ROWS",
+    "prediction_log": "MLWB_PREDICTION_LOG",
+    "shadow_log": "MLWB_SHADOW_LOG",
+    "log_limit": "MLWB_LOG_LIMIT",
+    "killed": "SERVE_KILL",
+    "kill_file": "MLWB_KILL_FILE",
+    "reload_s": "MLWB_RELOAD_S",
+    "drain_s": "MLWB_DRAIN_S",
+}
+"""Environment variable of each setting."""
+
+
+@dataclass(frozen=True)
+class ServeSettings:
+    """Settings of one server; checked on construction.
+
+    Parameters
+    ----------
+    models_dir : Path
+        Holds the versions, `latest` and `candidate`.
+    host : str, default="127.0.0.1"
+        Address to listen on.
+    port : int, default=4010
+        0 takes any free port.
+    candidate : str, default=""
+        Version to shadow; empty follows the `candidate` link where there is one.
+    shadow_budget_ms : float, default=60.0
+        A candidate's answer that takes longer counts as an error.
+    match_delta : float, default=0.05
+        Largest ``|candidate - champion|`` that is a match.
+    body_limit : int, default=65536
+        Bytes of a request body.
+    max_rows : int, default=1024
+        Rows of a batch.
+    prediction_log, shadow_log : Path, optional
+        Where scores and comparisons are written; None writes nothing.
+    log_limit : int, default=67108864
+        Bytes of a log file; beyond it the file becomes ``<name>.1`` and a new one starts.
+    killed : bool, default=False
+        Refuse every prediction.
+    kill_file : Path, optional
+        Refuse every prediction while this file exists.
+    reload_s : float, default=0.2
+        Seconds between two looks at the links.
+    drain_s : float, default=0.25
+        Seconds a stopping server still answers, with readiness already off.
+
+    Raises
+    ------
+    ParamsError
+        A value is out of range; the message names the variable.
+    """
+
+    models_dir: Path
+    host: str = "127.0.0.1"
+    port: int = 4010
+    candidate: str = ""
+    shadow_budget_ms: float = 60.0
+    match_delta: float = 0.05
+    body_limit: int = 65_536
+    max_rows: int = 1024
+    prediction_log: Path | None = None
+    shadow_log: Path | None = None
+    log_limit: int = 67_108_864
+    killed: bool = False
+    kill_file: Path | None = None
+    reload_s: float = 0.2
+    drain_s: float = 0.25
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in _RANGES.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ParamsError(
+                    f"{VARIABLES[name]} is out of range",
+                    expected=f"{low:g} .. {high:g}",
+                    got=f"{value}",
+                )
+        if not self.host:
+            raise ParamsError("MLWB_HOST is empty", expected="an address, such as 127.0.0.1")
+        if self.candidate:
+            check_version(self.candidate)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str], **changes: Any) -> ServeSettings:
+        """Settings from variables the caller hands in.
+
+        Parameters
+        ----------
+        environ : mapping
+            ``os.environ`` of the entry point. Without ``MLWB_MODELS_DIR`` the models of the
+            workbench are served, and logs and kill file stand beside them in ``artifacts/``.
+            ``off`` as a path means none.
+        **changes
+            Fields set otherwise, such as options of the command line.
+
+        Returns
+        -------
+        ServeSettings
+
+        Raises
+        ------
+        ParamsError
+            A variable cannot be read, or an unknown field is named.
+        """
+        unknown = set(changes) - set(VARIABLES)
+        if unknown:
+            raise ParamsError(f"no such setting: {', '.join(sorted(unknown))}")
+        values: dict[str, Any] = {}
+        for field in fields(cls):
+            text = environ.get(VARIABLES[field.name], "")
+            if text and field.name not in changes:
+                values[field.name] = _parse(VARIABLES[field.name], text, str(field.type))
+        values.update(changes)
+        if "models_dir" not in values:
+            values["models_dir"] = find_home(environ).models
+        artifacts = Path(values["models_dir"]).parent
+        beside = {
+            "prediction_log": artifacts / "predictions.jsonl",
+            "shadow_log": artifacts / "shadow" / "predictions.jsonl",
+            "kill_file": artifacts / "serve.kill",
+        }
+        return cls(**{**beside, **values})
+
+
+_RANGES: dict[str, tuple[float, float]] = {
+    "port": (0, 65_535),
+    "shadow_budget_ms": (0.1, 10_000),
+    "match_delta": (0.0, 1.0),
+    "body_limit": (256, 16_777_216),
+    "max_rows": (1, 65_536),
+    "log_limit": (1_024, 1 << 40),
+    "reload_s": (0.01, 3_600),
+    "drain_s": (0.0, 600),
+}
+
+
+def _flag(text: str) -> bool:
+    known = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+    return known[text.lower()]
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
+
+
+def _optional_path(text: str) -> Path | None:
+    return None if text == "off" else Path(text).expanduser()
+
+
+_READERS: dict[str, tuple[Callable[[str], Any], str]] = {
+    "Path": (lambda text: Path(text).expanduser(), "a path"),
+    "Path | None": (_optional_path, "a path, or off"),
+    "str": (str, "text"),
+    "int": (int, "a whole number"),
+    "float": (_number, "a number"),
+    "bool": (_flag, "1 or 0"),
+}
+
+
+def _parse(variable: str, text: str, kind: str) -> Any:
+    read, expected = _READERS[kind]
+    try:
+        return read(text)
+    except (ValueError, KeyError) as error:
+        raise ParamsError(
+            f"{variable} cannot be read", expected=expected, got=repr(text[:80])
+        ) from error

@@ -1,0 +1,95 @@
+"""The state of one server: what answers, what is switched off, what was counted."""
+
+from __future__ import annotations
+
+import asyncio
+
+from mlwb.core.clock import Clock
+from mlwb.serve._log import LineLog
+from mlwb.serve._metrics import Metrics
+from mlwb.serve._models import Channel, Look
+from mlwb.serve._settings import ServeSettings
+
+__all__ = ["State"]
+
+
+class State:
+    """Shared by the routes; changed on the event loop only.
+
+    Parameters
+    ----------
+    settings : ServeSettings
+        Of this server.
+    clock : Clock
+        Stamps and durations.
+    """
+
+    def __init__(self, settings: ServeSettings, clock: Clock) -> None:
+        self.settings, self.clock = settings, clock
+        self.metrics = Metrics()
+        self.champion = Channel(
+            settings.models_dir, "latest", max_rows=settings.max_rows, clock=clock
+        )
+        self.candidate = Channel(
+            settings.models_dir,
+            "candidate",
+            max_rows=settings.max_rows,
+            clock=clock,
+            version=settings.candidate,
+        )
+        self.is_killed = False
+        self.is_draining = False
+        self.log = _log(settings, shadow=False)
+        self.shadow_log = _log(settings, shadow=True)
+        self.refresh()
+
+    @property
+    def logs(self) -> tuple[LineLog, ...]:
+        """The logs that are switched on."""
+        return tuple(log for log in (self.log, self.shadow_log) if log is not None)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why predictions are refused: stable words, empty when they are answered."""
+        found = {
+            "no_model": self.champion.live is None,
+            "killed": self.is_killed,
+            "draining": self.is_draining,
+        }
+        return tuple(reason for reason, holds in found.items() if holds)
+
+    def refresh(self) -> None:
+        """Look at links and kill file now."""
+        self.is_killed = self._killed()
+        for channel in (self.champion, self.candidate):
+            self._take(channel, channel.look())
+
+    async def watch(self) -> None:
+        """Look again and again; loading happens on another thread, taking over on this one."""
+        while True:
+            await asyncio.sleep(self.settings.reload_s)
+            self.is_killed = await asyncio.to_thread(self._killed)
+            for channel in (self.champion, self.candidate):
+                self._take(channel, await asyncio.to_thread(channel.look))
+
+    def _killed(self) -> bool:
+        file = self.settings.kill_file
+        try:
+            return self.settings.killed or (file is not None and file.exists())
+        except OSError:
+            return True  # a switch that cannot be read counts as thrown
+
+    def _take(self, channel: Channel, look: Look | None) -> None:
+        if look is None:
+            return
+        is_champion = channel is self.champion
+        result = channel.take(look, keep=is_champion)
+        if result:
+            self.metrics.reloads[result if is_champion else f"candidate_{result}"] += 1
+        if is_champion and channel.live is not None:
+            self.metrics.follow(channel.live.version)
+
+
+def _log(settings: ServeSettings, *, shadow: bool) -> LineLog | None:
+    path = settings.shadow_log if shadow else settings.prediction_log
+    return None if path is None else LineLog(path, settings.log_limit)

@@ -1,0 +1,89 @@
+"""The application: hot routes by hand, the rest by Starlette."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from starlette.routing import Route
+
+from mlwb.core.clock import Clock, SystemClock
+from mlwb.serve._http import Receive, Scope, Send
+from mlwb.serve._predict import PREDICT, PREDICT_WITH_SHADOW, PredictRoutes
+from mlwb.serve._rest import rest_app
+from mlwb.serve._settings import ServeSettings
+from mlwb.serve._shadow import Shadow
+from mlwb.serve._state import State
+
+__all__ = ["App", "create_app"]
+
+
+class App:
+    """One server as an ASGI application; made by :func:`create_app`.
+
+    Parameters
+    ----------
+    settings : ServeSettings
+        What to serve and within which limits.
+    clock : Clock
+        Stamps and durations.
+    """
+
+    def __init__(self, settings: ServeSettings, clock: Clock) -> None:
+        self.state = State(settings, clock)
+        state = self.state
+        self._shadow = Shadow(settings, state.metrics, clock, state.shadow_log)
+        self._hot = frozenset((PREDICT, PREDICT_WITH_SHADOW))
+        self._predict = PredictRoutes(state, self._shadow)
+        self._rest = rest_app(state)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or live through one lifespan."""
+        if scope["type"] == "http" and scope["path"] in self._hot:
+            await self._predict(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        else:
+            await self._rest(scope, receive, send)
+
+    @property
+    def routes(self) -> tuple[tuple[str, str], ...]:
+        """(method, path) of everything the application answers."""
+        rest = [route.path for route in self._rest.routes if isinstance(route, Route)]
+        return (*(("POST", path) for path in sorted(self._hot)), *(("GET", path) for path in rest))
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        for log in self.state.logs:
+            log.start()
+        watching = asyncio.create_task(self.state.watch())
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        watching.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watching
+        self._shadow.close()
+        for log in self.state.logs:
+            log.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def create_app(settings: ServeSettings, *, clock: Clock | None = None) -> App:
+    """The predict server.
+
+    `latest` and `candidate` are loaded here. A missing or refused version does not raise: the
+    application starts unready, says why, and takes up a good version as soon as there is one.
+
+    Parameters
+    ----------
+    settings : ServeSettings
+        What to serve and within which limits.
+    clock : Clock, optional
+        The machine's when not given.
+
+    Returns
+    -------
+    App
+        An ASGI application; routes in ``docs/serve.md``.
+    """
+    return App(settings, clock or SystemClock())

@@ -1,0 +1,260 @@
+"""Training's results as evidence records."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlwb.backtest import Risk
+from mlwb.core.arrays import Float1D
+from mlwb.core.clock import Clock
+from mlwb.evidence import Interval, Metric, Record, new_record, rate
+from mlwb.model import Scores, rank_correlation
+from mlwb.params import TrainingParams
+from mlwb.stages.common import context, market_inputs, market_origin, null
+
+if TYPE_CHECKING:
+    from mlwb.stages.training import Result
+
+__all__ = ["HARM", "build", "quantiles"]
+
+HARM = (0.005, 0.10)
+"""A group is counted as harmful when dropping it raises the mean rank IC by more than the first
+number at a Holm-adjusted p of at most the second (requirements: ablation gate)."""
+
+
+def build(result: Result, params: TrainingParams, clock: Clock) -> list[Record]:
+    """All records of a training, in the order they are written."""
+    prepared = result.inputs.prepared
+    shared = context(
+        "training",
+        params,
+        clock,
+        version=result.candidate.version,
+        origin=market_origin(prepared),
+        inputs=market_inputs(prepared),
+    )
+    return [
+        new_record("offline_report", _offline(result), shared, details=_offline_details(result)),
+        new_record("significance", _significance(result), shared),
+        new_record("ablation", _ablation(result), shared),
+        new_record("walk_forward", _walk(result), shared),
+        new_record("pnl", _pnl(result), shared, details={"label": {"kind": params.label.kind}}),
+        new_record("parity", _parity(result), shared, details=_schema(result)),
+        new_record("bench", _bench(result), shared),
+    ]
+
+
+def quantiles(values: Float1D) -> dict[str, float]:
+    """p50, p95 and p99 of latencies, ms."""
+    p50, p95, p99 = np.quantile(values, [0.5, 0.95, 0.99])
+    return {"p50_ms": float(p50), "p95_ms": float(p95), "p99_ms": float(p99)}
+
+
+def _offline(result: Result) -> list[Metric]:
+    oof, scores, holdout = result.candidate.chosen.out_of_fold, result.scores, result.holdout
+    n = scores.n_rows
+    folds = [
+        Metric("auc_fold", value, n=len(split.test), segment=f"fold {i + 1}")
+        for i, (value, split) in enumerate(zip(oof.fold_auc, oof.splits, strict=True))
+    ]
+    return [
+        Metric("auc", oof.mean_auc, n=n, definition="mean over purged folds, ties one half"),
+        *folds,
+        Metric("auc_pooled", scores.auc, n=n),
+        Metric("auc_holdout", holdout.auc, n=holdout.n_rows),
+        *_top(scores, ""),
+        *_top(holdout, "_holdout"),
+        Metric("base_rate", scores.base_rate, n=n),
+        Metric("brier", scores.brier, n=n),
+        *_ic(result),
+        Metric("leak_count", sum(split.n_leaks for split in oof.splits), unit="rows", n=n),
+        Metric("purged", sum(split.n_purged for split in oof.splits), unit="rows"),
+        Metric("embargoed", sum(split.n_embargoed for split in oof.splits), unit="rows"),
+        Metric("n_rows", n, unit="rows"),
+        _improvement(result),
+    ]
+
+
+def _top(scores: Scores, suffix: str) -> list[Metric]:
+    definition = "of the fifth of rows with the highest score, ties shared"
+    return [
+        Metric(
+            f"precision_top_20pct{suffix}",
+            scores.precision_top_20pct,
+            n=scores.n_top,
+            definition=definition,
+        ),
+        Metric(
+            f"recall_top_20pct{suffix}",
+            scores.recall_top_20pct,
+            n=scores.n_top,
+            definition=definition,
+        ),
+    ]
+
+
+def _ic(result: Result) -> list[Metric]:
+    oof, train = result.candidate.chosen.out_of_fold, result.inputs.train
+    target = train.target[oof.index]
+    kind = result.inputs.params.label.kind
+    what = "relative size of the coming return" if kind == "volatility" else "coming return"
+    pooled = rank_correlation(oof.probability, target)
+    return [
+        Metric(
+            "rank_ic", result.skill.rank_ic, n=len(target), definition=f"with the {what}, by fold"
+        ),
+        Metric("rank_ic_pooled", pooled, n=len(target), definition=f"with the {what}"),
+    ]
+
+
+def _improvement(result: Result) -> Metric:
+    champion = result.champion_holdout
+    if champion is None:
+        return null("improvement", "no champion to compare with")
+    gain = result.holdout.auc / champion.auc - 1.0
+    definition = "held-out AUC over the champion's, minus one"
+    return Metric("improvement", gain, n=champion.n_rows, definition=definition)
+
+
+def _offline_details(result: Result) -> dict[str, Any]:
+    inputs = result.inputs
+    champion = result.bootstrap.version if result.bootstrap else inputs.champion
+    return {
+        "symbol": inputs.prepared.market.symbol,
+        "label": {"kind": inputs.params.label.kind, "horizon_s": inputs.params.label.horizon_s},
+        "champion": champion,
+        "champion_auc_holdout": result.champion_holdout.auc if result.champion_holdout else None,
+        "chosen": result.candidate.chosen.trial.name,
+        "trials": [
+            {"name": found.trial.name, "auc": found.out_of_fold.mean_auc}
+            for found in result.candidate.trials
+        ],
+        "train": {"rows": len(inputs.train)},
+        "holdout": {"rows": len(inputs.holdout)},
+    }
+
+
+def _significance(result: Result) -> list[Metric]:
+    drawn = result.skill.drawn
+    low, high = drawn.interval(0.95)
+    interval = Interval(0.95, low, high, "circular block bootstrap")
+    definition = "(1 + resampled mean rank IC <= 0) / (B + 1), against no skill"
+    return [
+        Metric("p_against", result.skill.p_against, n=drawn.n_obs, definition=definition),
+        Metric("mean_difference", drawn.mean, n=drawn.n_obs, ci=interval),
+        Metric("n_resamples", len(drawn.draws), unit="1"),
+        Metric("block_rows", drawn.block, unit="rows"),
+    ]
+
+
+def _ablation(result: Result) -> list[Metric]:
+    margin, level = HARM
+    harmful = [e for e in result.effects if e.delta > margin and e.p_adjusted <= level]
+    n = result.scores.n_rows
+    definition = f"mean rank IC rises by more than {margin} without the group, Holm p <= {level}"
+    return [
+        Metric("harmful_groups", len(harmful), n=len(result.effects), definition=definition),
+        *(Metric("delta", e.delta, n=n, segment=e.group) for e in result.effects),
+        *(Metric("p_adjusted", e.p_adjusted, n=n, segment=e.group) for e in result.effects),
+    ]
+
+
+def _walk(result: Result) -> list[Metric]:
+    segments, train = result.segments, result.inputs.train
+    paper = result.paper
+    positive, metrics = 0, []
+    for number, split in enumerate(segments.splits):
+        rows = segments.fold == number
+        target = train.target[segments.index[rows]]
+        ic = rank_correlation(segments.probability[rows], target)
+        name = f"segment {number + 1}"
+        metrics += [
+            Metric("auc", segments.fold_auc[number], n=len(split.test), segment=name),
+            Metric("rank_ic", ic, n=len(split.test), segment=name),
+        ]
+        earned = 1.0
+        if paper is not None:
+            first, last = train.t0[split.test[0]], train.t0[split.test[-1]]
+            earned = float(paper.ledger.net[(paper.ts >= first) & (paper.ts <= last)].sum())
+            metrics.append(Metric("net_return", earned, n=len(split.test), segment=name))
+        positive += int(ic > 0.0 and earned > 0.0)
+    meaning = "rank IC > 0" + (" and net return > 0" if paper is not None else "")
+    share = rate(
+        "positive_share", positive, len(segments.splits), definition=f"segments with {meaning}"
+    )
+    return [share, *metrics]
+
+
+def _pnl(result: Result) -> list[Metric]:
+    paper = result.paper
+    if paper is None:
+        reason = "a volatility score says nothing about the sign, so no rule trades it"
+        names = ("net_return", "sharpe", "sharpe_se", "psr", "max_drawdown", "win_rate")
+        return [null(name, reason) for name in (*names, "turnover", "cap_breaches")]
+    found: Risk = paper.risk
+    days = found.n_days
+    breaches = int((np.abs(paper.ledger.position) > 1.0).sum())
+    return [
+        Metric("net_return", found.net_return, n=len(paper.ts), definition="sum of net returns"),
+        Metric("gross_return", float(paper.ledger.gross.sum()), n=len(paper.ts)),
+        Metric("sharpe", found.sharpe, n=days, definition="UTC-daily, times sqrt(365)"),
+        Metric("sharpe_se", found.sharpe_se, n=days, definition="Lo 2002"),
+        Metric("psr", found.psr, n=days, definition="P(true Sharpe > 0)"),
+        Metric("max_drawdown", found.max_drawdown, n=len(paper.ts)),
+        rate("win_rate", int((paper.trips > 0.0).sum()), len(paper.trips)),
+        Metric("turnover", paper.turnover, unit="equity/day"),
+        Metric("cap_breaches", breaches, n=len(paper.ts)),
+    ]
+
+
+def _parity(result: Result) -> list[Metric]:
+    parity = result.parity
+    n = parity.n_rows
+    return [
+        Metric("max_abs_diff", parity.max_abs_diff, n=n),
+        Metric("p99_abs_diff", parity.p99_abs_diff, n=n),
+        Metric("n_rows", n, unit="rows"),
+        Metric("rows_above_1e-5", parity.n_above, unit="rows", n=n),
+        Metric("flips", parity.flips, unit="rows", n=n),
+        Metric(
+            "feature_mismatches",
+            result.feature_mismatches,
+            n=result.n_feature_values,
+            definition="values that differ in any bit, online against batch",
+        ),
+        Metric("schema_mismatches", _schema_mismatches(result), definition="CRC32, order, dtypes"),
+        null("served_mismatches", "measured by the replay"),
+    ]
+
+
+def _schema_mismatches(result: Result) -> int:
+    sidecar = result.candidate.predictor.sidecar
+    names = result.inputs.prepared.names
+    return sum(a != b for a, b in zip(sidecar.names, names, strict=True))
+
+
+def _schema(result: Result) -> dict[str, Any]:
+    sidecar = result.candidate.predictor.sidecar
+    return {
+        "schema_crc32": sidecar.schema_crc32,
+        "feature_order": sidecar.names,
+        "dtypes": [field.dtype for field in sidecar.features],
+        "feature_spec_digest": sidecar.feature_spec_digest,
+    }
+
+
+def _bench(result: Result) -> list[Metric]:
+    return [
+        Metric(
+            f"onnx_{name}",
+            value,
+            unit="ms",
+            n=len(times),
+            segment=f"batch_{batch}",
+            deterministic=False,
+        )
+        for batch, times in result.latencies.items()
+        for name, value in quantiles(times).items()
+    ]

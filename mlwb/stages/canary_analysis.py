@@ -1,0 +1,255 @@
+"""Stage 04: what the traffic showed, from its log alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlwb.canary import Summary, summarise
+from mlwb.core.canonical import digest_file
+from mlwb.core.clock import Clock, SystemClock, parse_utc
+from mlwb.core.errors import EvidenceSchemaError
+from mlwb.evidence import Context, Input, Interval, Metric, Record, new_record, rate
+from mlwb.gates import Verdict
+from mlwb.params import CanaryAnalysisParams, Policy
+from mlwb.registry import Registry
+from mlwb.stages._traffic_log import SHADOW, SMOKE, TrafficLog, read_log
+from mlwb.stages.common import (
+    candidate_of,
+    context,
+    home_of,
+    judge_gates,
+    store_of,
+    traffic_path,
+    write_all,
+)
+from mlwb.stats import wilson
+
+__all__ = ["Inputs", "Result", "judge", "load", "measure", "record", "run"]
+
+GATES = ("perf", "shadow", "canary")
+SCORE_TOLERANCE = 1e-9
+"""Served and offline scores come from the same graph in the same runtime; more than rounding of
+the printed number is a mismatch."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the analysis reads.
+
+    Parameters
+    ----------
+    params : CanaryAnalysisParams
+        As loaded.
+    version : str
+        Candidate under judgement.
+    log : TrafficLog
+        The recorded traffic.
+    source : Input
+        The log file.
+    """
+
+    params: CanaryAnalysisParams
+    version: str
+    log: TrafficLog
+    source: Input
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the traffic amounts to.
+
+    Parameters
+    ----------
+    inputs : Inputs
+        What was read.
+    smoke, shadow : Summary
+        The two tests before the canary.
+    phases : mapping of str to Summary
+        Each phase that was reached.
+    versions : tuple of str
+        Candidate versions seen in answers, which the version lock wants to be one.
+    score_mismatches : int
+        Smoke answers that differ from the score computed offline.
+    seconds : float
+        Length of the traffic.
+    """
+
+    inputs: Inputs
+    smoke: Summary
+    shadow: Summary
+    phases: dict[str, Summary]
+    versions: tuple[str, ...]
+    score_mismatches: int
+    seconds: float
+
+
+def load(params: CanaryAnalysisParams) -> Inputs:
+    """Read the newest traffic log about the candidate.
+
+    Raises
+    ------
+    EvidenceMissingError
+        No candidate, or no traffic yet.
+    EvidenceSchemaError
+        The log is about another version, or was cut.
+    """
+    home = home_of(params.run)
+    version = candidate_of(params.run, Registry(home.models, clock=SystemClock()))
+    path = traffic_path(home, version)
+    log = read_log(path)
+    if log.header.candidate != version:
+        raise EvidenceSchemaError(
+            "the traffic is about another model", expected=version, got=log.header.candidate
+        )
+    source = Input(
+        role="traffic",
+        uri=Path(*path.parts[-2:]).as_posix(),
+        sha256=digest_file(path),
+        rows=len(log.exchanges),
+        time_min=log.header.started,
+        time_max=log.header.finished,
+    )
+    return Inputs(params, version, log, source)
+
+
+def measure(inputs: Inputs) -> Result:
+    """Count and measure every test and phase."""
+    log, delta = inputs.log, inputs.params.traffic.match_delta
+    phases = {
+        name: summarise(log.traffic(name), match_delta=delta)
+        for name in log.header.phases
+        if log.of(name)
+    }
+    smoke = log.of(SMOKE)
+    wrong = [item for item in smoke if item.status == 200 and not _same(item.score, item.expected)]
+    started, finished = parse_utc(log.header.started), parse_utc(log.header.finished)
+    return Result(
+        inputs=inputs,
+        smoke=summarise(log.traffic(SMOKE), match_delta=delta),
+        shadow=summarise(log.traffic(SHADOW), match_delta=delta),
+        phases=phases,
+        versions=tuple(sorted({i.shadow_version for i in log.exchanges if i.shadow_version})),
+        score_mismatches=len(wrong),
+        seconds=(finished - started).total_seconds(),
+    )
+
+
+def record(result: Result, params: CanaryAnalysisParams, clock: Clock) -> tuple[Record, ...]:
+    """Write smoke, shadow and canary run."""
+    inputs, header = result.inputs, result.inputs.log.header
+    shared = context(
+        "canary_analysis",
+        params,
+        clock,
+        version=inputs.version,
+        origin=header.market_origin,
+        inputs=[inputs.source],
+    )
+    details = {"champion": header.champion, "candidate": header.candidate, "cold": header.cold}
+    return write_all(
+        store_of(params.run),
+        [
+            new_record("smoke", _smoke(result), shared, details=details),
+            new_record("shadow", _shadow(result), shared, details=details),
+            _canary(result, shared),
+        ],
+    )
+
+
+def judge(records: Sequence[Record], policy: Policy, clock: Clock) -> tuple[Verdict, ...]:
+    """Ask the gates perf, shadow and canary."""
+    return judge_gates(GATES, records, policy, clock)
+
+
+def run(params: CanaryAnalysisParams, policy: Policy, clock: Clock) -> tuple[Verdict, ...]:
+    """All four verbs."""
+    return judge(record(measure(load(params)), params, clock), policy, clock)
+
+
+def share(name: str, k: int, n: int, segment: str = "") -> Metric:
+    """A rate with its Wilson interval."""
+    if n == 0:
+        return rate(name, k, n, segment=segment, deterministic=False)
+    low, high = wilson(k, n)
+    interval = Interval(0.95, low, high, "Wilson")
+    return rate(name, k, n, ci=interval, segment=segment, deterministic=False)
+
+
+def latency_metrics(summary: Summary, segment: str = "") -> list[Metric]:
+    """p50, p95, p99 and maximum of the client's latency."""
+    values = {
+        "p50_ms": summary.p50_ms,
+        "p95_ms": summary.p95_ms,
+        "p99_ms": summary.p99_ms,
+        "max_ms": summary.max_ms,
+    }
+    return [
+        Metric(name, value, unit="ms", n=summary.n_requests, segment=segment, deterministic=False)
+        for name, value in values.items()
+    ]
+
+
+def _same(got: float | None, expected: float | None) -> bool:
+    if got is None or expected is None:
+        return False
+    return math.isclose(got, expected, rel_tol=0.0, abs_tol=SCORE_TOLERANCE)
+
+
+def _smoke(result: Result) -> list[Metric]:
+    found = result.smoke
+    n = found.n_requests
+    return [
+        Metric("requests", n),
+        share("error_rate", found.n_errors, n),
+        share("success_rate", n - found.n_errors, n),
+        *latency_metrics(found),
+        rate("score_mismatches", result.score_mismatches, n, definition="served against offline"),
+    ]
+
+
+def _shadow(result: Result) -> list[Metric]:
+    found = result.shadow
+    return [
+        Metric("requests", found.n_requests),
+        share("match_rate", found.n_matched, found.n_compared),
+        share("error_rate", found.n_shadow_errors, found.n_shadowed),
+        Metric("rank_corr", found.rank_corr, n=found.n_compared, definition="Spearman"),
+        Metric("mean_abs_delta", found.mean_abs_delta, n=found.n_compared),
+        Metric("covered_h", result.seconds / 3600.0, unit="h", deterministic=False),
+        Metric("p95_ms", found.shadow_p95_ms, unit="ms", n=found.n_compared, deterministic=False),
+    ]
+
+
+def _canary(result: Result, shared: Context) -> Record:
+    header = result.inputs.log.header
+    metrics = [
+        rate("phases_completed", _completed(result), len(header.phases)),
+        Metric("aborted", int(bool(header.aborted))),
+        Metric("model_versions", len(result.versions), definition="candidates seen in answers"),
+    ]
+    for name, found in result.phases.items():
+        metrics += [
+            *latency_metrics(found, name),
+            share("error_rate", found.n_errors, found.n_requests, name),
+            share("shadow_error_rate", found.n_shadow_errors, found.n_shadowed, name),
+            share("match_rate", found.n_matched, found.n_compared, name),
+            Metric("observed", found.n_compared, segment=name),
+            Metric("mean_abs_delta", found.mean_abs_delta, n=found.n_compared, segment=name),
+        ]
+    details = {
+        "mode": "observe_only",
+        "champion": header.champion,
+        "candidate": header.candidate,
+        "versions": result.versions,
+        "aborted": header.aborted,
+        "phases": list(header.phases),
+    }
+    return new_record("canary_run", metrics, shared, details=details, phase="canary-100pct")
+
+
+def _completed(result: Result) -> int:
+    reached = len(result.phases)
+    return reached - 1 if result.inputs.log.header.aborted and reached else reached

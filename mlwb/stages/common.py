@@ -1,0 +1,365 @@
+"""What the stages share: the prepared market, its windows, the context of a record."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlwb.core.arrays import Bool1D, Float1D, Float2D, Int1D
+from mlwb.core.bars import BAR_FIELDS, INTERVAL_S, TS
+from mlwb.core.canonical import digest, digest_bytes
+from mlwb.core.clock import Clock, format_utc
+from mlwb.core.errors import EmptyWindowError, EvidenceMissingError
+from mlwb.core.home import Home, find_home
+from mlwb.data import Market, load_market, to_bars
+from mlwb.evidence import (
+    Code,
+    Context,
+    EvidenceStore,
+    Input,
+    Metric,
+    Params,
+    Record,
+    code_state,
+    environment_state,
+)
+from mlwb.features import FeatureSpec, specs
+from mlwb.features.batch import compute
+from mlwb.features.labels import Labels, make_labels
+from mlwb.gates import EvidenceView, Verdict, evaluate
+from mlwb.inference import Predictor
+from mlwb.model import Dataset
+from mlwb.params import (
+    DataParams,
+    LabelParams,
+    Policy,
+    RunParams,
+    WindowParams,
+    load_policy,
+    params_values,
+)
+from mlwb.registry import Registry
+
+__all__ = [
+    "Prepared",
+    "Windows",
+    "candidate_of",
+    "context",
+    "cut_windows",
+    "home_of",
+    "judge_gates",
+    "load_check",
+    "market_inputs",
+    "market_origin",
+    "next_version",
+    "notebook_digest",
+    "null",
+    "policy_of",
+    "prepare",
+    "store_of",
+    "traffic_path",
+    "write_all",
+]
+
+NOTEBOOKS = {
+    "feature_study": "01_feature_study",
+    "training": "02_training",
+    "psi_validation": "03_psi_validation",
+    "canary_analysis": "04_canary_analysis",
+    "release_review": "05_release_review",
+}
+"""Stage to the notebook that tells it."""
+_FIRST_CANDIDATE = "v1.8.1"
+"""The version the requirements retrain; v1.8.0 is the champion it is held against."""
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Cut points of the bars' span, seconds since 1970.
+
+    Parameters
+    ----------
+    start, champion_end, train_end, end : int
+        The champion learns before ``champion_end``, the candidate before ``train_end``; what
+        follows is held out.
+    """
+
+    start: int
+    champion_end: int
+    train_end: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A market with its features.
+
+    Parameters
+    ----------
+    market : Market
+        As read.
+    bars : ndarray of shape (n_bars, n_fields), float64
+        Columns of ``mlwb.core.bars.BAR_FIELDS``.
+    specs : tuple of FeatureSpec
+        Features in column order.
+    X : ndarray of shape (n_bars, n_features), float64
+        Their values; NaN where not known.
+    windows : Windows
+        Cut points.
+    """
+
+    market: Market
+    bars: Float2D
+    specs: tuple[FeatureSpec, ...]
+    X: Float2D
+    windows: Windows
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Feature names in column order."""
+        return tuple(spec.name for spec in self.specs)
+
+    @property
+    def ts(self) -> Int1D:
+        """Bar opens, seconds since 1970."""
+        return self.bars[:, TS].astype(np.int64)
+
+    @property
+    def complete(self) -> Bool1D:
+        """Rows on which every feature is known."""
+        return np.asarray(np.isfinite(self.X).all(axis=1))
+
+    def labels(self, label: LabelParams) -> Labels:
+        """Labels of every bar."""
+        return make_labels(
+            self.bars,
+            kind=label.kind,
+            horizon_s=label.horizon_s,
+            theta=label.theta,
+            median_window_s=label.median_window_s,
+        )
+
+    def dataset(self, labels: Labels) -> Dataset:
+        """Rows that have all features and a label."""
+        rows = np.flatnonzero(self.complete & labels.valid)
+        return Dataset(
+            X=self.X[rows],
+            y=labels.y[rows],
+            t0=labels.t0[rows],
+            t1=labels.t1[rows],
+            target=labels.target[rows],
+            names=self.names,
+        )
+
+    def column(self, name: str) -> Float1D:
+        """One feature, NaN where not known."""
+        return self.X[:, self.names.index(name)]
+
+
+def prepare(data: DataParams, names: Sequence[str], window: WindowParams) -> Prepared:
+    """Read the market and compute its features.
+
+    Raises
+    ------
+    DataError
+        The market cannot be read.
+    UnknownParameterError
+        A feature is not known.
+    """
+    market = load_market(
+        data.source, profile=data.profile, symbol=data.symbol, days=data.days, seed=data.seed
+    )
+    bars = to_bars(market)
+    chosen = specs(names, quoted=market.has_quotes)
+    return Prepared(market, bars, chosen, compute(chosen, bars), cut_windows(bars, window))
+
+
+def cut_windows(bars: Float2D, window: WindowParams) -> Windows:
+    """Cut the span of the bars at the window shares, on the minute.
+
+    Raises
+    ------
+    EmptyWindowError
+        Fewer than two bars.
+    """
+    if len(bars) < 2 or bars.shape[1] != len(BAR_FIELDS):
+        raise EmptyWindowError("too few bars to cut into windows", got=str(len(bars)))
+    start, end = int(bars[0, TS]), int(bars[-1, TS]) + INTERVAL_S
+    span = (end - start) // INTERVAL_S
+
+    def at(share: float) -> int:
+        return start + int(share * span) * INTERVAL_S
+
+    return Windows(start, at(window.champion_end), at(window.train_end), end)
+
+
+def home_of(run: RunParams) -> Home:
+    """Directories of a run; an empty ``home`` follows ``MLWB_HOME``."""
+    home = find_home(os.environ)
+    return replace(home, root=Path(run.home).resolve()) if run.home else home
+
+
+def store_of(run: RunParams) -> EvidenceStore:
+    """The evidence of a run."""
+    return EvidenceStore(home_of(run).evidence)
+
+
+def policy_of(run: RunParams) -> Policy:
+    """The policy a run is judged by."""
+    path = Path(run.policy)
+    return load_policy(path if path.is_absolute() else home_of(run).params / path)
+
+
+def next_version(registry: Registry, *, ahead: bool = False) -> str:
+    """Version after the newest one of the form ``vX.Y.Z``.
+
+    Parameters
+    ----------
+    registry : Registry
+        What is there.
+    ahead : bool, default=False
+        Leave one number free, for a champion that is trained beside the candidate.
+    """
+    numbers = [version.removeprefix("v").split(".") for version in registry.versions()]
+    known = [tuple(map(int, n)) for n in numbers if len(n) == 3 and all(map(str.isdigit, n))]
+    if not known:
+        return _FIRST_CANDIDATE
+    major, minor, patch = max(known)
+    return f"v{major}.{minor}.{patch + (2 if ahead else 1)}"
+
+
+def context(
+    stage: str,
+    params: Any,
+    clock: Clock,
+    *,
+    version: str,
+    origin: str,
+    inputs: Sequence[Input] = (),
+) -> Context:
+    """What all records of a stage share.
+
+    Parameters
+    ----------
+    stage : str
+        Stage name.
+    params : object
+        The stage's parameters; the run section (paths, version) is left out of the digest, so
+        that the same measurement elsewhere has the same digest.
+    clock : Clock
+        Stamps the records.
+    version : str
+        Model version measured.
+    origin : str
+        ``live``, ``replay`` or ``simulated``.
+    inputs : sequence of Input
+        Files measured.
+    """
+    home = home_of(params.run)
+    values = {name: value for name, value in params_values(params).items() if name != "run"}
+    lock = home.project / "requirements.lock"
+    code: Code = code_state(home.project)
+    return Context(
+        clock=clock,
+        model_version=version,
+        origin=origin,
+        inputs=tuple(inputs),
+        params=Params(digest=digest(values), values=values),
+        notebook=notebook_digest(home, stage),
+        code=code,
+        environment=environment_state(lock, kernel_prefix=".venv"),
+        seeds=_seeds(values),
+    )
+
+
+def notebook_digest(home: Home, stage: str) -> str:
+    """Digest of the cell sources of a stage's notebook; empty where it has none."""
+    path = home.notebooks / f"{NOTEBOOKS.get(stage, stage)}.ipynb"
+    if not path.is_file():
+        return ""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return digest([[cell["cell_type"], "".join(cell["source"])] for cell in cells])
+
+
+def market_inputs(prepared: Prepared) -> tuple[Input, ...]:
+    """The market as inputs of a record: each file, or the synthetic bars by their bytes."""
+    first, last = prepared.ts[0], prepared.ts[-1]
+    span = {"time_min": _utc(first), "time_max": _utc(last)}
+    found = tuple(
+        Input(role=file.role, uri=file.uri, sha256=file.sha256, rows=file.rows, **span)
+        for file in prepared.market.source.inputs
+    )
+    if found:
+        return found
+    made = digest_bytes(prepared.bars.tobytes())
+    return (Input("market", "synthetic", made, len(prepared.bars), **span),)
+
+
+def market_origin(prepared: Prepared) -> str:
+    """``simulated`` for the synthetic market, ``replay`` for recorded bars."""
+    return "simulated" if prepared.market.source.origin == "simulated" else "replay"
+
+
+def write_all(store: EvidenceStore, records: Sequence[Record]) -> tuple[Record, ...]:
+    """Write records in order and give them back as they stand on disk."""
+    for record in records:
+        store.write(record)
+    return tuple(store.read(record.run_id) for record in records)
+
+
+def judge_gates(
+    gates: Sequence[str], records: Sequence[Record], policy: Policy, clock: Clock
+) -> tuple[Verdict, ...]:
+    """Ask the named gates about the records of one stage."""
+    view = EvidenceView(model_version=records[-1].model_version, records=tuple(records))
+    return tuple(evaluate(gate, view, policy, clock.now()) for gate in gates)
+
+
+def candidate_of(run: RunParams, registry: Registry) -> str:
+    """Version under judgement: the one named, else the registry's candidate.
+
+    Raises
+    ------
+    EvidenceMissingError
+        There is no candidate yet.
+    """
+    version = run.model_version or registry.candidate()
+    if not version:
+        raise EvidenceMissingError(
+            "no candidate to judge", todo="train one first: mlwb run, or notebook 02_training"
+        )
+    return version
+
+
+def traffic_path(home: Home, version: str) -> Path:
+    """Where the replay leaves its log for a candidate."""
+    return home.artifacts / "traffic" / f"{version}.jsonl"
+
+
+def load_check(folder: Path) -> None:
+    """Open a version as the server would; the registry's check after a flip."""
+    Predictor.load(folder)
+
+
+def null(name: str, reason: str, unit: str = "1", segment: str = "") -> Metric:
+    """A metric that was not measured, and why."""
+    return Metric(name, None, unit=unit, segment=segment, null_reason=reason)
+
+
+def _seeds(values: dict[str, Any]) -> dict[str, int]:
+    return {
+        section: content["seed"]
+        for section, content in values.items()
+        if isinstance(content, dict) and "seed" in content
+    }
+
+
+def _utc(seconds: int) -> str:
+    return format_utc(datetime.fromtimestamp(int(seconds), UTC))

@@ -1,0 +1,343 @@
+"""Stage 03: the held-out window against the reference frozen in training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mlwb.core.arrays import Float1D, Float2D, Int1D
+from mlwb.core.canonical import digest_file, parse_json
+from mlwb.core.clock import Clock, SystemClock
+from mlwb.core.errors import EmptyWindowError
+from mlwb.drift import BinnedReference, PsiResult, bin_counts, psi_of_counts
+from mlwb.drift.calibration import BlockNull, Bounds, block_null, bounds, ks_two_sample
+from mlwb.evidence import Input, Metric, Record, new_record
+from mlwb.gates import Verdict
+from mlwb.inference import Predictor
+from mlwb.model import SCORE
+from mlwb.params import DataParams, Policy, PsiValidationParams, WindowParams
+from mlwb.registry import Registry
+from mlwb.stages.common import (
+    Prepared,
+    candidate_of,
+    context,
+    home_of,
+    judge_gates,
+    market_inputs,
+    market_origin,
+    null,
+    prepare,
+    store_of,
+    write_all,
+)
+
+__all__ = ["FeatureDrift", "Inputs", "Result", "judge", "load", "measure", "record", "run"]
+
+GATES = ("psi", "drift")
+_DAY_S = 86_400
+_KS_ROWS = 20_000
+"""Rows a side of the KS test; more do not change the statistic's second digit."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What PSI validation reads.
+
+    Parameters
+    ----------
+    params : PsiValidationParams
+        As loaded.
+    version : str
+        Of the candidate.
+    reference : mapping of str to (BinnedReference, ndarray)
+        Frozen bins, and counts of each training day.
+    current : mapping of str to ndarray
+        Held-out values of every feature, and the candidate's scores on them.
+    days : ndarray of int64
+        UTC day number of each held-out row.
+    reference_scores : ndarray
+        The candidate's scores on its training rows.
+    prepared : Prepared
+        Market and features.
+    """
+
+    params: PsiValidationParams
+    version: str
+    reference: dict[str, tuple[BinnedReference, Any]]
+    current: dict[str, Float1D]
+    days: Int1D
+    reference_scores: Float1D
+    prepared: Prepared
+
+
+@dataclass(frozen=True)
+class FeatureDrift:
+    """One feature, or the score, against its reference.
+
+    Parameters
+    ----------
+    name : str
+        Feature name.
+    psi : PsiResult
+        Plain statistic on all held-out rows.
+    null : BlockNull or None
+        Windows of the reference against the rest of it; None where the reference is too short.
+    bounds : Bounds or None
+        Of the population PSI, from that null.
+    daily : ndarray of shape (n_days, n_cells), int64
+        Held-out counts of each day.
+    reference : BinnedReference
+        Frozen bins.
+    """
+
+    name: str
+    psi: PsiResult
+    null: BlockNull | None
+    bounds: Bounds | None
+    daily: Any
+    reference: BinnedReference
+
+
+@dataclass(frozen=True)
+class Result:
+    """What PSI validation measured.
+
+    Parameters
+    ----------
+    inputs : Inputs
+        What it read.
+    features : tuple of FeatureDrift
+        In column order.
+    prediction : FeatureDrift
+        The candidate's own score.
+    overall : float
+        Mean PSI over features, the requirements' number.
+    overall_bounds : Bounds or None
+        Of that mean, from the mean of the features' nulls window by window.
+    rolling : ndarray of float64
+        Overall PSI of every rolling window of the held-out days.
+    ks, ks_p : float
+        Two-sample KS of the score, p for independent rows.
+    """
+
+    inputs: Inputs
+    features: tuple[FeatureDrift, ...]
+    prediction: FeatureDrift
+    overall: float
+    overall_bounds: Bounds | None
+    rolling: Float1D
+    ks: float
+    ks_p: float
+
+
+def load(params: PsiValidationParams) -> Inputs:
+    """Read the candidate's frozen reference and compute the held-out features."""
+    registry = Registry(home_of(params.run).models, clock=SystemClock())
+    version = candidate_of(params.run, registry)
+    folder = registry.resolve(version)
+    predictor = Predictor.load(folder)
+    stored = parse_json((folder / "reference_distributions.json").read_bytes())
+    reference = {
+        item["name"]: (BinnedReference.from_json(item), np.asarray(item["daily"], dtype=np.int64))
+        for item in stored["features"]
+    }
+    prepared, current, days = heldout(params.data, params.window, predictor)
+    rows = prepared.complete & (prepared.ts < prepared.windows.train_end)
+    return Inputs(
+        params=params,
+        version=version,
+        reference=reference,
+        current=current,
+        days=days,
+        reference_scores=predictor.predict(prepared.X[rows]),
+        prepared=prepared,
+    )
+
+
+def heldout(
+    data: DataParams, window: WindowParams, predictor: Predictor
+) -> tuple[Prepared, dict[str, Float1D], Int1D]:
+    """Features and scores after the training window, on rows where all are known.
+
+    Raises
+    ------
+    EmptyWindowError
+        The held-out window has no such row.
+    """
+    prepared = prepare(data, predictor.sidecar.names, window)
+    rows = prepared.complete & (prepared.ts >= prepared.windows.train_end)
+    kept: Float2D = prepared.X[rows]
+    if len(kept) == 0:
+        raise EmptyWindowError("the held-out window has no row with all features")
+    current = dict(zip(prepared.names, kept.T, strict=True))
+    current[SCORE] = predictor.predict(kept)
+    return prepared, current, prepared.ts[rows] // _DAY_S
+
+
+def measure(inputs: Inputs) -> Result:
+    """Plain PSI, its block null and bounds, rolling windows, KS of the score."""
+    found = [
+        _drift(*inputs.reference[name], inputs.current[name], inputs.days)
+        for name in (*inputs.prepared.names, SCORE)
+    ]
+    features, prediction = tuple(found[:-1]), found[-1]
+    overall = float(np.mean([item.psi.value for item in features]))
+    thin = np.random.default_rng(0)
+    sides = [inputs.reference_scores, inputs.current[SCORE]]
+    ks, ks_p = ks_two_sample(
+        *(thin.choice(side, size=min(len(side), _KS_ROWS), replace=False) for side in sides)
+    )
+    return Result(
+        inputs=inputs,
+        features=features,
+        prediction=prediction,
+        overall=overall,
+        overall_bounds=_overall_bounds(features, overall),
+        rolling=_rolling(features, inputs.params.psi.rolling_days),
+        ks=ks,
+        ks_p=ks_p,
+    )
+
+
+def record(result: Result, params: PsiValidationParams, clock: Clock) -> tuple[Record, ...]:
+    """Write the PSI snapshot, with edges and counts of both sides."""
+    inputs = result.inputs
+    frozen = Input("reference", f"models/{inputs.version}", _reference_digest(inputs))
+    shared = context(
+        "psi_validation",
+        params,
+        clock,
+        version=inputs.version,
+        origin=market_origin(inputs.prepared),
+        inputs=(*market_inputs(inputs.prepared), frozen),
+    )
+    metrics = [m for item in result.features for m in _feature_metrics(item)]
+    details = {
+        "features": [_detail(item) for item in (*result.features, result.prediction)],
+        "heldout_days": int(inputs.days.max() - inputs.days.min()) + 1,
+    }
+    snapshot = new_record(
+        "psi_snapshot", [*metrics, *_overall_metrics(result)], shared, details=details
+    )
+    return write_all(store_of(params.run), [snapshot])
+
+
+def judge(records: Sequence[Record], policy: Policy, clock: Clock) -> tuple[Verdict, ...]:
+    """Ask the gates psi and drift."""
+    return judge_gates(GATES, records, policy, clock)
+
+
+def run(params: PsiValidationParams, policy: Policy, clock: Clock) -> tuple[Verdict, ...]:
+    """All four verbs."""
+    return judge(record(measure(load(params)), params, clock), policy, clock)
+
+
+def _drift(
+    reference: BinnedReference, training: Any, values: Float1D, days: Int1D
+) -> FeatureDrift:
+    name, numbers = reference.name, np.unique(days)
+    daily = np.asarray([bin_counts(reference.edges, values[days == day]) for day in numbers])
+    found = psi_of_counts(name, reference.counts, daily.sum(axis=0))
+    try:
+        null_scores = block_null(name, list(training), window_blocks=len(numbers))
+    except EmptyWindowError:
+        return FeatureDrift(name, found, None, None, daily, reference)
+    limits = bounds(found.value, null_scores)
+    return FeatureDrift(name, found, null_scores, limits, daily, reference)
+
+
+def _overall_bounds(features: Sequence[FeatureDrift], overall: float) -> Bounds | None:
+    nulls = [item.null for item in features if item.null is not None]
+    if len(nulls) != len(features):
+        return None
+    scores = np.mean([item.scores for item in nulls], axis=0)
+    return bounds(overall, BlockNull(scores, nulls[0].window_blocks))
+
+
+def _rolling(features: Sequence[FeatureDrift], window: int) -> Float1D:
+    n_days = len(features[0].daily)
+    width = min(window, n_days)
+    means = [
+        np.mean(
+            [
+                psi_of_counts(
+                    item.name, item.reference.counts, item.daily[start : start + width].sum(axis=0)
+                ).value
+                for item in features
+            ]
+        )
+        for start in range(n_days - width + 1)
+    ]
+    return np.asarray(means, dtype=np.float64)
+
+
+def _reference_digest(inputs: Inputs) -> str:
+    registry = Registry(home_of(inputs.params.run).models, clock=SystemClock())
+    return digest_file(registry.resolve(inputs.version) / "reference_distributions.json")
+
+
+def _feature_metrics(item: FeatureDrift) -> list[Metric]:
+    name, n = item.name, item.psi.n_obs
+    metrics = [
+        Metric("psi", item.psi.value, unit="nats", n=n, segment=name),
+        Metric("psi_noise_floor", item.psi.noise_floor, unit="nats", n=n, segment=name),
+    ]
+    if item.null is None or item.bounds is None:
+        reason = "the training window is too short for its own null"
+        names = ("psi_upper", "psi_lower", "p_block", "psi_null95")
+        return [*metrics, *(null(m, reason, "nats", name) for m in names), _gateable(item)]
+    return [
+        *metrics,
+        Metric("psi_upper", item.bounds.upper, unit="nats", n=n, segment=name),
+        Metric("psi_lower", item.bounds.lower, unit="nats", n=n, segment=name),
+        Metric("p_block", item.null.p_value(item.psi.value), n=len(item.null.scores), segment=name),
+        Metric("psi_null95", item.null.limit95, unit="nats", segment=name),
+        _gateable(item),
+    ]
+
+
+GATEABLE_BELOW = 0.3
+"""A feature whose own windows differ by more than this in 5 % of cases cannot be judged against
+the requirements' per-feature limit with a window of this length."""
+
+
+def _gateable(item: FeatureDrift) -> Metric:
+    can = item.null is not None and item.null.limit95 < GATEABLE_BELOW
+    definition = f"95 % of the reference's own windows stay below {GATEABLE_BELOW}"
+    return Metric("gateable", int(can), segment=item.name, definition=definition)
+
+
+def _overall_metrics(result: Result) -> list[Metric]:
+    n = result.prediction.psi.n_obs
+    limits = result.overall_bounds
+    reason = "a feature has no null"
+    nats = "nats"
+    upper = null("psi_overall_upper", reason, nats)
+    lower = null("psi_overall_lower", reason, nats)
+    if limits is not None:
+        upper = Metric("psi_overall_upper", limits.upper, unit=nats, n=n)
+        lower = Metric("psi_overall_lower", limits.lower, unit=nats, n=n)
+    return [
+        Metric("psi_overall", result.overall, unit=nats, n=n, definition="mean over features"),
+        upper,
+        lower,
+        Metric("psi_rolling_7d_max", float(result.rolling.max()), unit=nats, n=len(result.rolling)),
+        Metric("prediction_psi", result.prediction.psi.value, unit=nats, n=n),
+        Metric("prediction_ks", result.ks, n=n),
+        Metric("prediction_ks_p", result.ks_p, n=n, definition="for independent rows"),
+    ]
+
+
+def _detail(item: FeatureDrift) -> dict[str, Any]:
+    return {
+        "name": item.name,
+        "edges": item.reference.edges,
+        "reference_counts": item.reference.counts,
+        "current_counts": item.daily.sum(axis=0),
+        "per_bin": item.psi.per_bin,
+        "reference_digest": item.reference.digest,
+        "null_scores": [] if item.null is None else item.null.scores,
+    }

@@ -1,0 +1,442 @@
+"""Stage 02: fit under purged validation, prove the export, register the version."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mlwb.core.canonical import canonical_bytes, digest_bytes, parse_json
+from mlwb.core.clock import Clock, SystemClock, format_utc
+from mlwb.evidence import Record
+from mlwb.features import FeatureStream, spec_digest
+from mlwb.features.labels import Labels
+from mlwb.gates import Verdict
+from mlwb.inference import Predictor, latency
+from mlwb.model import (
+    SCORE,
+    Dataset,
+    FittedModel,
+    GroupEffect,
+    ModelFacts,
+    OutOfFold,
+    Parity,
+    PurgedKFold,
+    Scores,
+    Skill,
+    Trial,
+    TrialResult,
+    ablate,
+    choose,
+    export_onnx,
+    golden_file,
+    make_sidecar,
+    measure_parity,
+    parity_rows,
+    rank_contributions,
+    reference_file,
+    refit,
+    scaler_file,
+    score,
+    search,
+    skill,
+    walk,
+)
+from mlwb.params import Policy, TrainingParams
+from mlwb.registry import Registry
+from mlwb.stages import _training_records as records_of
+from mlwb.stages._paper import Paper, paper_trade
+from mlwb.stages.common import (
+    Prepared,
+    home_of,
+    judge_gates,
+    load_check,
+    next_version,
+    prepare,
+    store_of,
+    write_all,
+)
+
+__all__ = ["Fitted", "Inputs", "Result", "judge", "load", "measure", "record", "run"]
+
+GATES = ("signal", "ablation", "wf", "pnl", "parity", "schema")
+_LATENCY_REPEATS = 2_000
+_ONLINE_BARS = 3_000
+"""Bars stepped online and compared with the batch bit for bit, after 24 h of warm-up."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What training reads.
+
+    Parameters
+    ----------
+    params : TrainingParams
+        As loaded.
+    prepared : Prepared
+        Market and features.
+    labels : Labels
+        Of every bar.
+    train, holdout : Dataset
+        Rows before and after ``windows.train_end``; no label spans the cut.
+    version : str
+        Of the candidate.
+    champion : str
+        Comparable version that serves, or an empty string: then one is trained.
+    """
+
+    params: TrainingParams
+    prepared: Prepared
+    labels: Labels
+    train: Dataset
+    holdout: Dataset
+    version: str
+    champion: str
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A version that can be published.
+
+    Parameters
+    ----------
+    version : str
+        Its name.
+    model : FittedModel
+        Refitted on all training rows.
+    predictor : Predictor
+        The exported graph in the serving runtime.
+    trials : tuple of TrialResult
+        Everything that was tried, in order.
+    chosen : TrialResult
+        The one taken.
+    files : mapping of str to bytes
+        The version's files, without manifest.
+    """
+
+    version: str
+    model: FittedModel
+    predictor: Predictor
+    trials: tuple[TrialResult, ...]
+    chosen: TrialResult
+    files: dict[str, bytes]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What training measured.
+
+    Parameters
+    ----------
+    inputs : Inputs
+        What it read.
+    candidate : Fitted
+        The new version.
+    bootstrap : Fitted or None
+        The champion trained on the earlier window, when there was none to compare with.
+    scores, holdout : Scores
+        Out of fold, and on the held-out window.
+    champion_holdout : Scores or None
+        The champion on the same held-out rows.
+    skill : Skill
+        Rank IC out of fold with its bootstrap.
+    effects : tuple of GroupEffect
+        Ablation.
+    segments : OutOfFold
+        Walk-forward.
+    paper : Paper or None
+        Traded on paper; None where the label has no rule.
+    parity : Parity
+        Graph against model.
+    feature_mismatches : int
+        Online and batch features that differ in any bit.
+    latencies : mapping of int to ndarray
+        Milliseconds of a call at batch 1 and 32.
+    """
+
+    inputs: Inputs
+    candidate: Fitted
+    bootstrap: Fitted | None
+    scores: Scores
+    holdout: Scores
+    champion_holdout: Scores | None
+    skill: Skill
+    effects: tuple[GroupEffect, ...]
+    segments: OutOfFold
+    paper: Paper | None
+    parity: Parity
+    feature_mismatches: int
+    n_feature_values: int
+    latencies: dict[int, Any]
+
+
+def load(params: TrainingParams) -> Inputs:
+    """Read the market, label it, cut the windows, look who serves."""
+    prepared = prepare(params.data, params.features.names, params.window)
+    labels = prepared.labels(params.label)
+    data = prepared.dataset(labels)
+    windows = prepared.windows
+    registry = Registry(home_of(params.run).models, clock=SystemClock())
+    champion = comparable_champion(registry, prepared, params)
+    version = params.run.model_version or next_version(registry, ahead=not champion)
+    return Inputs(
+        params=params,
+        prepared=prepared,
+        labels=labels,
+        train=data.between(windows.start, windows.train_end),
+        holdout=data.between(windows.train_end, windows.end + params.label.horizon_s),
+        version=version,
+        champion=champion,
+    )
+
+
+def comparable_champion(registry: Registry, prepared: Prepared, params: TrainingParams) -> str:
+    """The version to beat: `latest`, or the newest bootstrap, of this market, label and schema."""
+    wanted = _kinship(prepared, params)
+    latest = registry.latest()
+    for version in [latest, *reversed(registry.versions())]:
+        if not version:
+            continue
+        stored = parse_json((registry.resolve(version) / "training_manifest.json").read_bytes())
+        is_candidate = version != latest and stored.get("role") != "bootstrap"
+        if stored.get("kinship") == wanted and not is_candidate:
+            return str(version)
+    return ""
+
+
+def measure(inputs: Inputs) -> Result:
+    """Search, evaluate out of sample, refit, export, compare graph and model."""
+    params, prepared = inputs.params, inputs.prepared
+    bootstrap = None
+    if not inputs.champion:
+        early = inputs.train.between(prepared.windows.start, prepared.windows.champion_end)
+        bootstrap = _fit(inputs, early, version=bootstrap_version(inputs.version), role="bootstrap")
+    candidate = _fit(inputs, inputs.train, version=inputs.version, role="candidate")
+    oof, trial = candidate.chosen.out_of_fold, candidate.chosen.trial
+    target = inputs.train.target
+    contributions = rank_contributions(oof.probability, target[oof.index], oof.fold)
+    least_block = max(params.label.horizon_s // 60, 1)
+    champion = bootstrap.predictor if bootstrap else _load_champion(inputs)
+    mismatches, compared = _online_mismatches(prepared)
+    rows = parity_rows(candidate.model, inputs.train.X, seed=params.search.seed)
+    return Result(
+        inputs=inputs,
+        candidate=candidate,
+        bootstrap=bootstrap,
+        scores=score(inputs.train.y[oof.index], oof.probability),
+        holdout=score(inputs.holdout.y, candidate.predictor.predict(inputs.holdout.X)),
+        champion_holdout=score(inputs.holdout.y, champion.predict(inputs.holdout.X)),
+        skill=skill(
+            contributions,
+            least_block=least_block,
+            n_resamples=params.resample.n_resamples,
+            seed=params.resample.seed,
+        ),
+        effects=tuple(_ablation(inputs, trial, oof)),
+        segments=walk(inputs.train, trial, n_segments=params.cv.n_segments),
+        paper=paper_trade(prepared, inputs.train, oof, params),
+        parity=measure_parity(candidate.model, candidate.predictor, rows),
+        feature_mismatches=mismatches,
+        n_feature_values=compared,
+        latencies={
+            batch: latency(candidate.predictor, batch, _LATENCY_REPEATS, SystemClock())
+            for batch in (1, 32)
+        },
+    )
+
+
+def record(result: Result, params: TrainingParams, clock: Clock) -> tuple[Record, ...]:
+    """Publish the version and write what was found.
+
+    Returns
+    -------
+    tuple of Record
+        offline_report, significance, ablation, walk_forward, pnl, parity, bench.
+    """
+    registry = Registry(home_of(params.run).models, clock=clock)
+    if result.bootstrap is not None:
+        publish(registry, result.bootstrap, result, clock=clock)
+        if registry.latest() is None:
+            registry.promote(
+                result.bootstrap.version,
+                decision=None,
+                expect_current=None,
+                bootstrap=True,
+                load_check=load_check,
+                reason="bootstrap champion of an empty registry",
+            )
+    publish(registry, result.candidate, result, clock=clock)
+    return write_all(store_of(params.run), records_of.build(result, params, clock))
+
+
+def judge(records: Sequence[Record], policy: Policy, clock: Clock) -> tuple[Verdict, ...]:
+    """Ask the gates that training answers."""
+    return judge_gates(GATES, records, policy, clock)
+
+
+def run(params: TrainingParams, policy: Policy, clock: Clock) -> tuple[Verdict, ...]:
+    """All four verbs."""
+    return judge(record(measure(load(params)), params, clock), policy, clock)
+
+
+def bootstrap_version(version: str) -> str:
+    """Name of the champion trained beside a first candidate: the version before it."""
+    head, _, last = version.rpartition(".")
+    if head and last.isdigit() and int(last) > 0:
+        return f"{head}.{int(last) - 1}"
+    return f"{version}-bootstrap"
+
+
+def _kinship(prepared: Prepared, params: TrainingParams) -> dict[str, Any]:
+    """What two versions must share to be compared row by row."""
+    return {
+        "symbol": prepared.market.symbol,
+        "label": params.label.kind,
+        "horizon_s": params.label.horizon_s,
+        "features": spec_digest(prepared.specs),
+    }
+
+
+def _fit(inputs: Inputs, data: Dataset, *, version: str, role: str) -> Fitted:
+    """Search on purged folds, refit the chosen trial, export it and write its files."""
+    params = inputs.params
+    splitter = PurgedKFold(
+        data.t0, data.t1, n_splits=params.cv.n_splits, embargo_s=params.cv.embargo_s
+    )
+    trials = [
+        Trial(family, c, params.search.seed)
+        for family in params.search.families
+        for c in (params.search.c if family == "logistic" else (1.0,))
+    ]
+    results = tuple(search(data, trials, splitter))
+    chosen = choose(results, margin=params.search.challenger_margin)
+    model = refit(data, chosen.trial)
+    quoted = inputs.prepared.market.has_quotes
+    label = params.label
+    facts = ModelFacts(version, inputs.prepared.specs, label.kind, label.horizon_s, quoted)
+    onnx = export_onnx(model)
+    sidecar = make_sidecar(facts, data.X)
+    predictor = Predictor.from_bytes(onnx, sidecar)
+    columns = dict(zip(data.names, data.X.T, strict=True)) | {SCORE: predictor.predict(data.X)}
+    files = {
+        "model.onnx": onnx,
+        "sidecar.json": sidecar.to_json(),
+        "scaler_params.json": scaler_file(model, data.names),
+        "golden_predictions.json": golden_file(predictor, data.X, seed=params.search.seed),
+        "reference_distributions.json": reference_file(
+            columns, data.t0 // 86_400, n_bins=params.psi.n_bins
+        ),
+    }
+    fitted = Fitted(version, model, predictor, results, chosen, files)
+    files["training_manifest.json"] = _manifest(inputs, fitted, data, role=role)
+    return fitted
+
+
+def _manifest(inputs: Inputs, fitted: Fitted, data: Dataset, *, role: str) -> bytes:
+    oof = fitted.chosen.out_of_fold
+    found = score(data.y[oof.index], oof.probability)
+    return canonical_bytes(
+        {
+            "schema": "mlwb.training/1",
+            "model_version": fitted.version,
+            "role": role,
+            "kinship": _kinship(inputs.prepared, inputs.params),
+            "data_window": [int(data.t0[0]), int(data.t1[-1])],
+            "n_rows": len(data),
+            "features": data.names,
+            "label": inputs.params.label,
+            "cv_scheme": {"kind": "purged k-fold, clock time", **vars(inputs.params.cv)},
+            "trials": [[r.trial.name, r.out_of_fold.mean_auc] for r in fitted.trials],
+            "chosen": fitted.chosen.trial.name,
+            "offline_metrics": {"auc": oof.mean_auc, "precision_at_20": found.precision_top_20pct},
+            "psi_validation": None,
+            "artifacts": {name: digest_bytes(content) for name, content in fitted.files.items()},
+            "checksum": digest_bytes(fitted.files["model.onnx"]),
+        }
+    )
+
+
+def publish(registry: Registry, fitted: Fitted, result: Result, *, clock: Clock) -> None:
+    """Write a version's files to staging and register them in one step."""
+    is_candidate = fitted is result.candidate
+    rows = parity_rows(fitted.model, result.inputs.train.X, seed=fitted.chosen.trial.seed)
+    parity = result.parity if is_candidate else measure_parity(fitted.model, fitted.predictor, rows)
+    times = result.latencies
+    files = dict(fitted.files)
+    files["parity.json"] = canonical_bytes({"schema": "mlwb.parity/1", **vars(parity)})
+    files["bench.json"] = canonical_bytes(
+        {
+            "schema": "mlwb.bench/1",
+            **{f"batch_{b}": records_of.quantiles(ms) for b, ms in times.items()},
+            "measured_on": platform.machine(),
+            "of": result.candidate.version,
+        }
+    )
+    files["training_log.txt"] = _log(fitted, clock).encode()
+    files["CHANGES.md"] = _changes(fitted, result).encode()
+    staging = registry.stage(fitted.version)
+    for name, content in files.items():
+        (staging / name).write_bytes(content)
+    registry.register(fitted.version, staging)
+
+
+def _log(fitted: Fitted, clock: Clock) -> str:
+    lines = [f"{format_utc(clock.now())} training {fitted.version}"]
+    for found in fitted.trials:
+        folds = " ".join(f"{value:.4f}" for value in found.out_of_fold.fold_auc)
+        mean = found.out_of_fold.mean_auc
+        lines.append(f"tried {found.trial.name}: AUC {mean:.4f} (folds {folds})")
+    return "\n".join([*lines, f"took {fitted.chosen.trial.name}", ""])
+
+
+def _changes(fitted: Fitted, result: Result) -> str:
+    inputs = result.inputs
+    before = inputs.champion or "nothing"
+    return (
+        f"# {fitted.version}\n\n"
+        f"- market {inputs.prepared.market.symbol}, label {inputs.params.label.kind} "
+        f"over {inputs.params.label.horizon_s} s\n"
+        f"- {fitted.chosen.trial.name}, AUC {fitted.chosen.out_of_fold.mean_auc:.4f} "
+        f"out of fold, {len(inputs.train.names)} features\n"
+        f"- follows {before}\n"
+    )
+
+
+def _load_champion(inputs: Inputs) -> Predictor:
+    registry = Registry(home_of(inputs.params.run).models, clock=SystemClock())
+    return Predictor.load(registry.resolve(inputs.champion))
+
+
+def _ablation(inputs: Inputs, trial: Trial, oof: OutOfFold) -> list[GroupEffect]:
+    params = inputs.params
+    splitter = PurgedKFold(
+        inputs.train.t0,
+        inputs.train.t1,
+        n_splits=params.cv.n_splits,
+        embargo_s=params.cv.embargo_s,
+    )
+    return ablate(
+        inputs.train,
+        trial,
+        oof,
+        splitter=splitter,
+        target=inputs.train.target,
+        n_resamples=params.resample.n_resamples,
+        seed=params.resample.seed,
+    )
+
+
+def _online_mismatches(prepared: Prepared) -> tuple[int, int]:
+    """Step the last bars online after a warm-up and count values that differ in any bit."""
+    warm = 1_440
+    first = max(len(prepared.bars) - _ONLINE_BARS, 0)
+    begin = max(first - warm, 0)
+    stream = FeatureStream(prepared.specs)
+    online = [stream.step(bar) for bar in prepared.bars[begin:].tolist()]
+    got = np.asarray(online)[first - begin :]
+    expected = prepared.X[first:]
+    same = (got == expected) | (np.isnan(got) & np.isnan(expected))
+    return int((~same).sum()), int(same.size)

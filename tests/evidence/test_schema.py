@@ -1,0 +1,103 @@
+"""The JSON Schema: what it lets through and what it refuses."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from mlwb.core.errors import EvidenceSchemaError
+from mlwb.evidence import KNOWN_NAMES, Record, check_record
+
+MakeRecord = Callable[..., Record]
+LOOSE = [kind for kind in KNOWN_NAMES if kind not in {"decision", "confirmation"}]
+
+
+@pytest.mark.parametrize("kind", LOOSE)
+def test_records_of_every_kind_fit(kind: str, make: MakeRecord) -> None:
+    """A full record of each kind passes its schema."""
+    check_record(json.loads(make(kind).to_bytes()))
+
+
+def _set(value: dict[str, Any], path: str, new: object) -> None:
+    *parts, last = path.split(".")
+    target: Any = value
+    for part in parts:
+        target = target[int(part)] if part.isdigit() else target[part]
+    target[last] = new
+
+
+@pytest.mark.parametrize(
+    ("path", "new"),
+    [
+        ("schema", "mlwb.evidence/2"),
+        ("kind", "opinion"),
+        ("run_id", "../../etc/passwd"),
+        ("run_id", "mlwb_v1_smoke_20260101T000000Z_a1b2c3d4\n"),
+        ("model_version", ""),
+        ("model_version", "v1/../v2"),
+        ("config.model_version", "v9"),
+        ("timestamp", "2026-01-01T00:00:00+01:00"),
+        ("timestamp", 1767225600),
+        ("origin", "real"),
+        ("canary_phase", "five"),
+        ("inputs.0.uri", "/home/user/bars.csv"),
+        ("inputs.0.uri", "C:\\bars.csv"),
+        ("inputs.0.sha256", "sha256:short"),
+        ("inputs.0.rows", -1),
+        ("metrics.0.value", True),
+        ("metrics.0.value", "0.0025"),
+        ("metrics.0.n", 1200.5),
+        ("metrics.0.k", -1),
+        ("metrics.0.name", ""),
+        ("metrics.1.ci.level", 95),
+        ("metrics.1.unknown", 1),
+        ("seeds.numpy", 1.5),
+        ("details", []),
+        ("pass", "true"),
+        ("all_pass", True),
+        ("unknown", 1),
+        ("prev_sha256", "0"),
+    ],
+)
+def test_misfits_are_refused(path: str, new: object, make: MakeRecord) -> None:
+    """Each wrong field is refused with a message, never stored."""
+    value = json.loads(make().to_bytes())
+    _set(value, path, new)
+    with pytest.raises(EvidenceSchemaError):
+        check_record(value)
+
+
+def test_every_field_is_required(make: MakeRecord) -> None:
+    """Leaving out any top-level field is refused."""
+    whole = json.loads(make().to_bytes())
+    for key in whole:
+        value = copy.deepcopy(whole)
+        del value[key]
+        with pytest.raises(EvidenceSchemaError, match=key):
+            check_record(value)
+
+
+def test_a_metric_stands_once(make: MakeRecord) -> None:
+    """Two values under one name and segment are refused: a reader could pick the better one."""
+    value = json.loads(make().to_bytes())
+    value["metrics"].append(value["metrics"][0])
+    with pytest.raises(EvidenceSchemaError, match="twice"):
+        check_record(value)
+
+
+@pytest.mark.parametrize("kind", ["decision", "confirmation"])
+def test_details_read_by_machines_have_a_schema(kind: str, make: MakeRecord) -> None:
+    """A decision or confirmation without its details is refused."""
+    with pytest.raises(EvidenceSchemaError, match="/details"):
+        check_record(json.loads(make(kind).to_bytes()))
+
+
+@pytest.mark.parametrize("value", [{}, {"kind": "smoke"}, {"metrics": None}])
+def test_junk_is_refused(value: dict[str, Any]) -> None:
+    """Anything that is no record at all is refused by name of the place."""
+    with pytest.raises(EvidenceSchemaError, match="not a record"):
+        check_record(value)
