@@ -78,7 +78,8 @@ class PredictClient:
     base_url : str
         ``"http://127.0.0.1:4010"``.
     timeout_s : float, default=0.5
-        Deadline of a call, tries and waits included.
+        Deadline of a call, tries and waits included. Checked between the steps of an exchange:
+        only a server that sends its answer in drips can stretch it.
     fallback : float or callable, optional
         What :meth:`predict` gives when the model does not answer: a score, or a function of the
         row. Without one, such a call raises.

@@ -137,6 +137,7 @@ def _from_text(stamps: pd.Series, profile: SourceProfile, file: str) -> pd.Serie
         numbers = pd.to_numeric(stamps, errors="coerce")
         if numbers.notna().mean() > 0.5:  # numbers with some text between: name the text
             _refuse_missing(numbers, stamps, file)
+        _refuse_missing(found, stamps, file)
     zoned = not profile.time_format and _all_have_zone(stamps, file)
     if zoned or profile.clock == "utc":
         return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import IntFlag
+from enum import IntEnum
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,7 @@ FRAME_COLUMNS = (*BAR_FIELDS, "quality")
 """Columns of :attr:`Market.frame`, in this order."""
 
 
-class Quality(IntFlag):
+class Quality(IntEnum):
     """Bits of the ``quality`` column; 0 is a bar with nothing to say about it."""
 
     DUPLICATED = 1
@@ -52,7 +52,7 @@ class Quality(IntFlag):
     """A jump far outside the day's moves that is taken back by the next bar."""
 
     @classmethod
-    def unusable(cls) -> Quality:
+    def unusable(cls) -> int:
         """The bits that keep a bar out of `completeness`."""
         return cls.CONFLICTING | cls.STALE | cls.NON_FINITE | cls.NON_POSITIVE | cls.OHLC
 
@@ -99,6 +99,8 @@ class SourceInfo:
         A name in :data:`mlwb.data.CALENDARS`.
     origin : str
         ``"live"`` (recorded from a market) or ``"simulated"``.
+    volume_unit : str, default=""
+        What ``volume`` counts; empty where the source has none or does not say.
     """
 
     profile: str
@@ -107,6 +109,7 @@ class SourceInfo:
     clock: str
     calendar: str
     origin: str
+    volume_unit: str = ""
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,8 @@ class SourceProfile:
         Source columns that may stand in the file and are not read.
     names : tuple of str
         Column names where the file has no header; empty when it must have one.
-    delimiter : str
+    is_json : bool
+        Rows of a JSON array, so never a table with a header.
     time_unit : str
         Of numeric stamps: ``s ms us ns``, or ``magnitude`` (decided row by row, since one
         vendor changed from ms to us at a year's end).
@@ -91,7 +92,7 @@ class SourceProfile:
     marks: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
-    delimiter: str = ","
+    is_json: bool = False
     time_unit: str = "magnitude"
     time_format: str = ""
     clock: str = "utc"
@@ -168,6 +169,7 @@ _ALL = (
         columns={**_OHLCV, "ts": "open_time"},
         ignored=_KLINE_NAMES,
         names=_KLINE_NAMES[:6],
+        is_json=True,
         volume_unit="base",
     ),
     SourceProfile(
@@ -223,7 +225,6 @@ _ALL = (
         columns={**_OHLC, "ts": "stamp"},
         names=("stamp", "open", "high", "low", "close", "volume"),
         ignored=("volume",),
-        delimiter=";",
         time_format="%Y%m%d %H%M%S",
         clock="utc-5",
         calendar="fx",

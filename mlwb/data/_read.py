@@ -135,6 +135,7 @@ def _source(parts: list[_Part], symbol: str) -> SourceInfo:
         clock=profile.clock,
         calendar=calendar,
         origin="live",
+        volume_unit=profile.volume_unit,
     )
 
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
-from scipy.signal import lfilter
 
 from mlwb.core.arrays import Float1D, Float2D, Int1D
 from mlwb.core.bars import INTERVAL_S
@@ -114,6 +113,7 @@ def simulate_market(
         clock="utc",
         calendar="24/7",
         origin="simulated",
+        volume_unit="base",
     )
     return assemble(raw, symbol=symbol, source=source)
 
@@ -138,7 +138,14 @@ def _reverting(shocks: Float1D, half_life_min: float, sd: float) -> Float1D:
     keep = 0.5 ** (1.0 / half_life_min)
     scaled = shocks * (sd * math.sqrt(1.0 - keep * keep))
     scaled[0] = shocks[0] * sd
-    return np.asarray(lfilter([1.0], [1.0, -keep], scaled))
+    return _recursed(scaled, keep)
+
+
+def _recursed(values: Float1D, keep: float) -> Float1D:
+    """``y_t = keep * y_{t-1} + values_t``."""
+    from scipy.signal import lfilter
+
+    return np.asarray(lfilter([1.0], [1.0, -keep], values))
 
 
 def _day_profile(minutes: Int1D) -> Float1D:
@@ -162,7 +169,7 @@ def _draw_path(
     shocks = rng.standard_t(_SHOCK_DF, n) * math.sqrt((_SHOCK_DF - 2.0) / _SHOCK_DF)
     if direction_ic:
         fresh = shocks * math.sqrt(1.0 - direction_ic * direction_ic)
-        shocks = np.asarray(lfilter([1.0], [1.0, -direction_ic], fresh))
+        shocks = _recursed(fresh, direction_ic)
     moves = np.exp(log_sigma) * shocks * _SIGMA
     moves[rng.random(n) < _ZERO_SHARE] = 0.0
     close = _PRICE * np.exp(np.cumsum(moves))

@@ -128,7 +128,8 @@ def _sniff(table: Table, *, file: str, symbol: str) -> tuple[SourceProfile, str]
 
 def _by_header(table: Table) -> list[SourceProfile]:
     columns = set(table.frame.columns)
-    return [item for item in PROFILES.values() if item.required <= columns <= item.known]
+    tabular = [item for item in PROFILES.values() if not item.is_json]
+    return [item for item in tabular if item.required <= columns <= item.known]
 
 
 def _shape(table: Table) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -99,7 +100,9 @@ def _read_json(source: SourceBytes) -> Table:
 
 def _read_text(source: SourceBytes) -> Table:
     head = _decoded(source)
-    lines = [line for line in head.splitlines() if line.strip()]
+    lines = [line for line in re.split(r"[\r\n]+", head) if line.strip()]
+    if not lines:
+        raise _not_a_table(source)
     refuse_other_kinds(lines[0], source.name)
     delimiter = max(_DELIMITERS, key=lines[0].count)
     first = _cells(lines[0], delimiter)

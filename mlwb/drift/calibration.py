@@ -124,7 +124,8 @@ def bounds(value: float, null: BlockNull, *, level: float = 0.95) -> Bounds:
     """Bounds of the population PSI by inverting a moment-matched noncentral chi-square.
 
     The null scores are matched by ``g * chi2_h``; the bounds are ``g * lambda`` with lambda the
-    noncentrality at which the observed value sits at the level's quantile.
+    noncentrality at which the observed value sits at the level's quantile. A value unusually
+    small for its null would give an upper bound of 0; the bound is never below the value.
 
     Parameters
     ----------
@@ -145,7 +146,7 @@ def bounds(value: float, null: BlockNull, *, level: float = 0.95) -> Bounds:
     x = value / scale
     return Bounds(
         lower=scale * _noncentrality(x, degrees, level),
-        upper=scale * _noncentrality(x, degrees, 1.0 - level),
+        upper=max(scale * _noncentrality(x, degrees, 1.0 - level), value),
         level=level,
     )
 

@@ -184,6 +184,8 @@ class TrafficParams:
         Shadowed requests each phase must reach.
     match_delta : float
         Largest difference of two scores that still counts as the same.
+    timeout_ms : float
+        A request without an answer for this long is an error.
     """
 
     phases: tuple[float, ...]
@@ -191,6 +193,7 @@ class TrafficParams:
     shadow_requests: int = _between(100, 10_000_000)
     observed_per_phase: int = _between(20, 10_000_000)
     match_delta: float = _between(0.0, 1.0)
+    timeout_ms: float = _between(1.0, 60_000.0)
 
 
 @dataclass(frozen=True)
@@ -237,6 +240,7 @@ class ReplayParams:
     """Between 03 and 04: real HTTP traffic from held-out bars."""
 
     run: RunParams
+    champion: str
     data: DataParams
     window: WindowParams
     traffic: TrafficParams

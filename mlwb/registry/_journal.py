@@ -102,6 +102,7 @@ class Journal:
         return state
 
     def _repair(self) -> State:
+        fsops.drop_torn_tail(self.chain.path)
         state = self.state()
         if state.intent is None:
             return state

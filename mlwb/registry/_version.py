@@ -170,7 +170,7 @@ def read_version(path: Path) -> VersionInfo:
     except FileNotFoundError as error:
         raise IncompleteVersionError(f"{path.name} has no {MANIFEST}") from error
     except (EvidenceSchemaError, KeyError, TypeError, AttributeError, ValueError) as error:
-        raise IncompleteVersionError(f"the manifest of {path.name} cannot be read") from error
+        raise IncompleteVersionError(f"{path.name}/{MANIFEST} cannot be read") from error
 
 
 def verify_version(path: Path, *, sha256: str = "") -> tuple[Problem, ...]:

@@ -28,14 +28,15 @@ class ReportExporter(TemplateExporter):
     output_mimetype = "text/html"
 
     def __init__(self, templates: Path, **kwargs: Any) -> None:
-        super().__init__(
+        super().__init__(  # type: ignore[no-untyped-call]
             template_name="mlwb",
             extra_template_basedirs=[str(templates)],
             template_data_paths=[],
             default_preprocessors=[],
             **kwargs,
         )
-        self.register_filter("highlight_code", Highlight2HTML(pygments_lexer="python3"))
+        highlight = Highlight2HTML(pygments_lexer="python3")  # type: ignore[no-untyped-call]
+        self.register_filter("highlight_code", highlight)  # type: ignore[no-untyped-call]
 
     @default("file_extension")
     def _file_extension_default(self) -> str:

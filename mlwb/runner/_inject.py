@@ -84,7 +84,7 @@ def check_parameters(node: NotebookNode, parameters: Mapping[str, Any]) -> None:
         A name that is no identifier; a value that is not plain JSON with finite numbers.
     """
     for name in parameters:
-        if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
+        if not str(name).isidentifier() or keyword.iskeyword(name):
             raise ParamsError(
                 "a parameter name cannot be a variable",
                 expected="letters, digits and _, no Python keyword",
@@ -110,28 +110,24 @@ def _unknown(name: str, known: list[str]) -> UnknownParameterError:
 def _check_value(name: str, value: object, *, depth: int) -> None:
     if depth > _DEEPEST:
         raise _not_plain(name, "a value nested too deeply")
-    if value is None or type(value) in (bool, int):
-        return
-    if type(value) is float:
-        if not math.isfinite(value):
-            raise _not_plain(name, repr(value))
-    elif type(value) is str:
-        _check_text(name, value)
-    elif type(value) is list:
+    if type(value) is list:
         for item in value:
             _check_value(name, item, depth=depth + 1)
     elif type(value) is dict:
         for key, item in value.items():
-            _check_key(name, key)
+            _check_scalar(f"a key of {name}", key, (str,))
             _check_value(f"{name}.{key}", item, depth=depth + 1)
     else:
+        _check_scalar(name, value, (str, bool, int, float, type(None)))
+
+
+def _check_scalar(name: str, value: object, kinds: tuple[type, ...]) -> None:
+    if type(value) not in kinds:  # not isinstance: numpy's float64 is a float, and is not plain
         raise _not_plain(name, type(value).__name__)
-
-
-def _check_key(name: str, key: object) -> None:
-    if type(key) is not str:
-        raise _not_plain(name, f"the key {key!r}")
-    _check_text(name, key)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise _not_plain(name, repr(value))
+    if isinstance(value, str):
+        _check_text(name, value)
 
 
 def _check_text(name: str, text: str) -> None:
@@ -150,11 +146,11 @@ def _not_plain(name: str, got: str) -> ParamsError:
 
 
 def injected_values(source: str) -> dict[str, Any]:
-    """Values a cell of literal assignments gives, read back without running it.
+    r"""Values a cell of literal assignments gives, read back without running it.
 
     Examples
     --------
-    >>> injected_values("# Parameters\\nseed = 7\\nname = 'EURUSD'\\n")
+    >>> injected_values("# Parameters\nseed = 7\nname = 'EURUSD'\n")
     {'seed': 7, 'name': 'EURUSD'}
     """
     return {name: ast.literal_eval(text) for name, text in assignments(source).items()}

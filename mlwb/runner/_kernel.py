@@ -22,6 +22,7 @@ __all__ = ["Kernel", "check_same_interpreter", "kernel_environ"]
 
 # Socket paths are cut off at 104 (macOS) or 108 bytes; five of them are `<folder>/k-<n>`.
 _LONGEST_SOCKET = 100
+_GRACE_S = 1.0  # to leave when asked; every cell has ended, and ipykernel may wait for itself
 _QUIET = logging.getLogger("mlwb.runner")
 _QUIET.addHandler(logging.NullHandler())
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -102,8 +103,11 @@ class Kernel:
     async def stop(self, *, at_once: bool) -> None:
         """Shut down, by force when asked or when it does not listen, and leave nothing behind."""
         try:
-            if self.manager.has_kernel:
-                await self.manager.shutdown_kernel(now=at_once)
+            if self.manager.has_kernel and at_once:
+                await self.manager.shutdown_kernel(now=True)
+            elif self.manager.has_kernel:
+                await self.manager.request_shutdown()
+                await self.manager.finish_shutdown(waittime=_GRACE_S)
         finally:
             self.kill()
             await self.manager.cleanup_resources()
@@ -112,13 +116,14 @@ class Kernel:
         """How the process ended, in words, with the last line it wrote."""
         process = getattr(self.manager.provisioner, "process", None)
         code = process.poll() if process is not None else None
-        return "; ".join(part for part in (_exit_words(code), self._last_words()) if part)
+        return _exit_words(code) + self.last_words()
 
-    def _last_words(self) -> str:
+    def last_words(self) -> str:
+        """The last line it wrote to its raw stdout or stderr, as the end of a sentence."""
         with suppress(OSError):
             lines = self.log_path.read_text(encoding="utf-8", errors="replace").splitlines()
             spoken = [line for line in (_ANSI.sub("", line).strip() for line in lines) if line]
-            return f"its last words: {spoken[-1][:200]}" if spoken else ""
+            return f"; its last words: {spoken[-1][:200]}" if spoken else ""
         return ""
 
 

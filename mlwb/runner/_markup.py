@@ -13,18 +13,21 @@ __all__ = ["Heading", "Headings", "clean"]
 _DROPPED = (
     "script", "iframe", "frame", "object", "embed", "applet", "link", "meta", "base", "form",
     "input", "button", "select", "textarea", "audio", "video", "source", "track", "portal",
-    "foreignobject", "title",
+    "foreignobject",
 )  # fmt: skip
 _LOADING = ("src", "srcset", "data", "poster", "background", "href", "xlink:href", "action",
-            "formaction", "ping", "manifest", "cite", "longdesc")  # fmt: skip
-_LEAVES_PAGE = re.compile(r"url\s*\(\s*['\"]?(?!data:image/|#)|@import|expression\s*\(", re.I)
-_SAFE_LINK = re.compile(r"^(#|https?://|mailto:)", re.I)
-_NUMBER = re.compile(
-    r"^[+\-−±≥≤<>~≈]?\s?(\d[\d,  ]*)?\.?\d+(e[+\-]?\d+)?\s?"
-    r"(%|bp|ms|s|µs|us|ns|min|h|d|days|x|×|MB|KB|GB)?$",
-    re.I,
+            "formaction", "ping", "manifest")  # fmt: skip
+_LEAVES_PAGE = re.compile(
+    r"url\s*\(\s*['\"]?(?!data:image/|#)|@import|expression\s*\(", re.IGNORECASE
 )
-_BLANK = re.compile(r"^(|-|–|—|nan|n/a|none|null)$", re.I)
+_SAFE_LINK = re.compile(r"^(#|https?://|mailto:)", re.IGNORECASE)
+_NUMBER = re.compile(
+    r"^[+\-−±≥≤<>~≈]?\s?(\d[\d,\u00a0\u202f ]*)?\.?\d+(e[+\-]?\d+)?\s?"
+    r"(%|bp|ms|s|µs|us|ns|min|h|d|days|x|×|MB|KB|GB)?$",
+    re.IGNORECASE,
+)
+_LONGEST_NUMBER = 40
+_BLANK = re.compile(r"^(|-|–|—|nan|n/a|none|null)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -80,27 +83,29 @@ def clean(markup: str, *, alt: str, headings: Headings | None = None) -> str:
     '<b>1</b>'
     """
     soup = BeautifulSoup(markup, "html.parser")
-    for comment in soup.find_all(string=lambda text: isinstance(text, Comment)):
-        comment.extract()
-    for tag in soup.find_all(_DROPPED):
-        tag.decompose()
-    for tag in soup.find_all(True):
-        if not tag.decomposed:
-            _disarm(tag)
+    _disarm(soup)
     for image in soup.find_all("img"):
         _settle_image(soup, image, alt)
     for table in soup.find_all("table"):
         _settle_table(soup, table)
     if headings is not None:
-        for tag in soup.find_all(["h1", "h2", "h3"]):
-            _settle_heading(tag, headings)
+        _settle_headings(soup, headings)
     return soup.decode(formatter="minimal").strip()
 
 
-def _disarm(tag: Tag) -> None:
-    if tag.name == "style" and (tag.has_attr("scoped") or _LEAVES_PAGE.search(tag.get_text())):
+def _disarm(soup: BeautifulSoup) -> None:
+    for comment in soup.find_all(string=lambda text: isinstance(text, Comment)):
+        comment.extract()
+    for tag in soup.find_all(_DROPPED):
         tag.decompose()
-        return
+    for style in soup.find_all("style"):
+        if style.has_attr("scoped") or _LEAVES_PAGE.search(style.get_text()):
+            style.decompose()
+    for tag in soup.find_all(lambda tag: bool(tag.attrs)):
+        _disarm_tag(tag)
+
+
+def _disarm_tag(tag: Tag) -> None:
     for name in list(tag.attrs):
         value = str(tag.attrs[name])
         if name.startswith("on") or _is_unsafe(tag, name, value):
@@ -129,11 +134,11 @@ def _settle_image(soup: BeautifulSoup, image: Tag, alt: str) -> None:
         image["alt"] = alt
 
 
-def _settle_heading(tag: Tag, headings: Headings) -> None:
-    if tag.name == "h1":  # the page has one already
-        tag.name = "h2"
-    text = tag.get_text(" ", strip=True)
-    tag["id"] = headings.add(int(tag.name[1]), text)
+def _settle_headings(soup: BeautifulSoup, headings: Headings) -> None:
+    for tag in soup.find_all(["h1", "h2", "h3"]):
+        if tag.name == "h1":  # the page has one already
+            tag.name = "h2"
+        tag["id"] = headings.add(int(tag.name[1]), tag.get_text(" ", strip=True))
 
 
 def _settle_table(soup: BeautifulSoup, table: Tag) -> None:
@@ -152,10 +157,14 @@ def _settle_table(soup: BeautifulSoup, table: Tag) -> None:
     box.append(table)
 
 
+def _is_number(text: str) -> bool:
+    return len(text) <= _LONGEST_NUMBER and _NUMBER.match(text) is not None
+
+
 def _settle_column(cells: list[Tag]) -> None:
     said = [cell.get_text(" ", strip=True) for cell in cells if cell.name == "td"]
     told = [text for text in said if not _BLANK.match(text)]
-    if not told or not all(_NUMBER.match(text) for text in told):
+    if not told or not all(_is_number(text) for text in told):
         return
     for cell in cells:
-        cell["class"] = [*cell.get_attribute_list("class"), "num"] if cell.get("class") else ["num"]
+        cell["class"] = f"{' '.join(cell.get('class') or [])} num".strip()

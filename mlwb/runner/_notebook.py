@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import tempfile
@@ -10,15 +9,12 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mlwb.core.canonical import digest_bytes
 from mlwb.core.errors import KernelDiedError, NotebookFailedError, ParamsError
 from mlwb.core.imports import without_iri_grammar
 from mlwb.runner._session import NotebookEvent, RunStatus, Session
-
-if TYPE_CHECKING:
-    from nbformat import NotebookNode
 
 __all__ = ["NotebookRun", "raise_for_status", "run_notebook"]
 
@@ -115,9 +111,10 @@ def run_notebook(
         raise ParamsError("a run needs a time limit", expected="> 0 s", got=f"{timeout_s}")
     with without_iri_grammar():
         from mlwb.runner._engine import execute, inject
+        from mlwb.runner._format import parse_notebook
         from mlwb.runner._inject import check_parameters
         from mlwb.runner._kernel import kernel_environ
-    data, node = _read(notebook)
+    data, node = parse_notebook(notebook)
     check_parameters(node, parameters)
     node = inject(node, parameters, kernel)
     with tempfile.TemporaryDirectory(prefix="mlwb-", ignore_cleanup_errors=True) as scratch:
@@ -136,45 +133,15 @@ def run_notebook(
     return _outcome(session, digest_bytes(data))
 
 
-def _read(notebook: Path) -> tuple[bytes, NotebookNode]:
-    import nbformat
-
-    try:
-        data = notebook.read_bytes()
-        node = nbformat.reads(data.decode(), as_version=4)
-        nbformat.validate(node)
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise _unreadable(notebook, str(error)) from error
-    except (nbformat.reader.NotJSONError, nbformat.ValidationError) as error:
-        raise _unreadable(notebook, str(error).splitlines()[0]) from error
-    return data, node
-
-
-def _unreadable(notebook: Path, why: str) -> NotebookFailedError:
-    return NotebookFailedError(
-        f"the notebook {notebook.name} cannot be read",
-        expected="a Jupyter notebook, format 4",
-        got=why[:200],
-        todo=f"check {notebook}",
-    )
-
-
 def _wait(job: Callable[[], None], session: Session) -> None:
     # A thread of its own: Ctrl-C reaches this thread, not the middle of somebody's event loop.
     with ThreadPoolExecutor(1, thread_name_prefix="mlwb-notebook") as pool:
         future = pool.submit(job)
         try:
-            try:
-                future.result()
-            except KeyboardInterrupt:
-                session.interrupt()
-                future.result()
-        except OSError as error:
-            raise NotebookFailedError(
-                "the executed notebook cannot be written",
-                got=f"{error.strerror or error}",
-                todo=f"check {session.out.parent}",
-            ) from error
+            future.result()
+        except KeyboardInterrupt:
+            session.interrupt()
+            future.result()
 
 
 def _outcome(session: Session, source_digest: str) -> NotebookRun:

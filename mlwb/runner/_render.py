@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,18 +67,10 @@ def render_html(
     honoured; code is always folded. The output of the cell tagged ``verdict`` stands first.
     """
     with without_iri_grammar():
-        import nbformat
-
         from mlwb.runner._exporter import ReportExporter
+        from mlwb.runner._format import parse_notebook
         from mlwb.runner._page import build_page
-    try:
-        node = nbformat.reads(executed.read_text(encoding="utf-8"), as_version=4)
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, nbformat.reader.NotJSONError) as e:
-        raise NotebookFailedError(
-            f"the executed notebook {executed.name} cannot be read",
-            got=str(e).splitlines()[0][:200],
-            todo="run it again",
-        ) from e
+    _, node = parse_notebook(executed)
     page = build_page(node, title=title, metadata=metadata)
     data = ReportExporter(TEMPLATES).lay_out(node, page).encode()
     try:

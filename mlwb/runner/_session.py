@@ -118,7 +118,6 @@ class Session:
         """Until the deadline; never quite 0, which Jupyter reads as "for ever"."""
         return max(self.timeout_s - self.seconds, 0.001)
 
-    @property
     def is_late(self) -> bool:
         """Whether the deadline has passed."""
         return self.seconds >= self.timeout_s
@@ -149,11 +148,11 @@ class Session:
 
 
 def plain_text(text: str, limit: int = 300) -> str:
-    """One line for people: no terminal colours, no absolute paths, at most ``limit`` characters.
+    r"""One line for people: no terminal colours, no absolute paths, at most ``limit`` characters.
 
     Examples
     --------
-    >>> plain_text("no such file: '/home/ann/data/bars.csv'\\n")
+    >>> plain_text("no such file: '/home/ann/data/bars.csv'\n")
     "no such file: '…/bars.csv'"
     """
     line = " ".join(short_paths(_ANSI.sub("", text)).split())

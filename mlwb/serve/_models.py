@@ -10,6 +10,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,15 +51,20 @@ class Live:
     loaded_at: datetime
     cost_ms: float
 
-    @property
+    @cached_property
     def version(self) -> str:
         """The model version."""
         return self.predictor.sidecar.model_version
 
-    @property
+    @cached_property
     def schema_crc32(self) -> str:
         """Eight hex digits of its feature schema."""
         return self.predictor.sidecar.schema_crc32
+
+    @cached_property
+    def ranges(self) -> tuple[tuple[float, float], ...]:
+        """Lowest and highest value of each feature."""
+        return tuple((field.low, field.high) for field in self.predictor.sidecar.features)
 
     def score(self, rows: Sequence[tuple[float, ...]]) -> list[float]:
         """P(label = 1) of each row.
@@ -74,8 +80,10 @@ class Live:
 
     def covers(self, row: Sequence[float]) -> bool:
         """Whether every value is within the range this version was trained for."""
-        fields = self.predictor.sidecar.features
-        return all(f.low <= value <= f.high for f, value in zip(fields, row, strict=True))
+        for value, (low, high) in zip(row, self.ranges, strict=True):
+            if not low <= value <= high:
+                return False
+        return True
 
 
 class Look(NamedTuple):
@@ -175,8 +183,7 @@ class Channel:
             raise DigestMismatchError(
                 "a version stands under another's name", expected=target, got=predictor.version
             )
-        fields = predictor.sidecar.features
-        row = [(field.low + field.high) / 2 for field in fields]
+        row = [(field.low + field.high) / 2 for field in predictor.sidecar.features]
         times = []
         for _ in range(_TRIES):
             start = self._clock.monotonic_s()

@@ -76,10 +76,9 @@ def run_server(
     ArtifactNotFoundError
         No usable `latest`, and not told to wait.
     ServerStartError
-        The address cannot be bound, or the ready file cannot be written.
+        The address cannot be bound, or nobody can be told that the server is ready.
     """
-    if ready_file is not None:
-        fsops.remove_file(ready_file)
+    _forget(ready_file)
     listener = _bind(settings.host, settings.port)
     try:
         app = create_app(settings)
@@ -102,9 +101,7 @@ def run_server(
         server = _Server(app, announce)
         server.run([listener])
         if server.failure is not None:
-            raise ServerStartError(
-                "the server could not say that it is ready", got=str(server.failure)
-            ) from server.failure
+            raise _untold(server.failure) from server.failure
     finally:
         listener.close()
 
@@ -172,3 +169,19 @@ def _bind(host: str, port: int) -> socket.socket:
             f"cannot listen on {host}:{port}: {error.strerror or error}",
             todo="stop the other server, or choose another port (--port, MLWB_PORT)",
         ) from error
+
+
+def _forget(ready_file: Path | None) -> None:
+    try:
+        if ready_file is not None:
+            fsops.remove_file(ready_file)
+    except OSError as error:
+        raise _untold(error) from error
+
+
+def _untold(error: BaseException) -> ServerStartError:
+    return ServerStartError(
+        "the server cannot say when it is ready",
+        got=str(error),
+        todo="choose another place for the ready file",
+    )

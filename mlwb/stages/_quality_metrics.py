@@ -54,6 +54,7 @@ def quality_details(prepared: Prepared, found: QualityReport) -> dict[str, Any]:
         "clock": source.clock,
         "decisions": source.decisions,
         "shape": found.shape,
+        "features_dropped": prepared.dropped,
         "first_utc": found.first_utc,
         "last_utc": found.last_utc,
         "findings": [

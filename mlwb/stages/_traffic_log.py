@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +15,17 @@ from mlwb.core.canonical import canonical_bytes, parse_json
 from mlwb.core.errors import EvidenceMissingError, EvidenceSchemaError
 from mlwb.core.fsops import write_atomic
 
-__all__ = ["SHADOW", "SMOKE", "Exchange", "TrafficHeader", "TrafficLog", "read_log", "write_log"]
+__all__ = [
+    "SHADOW",
+    "SMOKE",
+    "Exchange",
+    "TrafficHeader",
+    "TrafficLog",
+    "agrees",
+    "read_log",
+    "to_traffic",
+    "write_log",
+]
 
 SMOKE, SHADOW = "smoke", "shadow"
 """Names of the two tests that precede the canary phases."""
@@ -90,6 +101,18 @@ class Exchange:
     shadow_version: str
 
 
+SCORE_TOLERANCE = 1e-9
+"""Served and offline scores come from the same graph in the same runtime; more than rounding of
+the printed number is a mismatch."""
+
+
+def agrees(item: Exchange) -> bool:
+    """Whether the served score is the one computed offline."""
+    if item.score is None or item.expected is None:
+        return False
+    return math.isclose(item.score, item.expected, rel_tol=0.0, abs_tol=SCORE_TOLERANCE)
+
+
 @dataclass(frozen=True)
 class TrafficLog:
     """A whole log.
@@ -111,20 +134,24 @@ class TrafficLog:
 
     def traffic(self, test: str) -> Traffic:
         """Requests of one test or phase as arrays."""
-        chosen = self.of(test)
+        return to_traffic(self.of(test))
 
-        def numbers(name: str) -> Any:
-            values = [getattr(item, name) for item in chosen]
-            return np.asarray([np.nan if v is None else v for v in values], dtype=np.float64)
 
-        return Traffic(
-            status=np.asarray([item.status for item in chosen], dtype=np.int64),
-            latency_ms=numbers("ms"),
-            score=numbers("score"),
-            shadowed=np.asarray([item.shadowed for item in chosen], dtype=np.bool_),
-            shadow_score=numbers("shadow_score"),
-            shadow_ms=numbers("shadow_ms"),
-        )
+def to_traffic(exchanges: Sequence[Exchange]) -> Traffic:
+    """Requests as arrays, in order."""
+
+    def numbers(name: str) -> Any:
+        values = [getattr(item, name) for item in exchanges]
+        return np.asarray([np.nan if v is None else v for v in values], dtype=np.float64)
+
+    return Traffic(
+        status=np.asarray([item.status for item in exchanges], dtype=np.int64),
+        latency_ms=numbers("ms"),
+        score=numbers("score"),
+        shadowed=np.asarray([item.shadowed for item in exchanges], dtype=np.bool_),
+        shadow_score=numbers("shadow_score"),
+        shadow_ms=numbers("shadow_ms"),
+    )
 
 
 def write_log(path: Path, header: TrafficHeader, exchanges: Sequence[Exchange]) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from mlwb.canary import Summary, summarise
+from mlwb.core.arrays import Float1D
 from mlwb.core.canonical import digest_file
 from mlwb.core.clock import Clock, SystemClock, parse_utc
 from mlwb.core.errors import EvidenceSchemaError
@@ -15,7 +17,7 @@ from mlwb.evidence import Context, Input, Interval, Metric, Record, new_record, 
 from mlwb.gates import Verdict
 from mlwb.params import CanaryAnalysisParams, Policy
 from mlwb.registry import Registry
-from mlwb.stages._traffic_log import SHADOW, SMOKE, TrafficLog, read_log
+from mlwb.stages._traffic_log import SHADOW, SMOKE, TrafficLog, agrees, read_log, to_traffic
 from mlwb.stages.common import (
     candidate_of,
     context,
@@ -30,9 +32,6 @@ from mlwb.stats import wilson
 __all__ = ["Inputs", "Result", "judge", "load", "measure", "record", "run"]
 
 GATES = ("perf", "shadow", "canary")
-SCORE_TOLERANCE = 1e-9
-"""Served and offline scores come from the same graph in the same runtime; more than rounding of
-the printed number is a mismatch."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +84,19 @@ class Result:
     score_mismatches: int
     seconds: float
 
+    @property
+    def latencies(self) -> dict[str, Float1D]:
+        """Client latency of every test and phase, ms."""
+        log = self.inputs.log
+        return {name: log.traffic(name).latency_ms for name in (SMOKE, SHADOW, *self.phases)}
+
+    @property
+    def scores(self) -> tuple[Float1D, Float1D]:
+        """Champion and candidate scores of every compared request."""
+        found = to_traffic([item for item in self.inputs.log.exchanges if item.shadowed])
+        both = np.isfinite(found.score) & np.isfinite(found.shadow_score)
+        return found.score[both], found.shadow_score[both]
+
 
 def load(params: CanaryAnalysisParams) -> Inputs:
     """Read the newest traffic log about the candidate.
@@ -123,8 +135,7 @@ def measure(inputs: Inputs) -> Result:
         for name in log.header.phases
         if log.of(name)
     }
-    smoke = log.of(SMOKE)
-    wrong = [item for item in smoke if item.status == 200 and not _same(item.score, item.expected)]
+    wrong = [item for item in log.of(SMOKE) if item.status == 200 and not agrees(item)]
     started, finished = parse_utc(log.header.started), parse_utc(log.header.finished)
     return Result(
         inputs=inputs,
@@ -190,12 +201,6 @@ def latency_metrics(summary: Summary, segment: str = "") -> list[Metric]:
         Metric(name, value, unit="ms", n=summary.n_requests, segment=segment, deterministic=False)
         for name, value in values.items()
     ]
-
-
-def _same(got: float | None, expected: float | None) -> bool:
-    if got is None or expected is None:
-        return False
-    return math.isclose(got, expected, rel_tol=0.0, abs_tol=SCORE_TOLERANCE)
 
 
 def _smoke(result: Result) -> list[Metric]:

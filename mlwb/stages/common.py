@@ -113,6 +113,8 @@ class Prepared:
         Their values; NaN where not known.
     windows : Windows
         Cut points.
+    dropped : tuple of str
+        Features asked for that this source cannot give: it records none of an input.
     """
 
     market: Market
@@ -120,6 +122,7 @@ class Prepared:
     specs: tuple[FeatureSpec, ...]
     X: Float2D
     windows: Windows
+    dropped: tuple[str, ...]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -166,6 +169,9 @@ class Prepared:
 def prepare(data: DataParams, names: Sequence[str], window: WindowParams) -> Prepared:
     """Read the market and compute its features.
 
+    A feature that needs a field the source does not record at all (volume in many currency
+    feeds) is left out and named in ``dropped``.
+
     Raises
     ------
     DataError
@@ -177,8 +183,17 @@ def prepare(data: DataParams, names: Sequence[str], window: WindowParams) -> Pre
         data.source, profile=data.profile, symbol=data.symbol, days=data.days, seed=data.seed
     )
     bars = to_bars(market)
-    chosen = specs(names, quoted=market.has_quotes)
-    return Prepared(market, bars, chosen, compute(chosen, bars), cut_windows(bars, window))
+    wanted = specs(names, quoted=market.has_quotes)
+    empty = {BAR_FIELDS[i] for i in np.flatnonzero(np.isnan(bars).all(axis=0))}
+    chosen = tuple(spec for spec in wanted if not _lacks(spec, empty))
+    dropped = tuple(spec.name for spec in wanted if spec not in chosen)
+    windows = cut_windows(bars, window)
+    return Prepared(market, bars, chosen, compute(chosen, bars), windows, dropped)
+
+
+def _lacks(spec: FeatureSpec, empty: set[str]) -> bool:
+    """Whether the source records none of what a feature reads; quotes are made up for by bars."""
+    return bool((set(spec.inputs) - {"bid", "ask"}) & empty)
 
 
 def cut_windows(bars: Float2D, window: WindowParams) -> Windows:
@@ -217,22 +232,14 @@ def policy_of(run: RunParams) -> Policy:
     return load_policy(path if path.is_absolute() else home_of(run).params / path)
 
 
-def next_version(registry: Registry, *, ahead: bool = False) -> str:
-    """Version after the newest one of the form ``vX.Y.Z``.
-
-    Parameters
-    ----------
-    registry : Registry
-        What is there.
-    ahead : bool, default=False
-        Leave one number free, for a champion that is trained beside the candidate.
-    """
+def next_version(registry: Registry) -> str:
+    """Version after the newest one of the form ``vX.Y.Z``; ``v1.8.1`` in an empty registry."""
     numbers = [version.removeprefix("v").split(".") for version in registry.versions()]
     known = [tuple(map(int, n)) for n in numbers if len(n) == 3 and all(map(str.isdigit, n))]
     if not known:
         return _FIRST_CANDIDATE
     major, minor, patch = max(known)
-    return f"v{major}.{minor}.{patch + (2 if ahead else 1)}"
+    return f"v{major}.{minor}.{patch + 1}"
 
 
 def context(

@@ -235,9 +235,7 @@ def run(params: PsiValidationParams, policy: Policy, clock: Clock) -> tuple[Verd
     return judge(record(measure(load(params)), params, clock), policy, clock)
 
 
-def _drift(
-    reference: BinnedReference, training: Any, values: Float1D, days: Int1D
-) -> FeatureDrift:
+def _drift(reference: BinnedReference, training: Any, values: Float1D, days: Int1D) -> FeatureDrift:
     name, numbers = reference.name, np.unique(days)
     daily = np.asarray([bin_counts(reference.edges, values[days == day]) for day in numbers])
     found = psi_of_counts(name, reference.counts, daily.sum(axis=0))

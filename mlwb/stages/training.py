@@ -86,6 +86,8 @@ class Inputs:
         Of the candidate.
     champion : str
         Comparable version that serves, or an empty string: then one is trained.
+    taken : tuple of str
+        Versions there are.
     """
 
     params: TrainingParams
@@ -95,6 +97,7 @@ class Inputs:
     holdout: Dataset
     version: str
     champion: str
+    taken: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -181,7 +184,7 @@ def load(params: TrainingParams) -> Inputs:
     windows = prepared.windows
     registry = Registry(home_of(params.run).models, clock=SystemClock())
     champion = comparable_champion(registry, prepared, params)
-    version = params.run.model_version or next_version(registry, ahead=not champion)
+    version = params.run.model_version or next_version(registry)
     return Inputs(
         params=params,
         prepared=prepared,
@@ -190,6 +193,7 @@ def load(params: TrainingParams) -> Inputs:
         holdout=data.between(windows.train_end, windows.end + params.label.horizon_s),
         version=version,
         champion=champion,
+        taken=registry.versions(),
     )
 
 
@@ -213,7 +217,8 @@ def measure(inputs: Inputs) -> Result:
     bootstrap = None
     if not inputs.champion:
         early = inputs.train.between(prepared.windows.start, prepared.windows.champion_end)
-        bootstrap = _fit(inputs, early, version=bootstrap_version(inputs.version), role="bootstrap")
+        name = bootstrap_version(inputs.version, inputs.taken)
+        bootstrap = _fit(inputs, early, version=name, role="bootstrap")
     candidate = _fit(inputs, inputs.train, version=inputs.version, role="candidate")
     oof, trial = candidate.chosen.out_of_fold, candidate.chosen.trial
     target = inputs.train.target
@@ -282,10 +287,10 @@ def run(params: TrainingParams, policy: Policy, clock: Clock) -> tuple[Verdict, 
     return judge(record(measure(load(params)), params, clock), policy, clock)
 
 
-def bootstrap_version(version: str) -> str:
-    """Name of the champion trained beside a first candidate: the version before it."""
+def bootstrap_version(version: str, taken: Sequence[str]) -> str:
+    """Name of the champion trained beside a candidate: the number before it where that is free."""
     head, _, last = version.rpartition(".")
-    if head and last.isdigit() and int(last) > 0:
+    if head and last.isdigit() and int(last) > 0 and f"{head}.{int(last) - 1}" not in taken:
         return f"{head}.{int(last) - 1}"
     return f"{version}-bootstrap"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -13,15 +12,13 @@ from typing import Any
 import pytest
 
 from mlwb.core.clock import ManualClock, format_utc
-from mlwb.evidence import Context, Metric, Record, new_record
+from mlwb.evidence import Context, Metric, new_record
 from mlwb.gates import EvidenceView
 from mlwb.params import Limit, Policy, load_policy
 
 PARAMS = Path(__file__).resolve().parents[2] / "params"
 VERSION, MANIFEST = "v1.8.1", "sha256:" + "a" * 64
 FEATURES = ("rsi14_z", "spread_bp")
-
-Spoil = Callable[..., EvidenceView]
 
 
 @pytest.fixture(scope="session")
@@ -82,9 +79,7 @@ def green_view(policy: Policy, clock: ManualClock) -> EvidenceView:
     metrics = _metrics(policy)
     kinds = dict.fromkeys((*policy.gates["evidence"].settings["kinds"], "validation"))
     records = [
-        new_record(
-            kind, metrics[kind].values(), context, details={"label": {"kind": "volatility"}}
-        )
+        new_record(kind, metrics[kind].values(), context, details={"label": {"kind": "volatility"}})
         for kind in kinds
     ]
     for night in range(7):
@@ -105,7 +100,9 @@ def green_view(policy: Policy, clock: ManualClock) -> EvidenceView:
         "manifest_sha256": MANIFEST,
         "expires_at": format_utc(clock.now() + timedelta(hours=4)),
     }
-    return replace(view, records=(*view.records, new_record("confirmation", [], context, details=yes)))
+    return replace(
+        view, records=(*view.records, new_record("confirmation", [], context, details=yes))
+    )
 
 
 def change_record(view: EvidenceView, kind: str, **fields: Any) -> EvidenceView:
@@ -145,8 +142,3 @@ class Spoilers:
 def spoil() -> Spoilers:
     """Ways to spoil a view: ``record``, ``metric``, ``drop``."""
     return Spoilers()
-
-
-def about(record: Record, version: str) -> Record:
-    """The record as if it measured another version."""
-    return replace(record, model_version=version)

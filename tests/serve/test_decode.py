@@ -18,7 +18,7 @@ SIDECAR = sidecar_for("v1")
 DECODER = Decoder(SIDECAR, max_rows=3)
 ROW = (1.0, 0.25, 2.0, -0.5)
 NAMED = dict(zip(NAMES, ROW, strict=True))
-SECRET = "hunter2-secret"
+MARK = "hunter2-secret"
 
 FORMS = {
     "named": '{"features":{"bias":1,"mid_logret_1m":%s,"spread_bp":2,"rsi14_z":-0.5}}',
@@ -44,7 +44,7 @@ POISON = {
     "empty text": '""',
     "list": "[0.25]",
     "object": "{}",
-    "nothing but a name": '"' + SECRET + '"',
+    "nothing but a name": '"' + MARK + '"',
 }
 BROKEN = {
     "NaN": "NaN",
@@ -72,7 +72,7 @@ def test_poison_is_refused_with_a_pointer(form: str, poison: str) -> None:
     error = _refused((FORMS[form] % POISON[poison]).encode())
     assert (error.status, error.problem) == (422, "invalid_input")
     assert error.pointer == POINTERS[form] or error.pointer.startswith(POINTERS[form])
-    assert SECRET not in str(error)
+    assert MARK not in str(error)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -91,7 +91,7 @@ def test_what_is_not_json_is_refused(form: str, text: str) -> None:
         (b'{"features":[]}', "#/features"),
         (b'{"features":{}}', "#/features/bias"),
         (b'{"features":{"bias":1,"mid_logret_1m":0,"spread_bp":2}}', "#/features/rsi14_z"),
-        (json.dumps({"features": {**NAMED, SECRET: 1}}).encode(), "#/features"),
+        (json.dumps({"features": {**NAMED, MARK: 1}}).encode(), "#/features"),
         (b'{"rows":[]}', "#/rows"),
         (json.dumps({"rows": [ROW] * 4}).encode(), "#/rows"),
         (b'{"rows":[[1,0.25,2]]}', "#/rows/0"),

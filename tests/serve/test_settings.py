@@ -17,8 +17,8 @@ def test_every_setting_has_one_variable() -> None:
     assert len(set(VARIABLES.values())) == len(VARIABLES)
 
 
-def test_an_empty_environment_serves_the_workbench(tmp_path: Path) -> None:
-    """Models, logs and kill file are those of MLWB_HOME; the address is loopback only."""
+def test_logs_and_kill_file_stand_beside_the_models(tmp_path: Path) -> None:
+    """One variable moves all of them; the address is loopback unless told otherwise."""
     settings = ServeSettings.from_env({"MLWB_MODELS_DIR": str(tmp_path / "a" / "models")})
     assert (settings.host, settings.port) == ("127.0.0.1", 4010)
     assert settings.prediction_log == tmp_path / "a" / "predictions.jsonl"

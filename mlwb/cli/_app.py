@@ -1,0 +1,70 @@
+"""The application and its way out."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import click
+import typer
+
+from mlwb import __version__
+from mlwb.cli import _evidence, _gate, _market, _registry, _run, _serve
+from mlwb.cli._common import console, errors
+from mlwb.core.errors import MlwbError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="mlwb",
+    help="From an idea about market data to a model that serves, with every step proven.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+def _version(*, value: bool) -> None:
+    if value:
+        console.print(f"mlwb {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """From an idea about market data to a model that serves, with every step proven."""
+
+
+_run.add(app)
+_serve.add(app)
+_market.add(app)
+app.add_typer(_gate.app, name="gate")
+app.add_typer(_registry.app, name="registry")
+app.add_typer(_evidence.app, name="evidence")
+
+
+def main() -> int:
+    """Run the command line; every error mlwb raises on purpose is one line and an exit code."""
+    try:
+        app(standalone_mode=False)
+    except typer.Exit as done:
+        return done.exit_code
+    except (typer.Abort, KeyboardInterrupt):
+        errors.print("interrupted")
+        return 130
+    except click.ClickException as usage:
+        usage.show()
+        return 2
+    except MlwbError as error:
+        errors.print(f"[bold red]error[/] [dim]{error.code}[/]", end=" ")
+        errors.print(str(error), markup=False, soft_wrap=True)
+        return error.exit_code
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    return 0

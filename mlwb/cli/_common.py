@@ -1,0 +1,39 @@
+"""What every command uses: the console, the directories, JSON output, shared options."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from mlwb.core.canonical import canonical_bytes
+from mlwb.core.clock import SystemClock
+from mlwb.core.home import Home, find_home
+from mlwb.registry import Registry
+
+__all__ = ["JsonFlag", "PolicyOption", "console", "errors", "home", "print_json", "registry"]
+
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for machines, nothing else.")]
+PolicyOption = Annotated[
+    str, typer.Option("--policy", help="Policy file, below params/ or a path.")
+]
+
+
+def home() -> Home:
+    """Directories, from ``MLWB_HOME`` and the checkout."""
+    return find_home(os.environ)
+
+
+def registry() -> Registry:
+    """The registry of this home."""
+    return Registry(home().models, clock=SystemClock(), actor=os.environ.get("USER", "local"))
+
+
+def print_json(value: Any) -> None:
+    """One line of canonical JSON on standard output."""
+    print(canonical_bytes(value).decode())

@@ -1,0 +1,80 @@
+"""``mlwb evidence``: list, show, verify, lint."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from mlwb.cli._common import JsonFlag, console, home, print_json
+from mlwb.evidence import EvidenceStore, lint
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Evidence records and their ledger.", no_args_is_help=True)
+
+
+def _store() -> EvidenceStore:
+    return EvidenceStore(home().evidence)
+
+
+@app.command("list", epilog="Example: mlwb evidence list --kind parity")
+def _list(
+    kind: Annotated[str, typer.Option("--kind", help="Only this kind.")] = "",
+    as_json: JsonFlag = False,
+) -> None:
+    """List records, oldest first."""
+    records = _store().records(kind)
+    rows = [[r.timestamp, r.kind, r.model_version, r.origin, r.run_id] for r in records]
+    if as_json:
+        print_json(rows)
+        return
+    table = Table(box=None, header_style="dim")
+    for column in ("time", "kind", "model", "origin", "run id"):
+        table.add_column(column, no_wrap=column == "run id")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+
+
+@app.command("show", epilog="Example: mlwb evidence show psi_snapshot")
+def _show(
+    name: Annotated[str, typer.Argument(help="A run id, or a kind for its newest record.")],
+) -> None:
+    """Print one record as JSON."""
+    store = _store()
+    record = store.read(name) if name.count("_") >= 4 else store.newest(name)
+    print_json(record.to_json())
+
+
+@app.command("verify", epilog="Example: mlwb evidence verify")
+def _verify(as_json: JsonFlag = False) -> None:
+    """Check every record against the ledger; exit 6 when one was changed."""
+    problems = [str(problem) for problem in _store().verify()]
+    if as_json:
+        print_json(problems)
+    else:
+        for problem in problems:
+            console.print(f"[bold red]![/] {problem}", soft_wrap=True)
+        if not problems:
+            console.print("[green]every record is as it was written[/]")
+    if problems:
+        raise typer.Exit(6)
+
+
+@app.command("lint", epilog="Example: mlwb evidence lint")
+def _lint(as_json: JsonFlag = False) -> None:
+    """Look for numbers that cannot be; exit 6 when there are some."""
+    found = {record.run_id: [str(p) for p in lint(record)] for record in _store().records()}
+    bad = {run_id: problems for run_id, problems in found.items() if problems}
+    if as_json:
+        print_json(bad)
+    else:
+        for run_id, problems in bad.items():
+            for problem in problems:
+                console.print(f"[bold red]![/] {run_id}: {problem}", soft_wrap=True)
+        if not bad:
+            console.print(f"[green]{len(found)} records, nothing impossible[/]")
+    if bad:
+        raise typer.Exit(6)

@@ -1,0 +1,93 @@
+"""``mlwb data quality`` and ``mlwb doctor``."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from mlwb import __version__
+from mlwb.cli._common import JsonFlag, console, home, print_json, registry
+from mlwb.core.canonical import to_plain
+from mlwb.evidence import EvidenceStore
+
+__all__ = ["add"]
+
+
+def add(app: typer.Typer) -> None:
+    """Register the commands."""
+    data = typer.Typer(help="Market data: what it is and what is wrong with it.")
+    data.command("quality", epilog="Example: mlwb data quality bars.csv.gz")(_quality)
+    data.command("profiles", epilog="Example: mlwb data profiles")(_profiles)
+    app.add_typer(data, name="data")
+    app.command("doctor", epilog="Example: mlwb doctor")(_doctor)
+
+
+def _quality(
+    files: Annotated[list[str], typer.Argument(help="One file, or a bid and an ask file.")],
+    source: Annotated[str, typer.Option("--source", help="Source profile.")] = "auto",
+    as_json: JsonFlag = False,
+) -> None:
+    """Read a market and print every check as a count."""
+    from mlwb.data import load_market, quality
+
+    market = load_market(files, profile=source)
+    report = quality(market)
+    if as_json:
+        print_json({**to_plain(asdict(report)), "decisions": market.source.decisions})
+        return
+    for decision in market.source.decisions:
+        console.print(f"[dim]read as[/] {decision}", soft_wrap=True)
+    console.print(
+        f"{report.symbol}: {report.bars:,} bars from {report.first_utc} to {report.last_utc}, "
+        f"{report.coverage.share:.2%} of the {report.calendar} calendar, {report.shape}",
+        soft_wrap=True,
+    )
+    for finding in report.findings:
+        mark = "[bold red]![/]" if finding.is_serious else "[dim]-[/]"
+        console.print(f"{mark} {finding.detail}", soft_wrap=True)
+
+
+def _profiles(as_json: JsonFlag = False) -> None:
+    """List the source profiles."""
+    from mlwb.data import describe, profile_names
+
+    rows = {name: describe(name) for name in profile_names()}
+    if as_json:
+        print_json(rows)
+        return
+    table = Table(box=None, header_style="dim")
+    table.add_column("profile")
+    table.add_column("what it reads")
+    for name, text in rows.items():
+        table.add_row(name, str(text))
+    console.print(table)
+
+
+def _doctor(as_json: JsonFlag = False) -> None:
+    """Check the environment, the registry and the evidence."""
+    place, models = home(), registry()
+    problems = [f"registry: {problem}" for problem in models.doctor()]
+    problems += [f"evidence: {problem}" for problem in EvidenceStore(place.evidence).verify()]
+    facts = {
+        "mlwb": __version__,
+        "python": ".".join(map(str, sys.version_info[:3])),
+        "latest": models.latest(),
+        "candidate": models.candidate(),
+        "problems": problems,
+    }
+    if as_json:
+        print_json(facts)
+    else:
+        for name, value in facts.items():
+            if name != "problems":
+                console.print(f"{name:<10} {value or '-'}")
+        for problem in problems:
+            console.print(f"[bold red]![/] {problem}", soft_wrap=True)
+        if not problems:
+            console.print("[green]nothing wrong found[/]")
+    if problems:
+        raise typer.Exit(5)

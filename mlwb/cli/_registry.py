@@ -1,0 +1,169 @@
+"""``mlwb registry``: versions, promotion, rollback."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from mlwb.cli._common import JsonFlag, console, home, print_json, registry
+from mlwb.core.canonical import parse_json, to_plain
+from mlwb.core.errors import EvidenceMissingError
+from mlwb.evidence import EvidenceStore
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Model versions, promotion and rollback.", no_args_is_help=True)
+
+
+@app.command("list", epilog="Example: mlwb registry list")
+def _list(as_json: JsonFlag = False) -> None:
+    """List versions and channels."""
+    models = registry()
+    channels = {name: getattr(models, name)() for name in ("latest", "candidate", "previous")}
+    rows = []
+    for version in models.versions():
+        stored = parse_json((models.resolve(version) / "training_manifest.json").read_bytes())
+        at = [name for name, target in channels.items() if target == version]
+        rows.append({"version": version, "channels": at, "training": stored})
+    if as_json:
+        print_json(rows)
+        return
+    table = Table(box=None, header_style="dim")
+    for column in ("version", "channel", "market", "label", "AUC", "chosen"):
+        table.add_column(column)
+    for row in rows:
+        stored = row["training"]
+        table.add_row(
+            row["version"],
+            ", ".join(row["channels"]),
+            stored["kinship"]["symbol"],
+            stored["label"]["kind"],
+            f"{stored['offline_metrics']['auc']:.4f}",
+            stored["chosen"],
+        )
+    console.print(table)
+
+
+@app.command("show", epilog="Example: mlwb registry show latest")
+def _show(version: str) -> None:
+    """Print a version's manifest and training record as JSON."""
+    models = registry()
+    folder = models.resolve(version)
+    training = parse_json((folder / "training_manifest.json").read_bytes())
+    print_json({"manifest": to_plain(models.show(version)), "training": training})
+
+
+@app.command("verify", epilog="Example: mlwb registry verify v1.8.1")
+def _verify(
+    version: Annotated[str, typer.Argument(help="A version or a channel; else all.")] = "",
+    as_json: JsonFlag = False,
+) -> None:
+    """Hash every file again; exit 5 when one is not as registered."""
+    models = registry()
+    names = [version] if version else list(models.versions())
+    problems = {name: [str(p) for p in models.verify(name)] for name in names}
+    if as_json:
+        print_json(problems)
+    else:
+        for name, found in problems.items():
+            console.print(
+                f"{name}: " + ("[green]intact[/]" if not found else "[bold red]changed[/]")
+            )
+            for problem in found:
+                console.print(f"  {problem}", soft_wrap=True)
+    if any(problems.values()):
+        raise typer.Exit(5)
+
+
+@app.command("doctor", epilog="Example: mlwb registry doctor")
+def _doctor(as_json: JsonFlag = False) -> None:
+    """Name everything that is not in order; exit 5 when something is."""
+    problems = [str(problem) for problem in registry().doctor()]
+    if as_json:
+        print_json(problems)
+    else:
+        for problem in problems:
+            console.print(f"[bold red]![/] {problem}", soft_wrap=True)
+        if not problems:
+            console.print("[green]in order[/]")
+    if problems:
+        raise typer.Exit(5)
+
+
+@app.command("status", epilog="Example: mlwb registry status")
+def _status(as_json: JsonFlag = False) -> None:
+    """Say what serves, what waits, and what the last review found missing."""
+    models = registry()
+    status = models.status()
+    store = EvidenceStore(home().evidence)
+    try:
+        decision = store.newest("decision")
+        status["decision"] = {
+            "run_id": decision.run_id,
+            "model_version": decision.model_version,
+            "promote": decision.details["promote"],
+            "reasons": decision.details["reasons"],
+        }
+    except EvidenceMissingError:
+        status["decision"] = None
+    if as_json:
+        print_json(status)
+        return
+    for channel in ("latest", "candidate", "previous"):
+        console.print(f"{channel:<10} {status[channel] or '-'}")
+    decision_found = status["decision"]
+    if decision_found:
+        word = "ready" if decision_found["promote"] else "blocked"
+        console.print(f"{'review':<10} {decision_found['model_version']} {word}")
+        for reason in decision_found["reasons"]:
+            console.print(f"           - {reason}", soft_wrap=True)
+
+
+@app.command("promote", epilog='Example: mlwb registry promote --reason "retrain"')
+def _promote(
+    version: Annotated[str, typer.Argument(help="Else the registry's candidate.")] = "",
+    reason: Annotated[str, typer.Option("--reason", help="Goes into the log.")] = "promoted",
+    as_json: JsonFlag = False,
+) -> None:
+    """Make a version `latest`, on the newest decision about it; exit 1 when that says no."""
+    from mlwb.stages.common import load_check
+
+    models = registry()
+    wanted = version or models.candidate()
+    if not wanted:
+        raise EvidenceMissingError("no candidate to promote", todo="train one first: mlwb run")
+    records = EvidenceStore(home().evidence).records("decision")
+    about = [record for record in records if record.model_version == wanted]
+    if not about:
+        raise EvidenceMissingError(
+            f"no decision about {wanted}", todo="run the release review: mlwb run"
+        )
+    state = models.promote(
+        wanted,
+        decision=about[-1].to_json(),
+        expect_current=models.latest(),
+        reason=reason,
+        load_check=load_check,
+    )
+    _said(f"latest -> {wanted}", as_json=as_json, seq=state.seq)
+
+
+@app.command("rollback", epilog='Example: mlwb registry rollback --reason "shadow drift"')
+def _rollback(
+    target: Annotated[str, typer.Argument(help="Else the previous version.")] = "",
+    reason: Annotated[str, typer.Option("--reason", help="Goes into the log; required.")] = "",
+    as_json: JsonFlag = False,
+) -> None:
+    """Make an earlier version `latest` again, at once."""
+    models = registry()
+    state = models.rollback(target or None, reason=reason)
+    _said(f"latest -> {models.latest()}", as_json=as_json, seq=state.seq)
+
+
+def _said(text: str, *, as_json: bool, seq: int) -> None:
+    if as_json:
+        print_json({"latest": text.removeprefix("latest -> "), "seq": seq})
+    else:
+        console.print(f"[green]{text}[/] (log entry {seq})")

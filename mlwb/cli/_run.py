@@ -1,0 +1,192 @@
+"""``mlwb run``: the whole loop, with live progress and the verdict at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from mlwb.cli._common import JsonFlag, PolicyOption, console, errors, home, print_json
+from mlwb.core.clock import SystemClock
+from mlwb.core.errors import ParamsError
+from mlwb.gates import Outcome as GateOutcome
+from mlwb.gates import Verdict
+from mlwb.params import parse_override
+
+__all__ = ["add", "verdict_table"]
+
+STYLES = {
+    GateOutcome.PASS: "green",
+    GateOutcome.FAIL: "bold red",
+    GateOutcome.INVALID: "bold red",
+    GateOutcome.UNPROVEN: "yellow",
+    GateOutcome.MISSING: "yellow",
+    GateOutcome.STALE: "yellow",
+}
+LABELS = {
+    "data": "read and check the market",
+    "feature_study": "01 feature study",
+    "training": "02 training",
+    "psi_validation": "03 PSI validation",
+    "replay": "serve and replay",
+    "canary_analysis": "04 canary analysis",
+    "release_review": "05 release review",
+}
+
+
+def add(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command("run", epilog="Example: mlwb run --data bars.csv.gz -p label.kind=direction")(_run)
+
+
+def _run(
+    data: Annotated[
+        list[str] | None,
+        typer.Option("--data", help="Market file; give it twice for a bid and an ask file."),
+    ] = None,
+    source: Annotated[
+        str, typer.Option("--source", help="Source profile of the file; `auto` sniffs.")
+    ] = "",
+    profile: Annotated[
+        str, typer.Option("--profile", help="Parameter profile, params/profiles/NAME.yml.")
+    ] = "",
+    policy: PolicyOption = "policy.yml",
+    param: Annotated[
+        list[str] | None,
+        typer.Option("-p", "--param", help="Override, SECTION.NAME=VALUE; may be repeated."),
+    ] = None,
+    cold: Annotated[
+        bool, typer.Option("--cold", help="Smoke requests each on a connection of their own.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit 1 when the verdict is BLOCKED.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Run the whole loop: data, features, training, PSI, real traffic, gates, review.
+
+    Ends with the verdict table and the page to open. A verdict of BLOCKED is a result, not a
+    fault: the exit code is 0 unless --strict is given.
+    """
+    from mlwb.runner import Options, finish_run, run_loop
+
+    options = Options(
+        home=home(),
+        profile=profile,
+        policy=policy,
+        overrides=_overrides(data, source, param or []),
+        cold=cold,
+    )
+    clock = SystemClock()
+    with _Display(shown=not (quiet or as_json)) as display:
+        outcome = run_loop(options, clock, display.tell)
+    summary = finish_run(options, outcome, clock)
+    if as_json:
+        print_json(summary)
+    else:
+        _print(outcome.verdicts, summary)
+    if outcome.error is not None:
+        raise outcome.error
+    if strict and not summary["promote"]:
+        raise typer.Exit(1)
+
+
+def _overrides(data: list[str] | None, source: str, given: Iterable[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if data:
+        found["data.source"] = [_absolute(name) for name in data]
+    if source:
+        found["data.profile"] = source
+    for text in given:
+        name, value = parse_override(text)
+        if name in found:
+            raise ParamsError(f"{name} is given twice")
+        found[name] = value
+    return found
+
+
+def _absolute(name: str) -> str:
+    """A notebook runs in another folder, so a path is made whole here; `synthetic` is no path."""
+    return name if name == "synthetic" else str(Path(name).expanduser().absolute())
+
+
+class _Display:
+    """One line a step; a bar for the one under way."""
+
+    def __init__(self, *, shown: bool) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description:<28}"),
+            BarColumn(bar_width=28),
+            MofNCompleteColumn(),
+            TextColumn("[dim]{task.fields[label]}"),
+            TimeElapsedColumn(),
+            console=errors,
+            disable=not shown or not errors.is_terminal,
+        )
+        self._tasks: dict[str, Any] = {}
+        self._plain = shown and not errors.is_terminal
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def tell(self, event: Any) -> None:
+        """Show an event of the run."""
+        name = LABELS[event.step]
+        if event.kind == "start":
+            self._tasks[event.step] = self._progress.add_task(name, total=1, label="")
+        task = self._tasks[event.step]
+        if event.kind == "progress":
+            self._progress.update(
+                task, completed=event.done, total=event.total, label=event.label[:40]
+            )
+        if event.kind in ("done", "failed"):
+            total = self._progress.tasks[task].total or 1
+            label = "" if event.kind == "done" else "[red]stopped"
+            self._progress.update(task, completed=total, label=label)
+            self._progress.stop_task(task)
+            if self._plain:
+                errors.print(f"{name:<28} {event.kind:<7} {event.seconds:6.1f} s")
+
+
+def verdict_table(verdicts: Iterable[Verdict]) -> Table:
+    """Gate, outcome and reason, one row a gate."""
+    table = Table(box=None, pad_edge=False, show_header=True, header_style="dim")
+    table.add_column("gate", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("why")
+    for verdict in verdicts:
+        outcome = f"[{STYLES[verdict.outcome]}]{verdict.outcome}[/]"
+        if verdict.waived:
+            outcome += " [dim](waived)[/]"
+        elif verdict.severity == "soft":
+            outcome += " [dim](soft)[/]"
+        table.add_row(verdict.gate, outcome, _first_sentence(verdict.reason))
+    return table
+
+
+def _first_sentence(reason: str) -> str:
+    head = reason.split("; warning:", maxsplit=1)[0]
+    return head if len(head) <= 140 else head[:137] + "..."
+
+
+def _print(verdicts: tuple[Verdict, ...], summary: dict[str, Any]) -> None:
+    console.print()
+    console.print(verdict_table(verdicts))
+    console.print()
+    word = (
+        "[bold green]PROMOTE: READY[/]" if summary["promote"] else "[bold red]PROMOTE: BLOCKED[/]"
+    )
+    console.print(f"{word}  {summary['sentence']}", soft_wrap=True)
+    console.print(f"[dim]report[/]   {summary['report']}", soft_wrap=True)
+    console.print(f"[dim]evidence[/] {summary['evidence']}", soft_wrap=True)
+    for line in summary["next"]:
+        console.print(f"[dim]next[/]     {line}", soft_wrap=True)

@@ -1,0 +1,408 @@
+"""The whole loop: data, five notebooks, real traffic, gates, one page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from mlwb.core.clock import Clock, format_utc
+from mlwb.core.errors import (
+    ArtifactError,
+    BrokenChainError,
+    DataRejectedError,
+    EvidenceError,
+    MlwbError,
+    ModelError,
+    RunError,
+)
+from mlwb.core.home import Home
+from mlwb.core.ids import new_run_id
+from mlwb.evidence import EvidenceStore, code_state
+from mlwb.gates import Verdict
+from mlwb.gates import replay as replay_decision
+from mlwb.params import RunParams, check_overrides, load_params, load_policy, params_values
+from mlwb.registry import Registry
+from mlwb.runner._notebook import raise_for_status, run_notebook
+from mlwb.runner._render import render_html
+from mlwb.runner._server import server_process
+from mlwb.runner._session import NotebookEvent
+from mlwb.stages import data_check, feature_study, replay
+from mlwb.stages.common import NOTEBOOKS, judge_gates, next_version
+
+__all__ = ["STEPS", "Event", "Options", "Outcome", "Step", "run_loop"]
+
+NOTEBOOK_TIMEOUT_S = 1_800.0
+STEPS = (
+    "data",
+    "feature_study",
+    "training",
+    "psi_validation",
+    "replay",
+    "canary_analysis",
+    "release_review",
+)
+"""Steps of a run, in order."""
+TITLES = {
+    "feature_study": "Feature study",
+    "training": "Training",
+    "psi_validation": "PSI validation",
+    "canary_analysis": "Canary analysis",
+    "release_review": "Release review",
+}
+"""Titles of the reports."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Progress, for a bar or a log line.
+
+    Parameters
+    ----------
+    step : str
+        One of ``STEPS``.
+    kind : {"start", "progress", "done", "failed"}
+        What happened.
+    label : str
+        What is being done.
+    done, total : int
+        Cells, or requests.
+    seconds : float
+        Of the step, when it is done.
+    """
+
+    step: str
+    kind: str
+    label: str = ""
+    done: int = 0
+    total: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to run.
+
+    Parameters
+    ----------
+    home : Home
+        Where things live.
+    profile, policy : str
+        Parameter profile (empty for none) and policy file.
+    overrides : mapping
+        Dotted names to values.
+    cold : bool, default=False
+        Smoke requests each on a connection of their own.
+    """
+
+    home: Home
+    profile: str = ""
+    policy: str = "policy.yml"
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    cold: bool = False
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step that ran.
+
+    Parameters
+    ----------
+    name : str
+        One of ``STEPS``.
+    seconds : float
+        Wall time.
+    report : str
+        File name of its report below the run's directory; empty where it has none.
+    status : str
+        ``ok`` or ``failed``.
+    """
+
+    name: str
+    seconds: float
+    report: str = ""
+    status: str = "ok"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Parameters
+    ----------
+    run_id : str
+        Names the directory below ``outputs/``.
+    folder : Path
+        That directory.
+    version, champion : str
+        Candidate and champion; empty where the run did not get so far.
+    started, finished : str
+        UTC.
+    steps : tuple of Step
+        What ran.
+    verdicts : tuple of Verdict
+        One a gate, or only the data gate when it refused.
+    error : MlwbError or None
+        What stopped it.
+    """
+
+    run_id: str
+    folder: Path
+    version: str
+    champion: str
+    started: str
+    finished: str
+    steps: tuple[Step, ...]
+    verdicts: tuple[Verdict, ...]
+    error: MlwbError | None
+
+
+@dataclass
+class _Run:
+    """A run under way."""
+
+    options: Options
+    clock: Clock
+    tell: Callable[[Event], None]
+    params: dict[str, Any]
+    run_id: str
+    version: str
+    steps: list[Step] = field(default_factory=list)
+    verdicts: tuple[Verdict, ...] = ()
+    champion: str = ""
+
+    @property
+    def folder(self) -> Path:
+        return self.options.home.outputs / self.run_id
+
+    @property
+    def store(self) -> EvidenceStore:
+        return EvidenceStore(self.options.home.evidence)
+
+
+def run_loop(options: Options, clock: Clock, tell: Callable[[Event], None]) -> Outcome:
+    """Run every step; stop at the first that cannot go on.
+
+    Parameters
+    ----------
+    options : Options
+        What to run.
+    clock : Clock
+        Stamps the run.
+    tell : callable
+        Told of progress, also from another thread.
+
+    Returns
+    -------
+    Outcome
+        Also for a run that stopped: ``error`` says why, and everything that ran is on disk.
+
+    Raises
+    ------
+    ParamsError
+        A parameter or the policy is wrong; nothing was started.
+    DataError
+        The market cannot be read; nothing was started.
+    ArtifactError
+        The registry is not in order; nothing was started.
+    """
+    run = _begin(options, clock, tell)
+    started = format_utc(clock.now())
+    error: MlwbError | None = None
+    try:
+        for name in STEPS:
+            _step(run, name)
+    except (DataRejectedError, RunError, ModelError, EvidenceError, ArtifactError) as problem:
+        error = problem
+    return Outcome(
+        run_id=run.run_id,
+        folder=run.folder,
+        version=run.version,
+        champion=run.champion,
+        started=started,
+        finished=format_utc(clock.now()),
+        steps=tuple(run.steps),
+        verdicts=run.verdicts,
+        error=error,
+    )
+
+
+def _begin(options: Options, clock: Clock, tell: Callable[[Event], None]) -> _Run:
+    """Everything that can be wrong before anything starts."""
+    check_overrides(options.overrides)
+    load_policy(policy_path(options.home, options.policy))
+    registry = Registry(options.home.models, clock=clock)
+    problems = registry.recover()
+    if problems:
+        raise ArtifactError(
+            "the registry is not in order",
+            got="; ".join(str(problem) for problem in problems[:3]),
+            todo="see `mlwb registry doctor`",
+        )
+    version = next_version(registry)
+    params = {stage: _stage_params(options, stage, version) for stage in STEPS[1:]}
+    return _Run(
+        options=options,
+        clock=clock,
+        tell=tell,
+        params=params,
+        run_id=new_run_id("mlwb", version, "run", clock.now()),
+        version=version,
+    )
+
+
+def _stage_params(options: Options, stage: str, version: str) -> Any:
+    found = load_params(
+        stage, options.home.params, profile=options.profile, overrides=options.overrides
+    )
+    where = RunParams(
+        home=str(options.home.root),
+        model_version=found.run.model_version or version,
+        policy=str(policy_path(options.home, options.policy)),
+    )
+    return replace(found, run=where)
+
+
+def policy_path(home: Home, name: str) -> Path:
+    """A policy by file name below ``params/``, or by path."""
+    path = Path(name).expanduser()
+    return path.resolve() if path.is_file() else home.params / name
+
+
+def _step(run: _Run, name: str) -> None:
+    start = run.clock.monotonic_s()
+    run.tell(Event(name, "start"))
+    report = ""
+    try:
+        if name == "data":
+            _check_data(run)
+        elif name == "replay":
+            _replay(run)
+        else:
+            report = f"{NOTEBOOKS[name]}.html"
+            _notebook(run, name)
+    except MlwbError:
+        seconds = run.clock.monotonic_s() - start
+        shown = report if (run.folder / report).is_file() else ""
+        run.steps.append(Step(name, seconds, shown, "failed"))
+        run.tell(Event(name, "failed", seconds=seconds))
+        raise
+    seconds = run.clock.monotonic_s() - start
+    run.steps.append(Step(name, seconds, report))
+    run.tell(Event(name, "done", seconds=seconds))
+
+
+def _check_data(run: _Run) -> None:
+    """Read the market and ask the data gate before any kernel starts.
+
+    Raises
+    ------
+    DataRejectedError
+        The gate says no. The evidence is written, no model will be trained.
+    """
+    params = run.params["feature_study"]
+    records = data_check.measure(data_check.load(params), params, run.clock)
+    policy = load_policy(Path(params.run.policy))
+    verdicts = judge_gates(feature_study.GATES, records, policy, run.clock)
+    if not all(verdict.is_pass or verdict.waived for verdict in verdicts):
+        run.store.write(records[0])
+        run.verdicts = verdicts
+        found = [item["detail"] for item in records[0].details["findings"] if item["serious"]]
+        raise DataRejectedError(
+            f"the data gate refused {records[0].details['symbol']}: {verdicts[0].reason}",
+            todo="found: " + " ".join(found) if found else "",
+        )
+
+
+def _notebook(run: _Run, stage: str) -> None:
+    name = NOTEBOOKS[stage]
+    params = run.params[stage]
+    executed = run.folder / f"{name}.ipynb"
+
+    def on_event(event: NotebookEvent) -> None:
+        run.tell(Event(stage, "progress", event.label, event.cell, event.n_cells))
+
+    done = run_notebook(
+        run.options.home.notebooks / f"{name}.ipynb",
+        parameters=params_values(params),
+        out=executed,
+        title=TITLES[stage],
+        timeout_s=NOTEBOOK_TIMEOUT_S,
+        on_event=on_event,
+        environ={"MLWB_HOME": str(run.options.home.root)},
+    )
+    render_html(
+        executed, executed.with_suffix(".html"), title=TITLES[stage], metadata=_footer(run, stage)
+    )
+    raise_for_status(done)
+    if stage == "training":
+        run.champion = run.store.newest("offline_report").details["champion"]
+    if stage == "release_review":
+        run.verdicts = _confirmed_verdicts(run)
+
+
+def _confirmed_verdicts(run: _Run) -> tuple[Verdict, ...]:
+    """The review's verdicts, computed again from the files it cites."""
+    policy = load_policy(Path(run.params["release_review"].run.policy))
+    again = replay_decision(run.store.newest("decision"), run.store, policy)
+    if not again.is_equal:
+        raise BrokenChainError("the decision cannot be repeated", got="; ".join(again.differences))
+    return again.verdicts
+
+
+def _footer(run: _Run, stage: str) -> dict[str, str]:
+    code = code_state(run.options.home.project)
+    params = run.params[stage]
+    market = getattr(params, "data", None)
+    dirty = " (with changes)" if code.dirty else ""
+    return {
+        "Model version": run.version,
+        "Run": run.run_id,
+        "Market": ", ".join(Path(name).name for name in market.source) if market else "",
+        "Code": f"{code.commit[:12]}{dirty}" if code.commit else code.package_version,
+        "Policy": Path(params.run.policy).name,
+        "reproduce": "mlwb run " + command_line(run.options),
+    }
+
+
+def command_line(options: Options) -> str:
+    """The options as they are typed; file names without their folders."""
+    shown = [f"-p {name}={_typed(value)}" for name, value in options.overrides.items()]
+    if options.profile:
+        shown.append(f"--profile {options.profile}")
+    if options.policy != "policy.yml":
+        shown.append(f"--policy {Path(options.policy).name}")
+    return " ".join(shown)
+
+
+def _typed(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return "[" + ",".join(Path(str(item)).name for item in value) + "]"
+    return str(value)
+
+
+def _replay(run: _Run) -> None:
+    params = replace(run.params["replay"], champion=run.champion)
+    inputs = replay.load(params)
+    limits = replay.abort_limits(load_policy(Path(params.run.policy)))
+
+    def progress(test: str, sent: int, planned: int) -> None:
+        run.tell(Event("replay", "progress", test, sent, planned))
+
+    with server_process(
+        run.options.home,
+        candidate=inputs.candidate,
+        environ={
+            "MLWB_CHAMPION": run.champion,
+            "MLWB_MATCH_DELTA": str(params.traffic.match_delta),
+        },
+    ) as server:
+        replay.run(
+            inputs,
+            server.base_url,
+            limits,
+            clock=run.clock,
+            cold=run.options.cold,
+            progress=progress,
+        )

@@ -1,0 +1,48 @@
+"""The data gate's evidence on its own: what a run asks before any kernel starts."""
+
+from __future__ import annotations
+
+from mlwb.core.clock import Clock, SystemClock
+from mlwb.data import quality
+from mlwb.evidence import Record, new_record
+from mlwb.params import FeatureStudyParams
+from mlwb.registry import Registry
+from mlwb.stages._quality_metrics import completeness_of, quality_details, quality_metrics
+from mlwb.stages.common import (
+    Prepared,
+    context,
+    home_of,
+    market_inputs,
+    market_origin,
+    next_version,
+    prepare,
+)
+
+__all__ = ["load", "measure"]
+
+
+def load(params: FeatureStudyParams) -> Prepared:
+    """Read the market and compute its features.
+
+    Raises
+    ------
+    DataError
+        The market cannot be read.
+    """
+    return prepare(params.data, params.features.names, params.window)
+
+
+def measure(prepared: Prepared, params: FeatureStudyParams, clock: Clock) -> tuple[Record, ...]:
+    """The data quality record, not written."""
+    registry = Registry(home_of(params.run).models, clock=SystemClock())
+    found = quality(prepared.market)
+    shared = context(
+        "feature_study",
+        params,
+        clock,
+        version=params.run.model_version or next_version(registry),
+        origin=market_origin(prepared),
+        inputs=market_inputs(prepared),
+    )
+    metrics = [*quality_metrics(found), *completeness_of(prepared)]
+    return (new_record("data_quality", metrics, shared, details=quality_details(prepared, found)),)

@@ -1,0 +1,291 @@
+"""Between 03 and 04: held-out bars sent to a running server over HTTP, every exchange logged.
+
+It sends and writes down; what the traffic means is stage 04's work. The server is somebody else's
+process: the only thing known about it is its address.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from mlwb.canary import AbortLimits, Phase, abort_reason, plan, summarise
+from mlwb.client import PredictClient
+from mlwb.core.arrays import Float1D, Float2D
+from mlwb.core.clock import Clock, SystemClock, format_utc
+from mlwb.core.errors import EmptyWindowError, ServeError
+from mlwb.inference import Predictor
+from mlwb.params import Policy, ReplayParams
+from mlwb.registry import Registry
+from mlwb.stages._traffic_log import (
+    SHADOW,
+    SMOKE,
+    Exchange,
+    TrafficHeader,
+    agrees,
+    to_traffic,
+    write_log,
+)
+from mlwb.stages.common import candidate_of, home_of, market_origin, prepare, traffic_path
+
+__all__ = ["Inputs", "abort_limits", "agrees", "load", "run", "smoke", "to_traffic"]
+
+PREDICT, WITH_SHADOW = "/ml/predict", "/ml/predict-with-shadow?wait=1"
+_WARM_UP = 50
+"""Requests sent before any is counted."""
+_LOOK_EVERY = 100
+"""Requests between two looks at the abort limits."""
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What is sent.
+
+    Parameters
+    ----------
+    params : ReplayParams
+        As loaded.
+    champion, candidate : str
+        Versions.
+    rows : ndarray of shape (n_rows, n_features), float64
+        Held-out rows, in the champion's feature order.
+    expected : ndarray of shape (n_rows,), float64
+        The champion's scores, computed offline.
+    market, market_origin : str
+        Symbol, and ``simulated`` or ``replay``.
+    """
+
+    params: ReplayParams
+    champion: str
+    candidate: str
+    rows: Float2D
+    expected: Float1D
+    market: str
+    market_origin: str
+
+
+@dataclass
+class _Sender:
+    """Sends rows in turn, starting over at the end."""
+
+    client: PredictClient
+    inputs: Inputs
+    exchanges: list[Exchange] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        encode = msgspec.json.Encoder().encode
+        bodies = [encode({"features": row}) for row in self.inputs.rows.tolist()]
+        self.turn = itertools.cycle(list(zip(bodies, self.inputs.expected.tolist(), strict=True)))
+
+    def send(self, test: str, *, shadowed: bool) -> None:
+        """Send the next row and keep what came back."""
+        body, expected = next(self.turn)
+        try:
+            reply = self.client.post_raw(WITH_SHADOW if shadowed else PREDICT, body)
+        except ServeError:
+            self.exchanges.append(
+                Exchange(
+                    test,
+                    0,
+                    self.inputs.params.traffic.timeout_ms,
+                    None,
+                    expected,
+                    "",
+                    shadowed,
+                    None,
+                    None,
+                    "",
+                )
+            )
+            return
+        self.exchanges.append(_exchange(test, reply, expected, shadowed=shadowed))
+
+
+def load(params: ReplayParams) -> Inputs:
+    """Compute the held-out rows and what the champion makes of them.
+
+    Raises
+    ------
+    EvidenceMissingError
+        There is no candidate.
+    EmptyWindowError
+        The held-out window has no complete row.
+    """
+    registry = Registry(home_of(params.run).models, clock=SystemClock())
+    candidate = candidate_of(params.run, registry)
+    champion = params.champion or registry.latest() or candidate
+    predictor = Predictor.load(registry.resolve(champion))
+    prepared = prepare(params.data, predictor.sidecar.names, params.window)
+    kept = prepared.complete & (prepared.ts >= prepared.windows.train_end)
+    rows = prepared.X[kept]
+    if len(rows) == 0:
+        raise EmptyWindowError("the held-out window has no row with all features")
+    return Inputs(
+        params=params,
+        champion=champion,
+        candidate=candidate,
+        rows=rows,
+        expected=predictor.predict(rows),
+        market=prepared.market.symbol,
+        market_origin=market_origin(prepared),
+    )
+
+
+def abort_limits(policy: Policy) -> AbortLimits:
+    """The policy's limits beyond which a canary stops at once."""
+    least = policy.limit("canary.match_rate").min_n
+    return AbortLimits(
+        p95_ms=float(policy.limit("canary_abort.p95_ms").value),
+        error_rate=float(policy.limit("canary_abort.error_rate").value),
+        match_rate=float(policy.limit("canary_abort.match_rate").value),
+        min_requests=least,
+    )
+
+
+def run(
+    inputs: Inputs,
+    base_url: str,
+    limits: AbortLimits,
+    *,
+    clock: Clock,
+    cold: bool = False,
+    progress: Progress | None = None,
+) -> Path:
+    """Send smoke, shadow and canary traffic; write the log.
+
+    Parameters
+    ----------
+    inputs : Inputs
+        What is sent.
+    base_url : str
+        Address of a server that serves the champion and shadows the candidate.
+    limits : AbortLimits
+        When the canary stops.
+    clock : Clock
+        Stamps the log.
+    cold : bool, default=False
+        A new connection for every smoke request.
+    progress : callable, optional
+        Called with test, sent and planned requests.
+
+    Returns
+    -------
+    Path
+        The log.
+    """
+    traffic = inputs.params.traffic
+    started = format_utc(clock.now())
+    timeout_s = traffic.timeout_ms / 1e3
+    exchanges = smoke(inputs, base_url, cold=cold, progress=progress)
+    phases = plan(traffic.phases, observed=traffic.observed_per_phase)
+    with PredictClient(base_url, timeout_s=timeout_s) as client:
+        sender = _Sender(client, inputs, exchanges)
+        for sent in range(traffic.shadow_requests):
+            sender.send(SHADOW, shadowed=True)
+            _tell(progress, SHADOW, sent, traffic.shadow_requests)
+        aborted = _canary(sender, phases, limits, progress)
+    header = TrafficHeader(
+        champion=_seen(exchanges, "version") or inputs.champion,
+        candidate=inputs.candidate,
+        market=inputs.market,
+        market_origin=inputs.market_origin,
+        cold=cold,
+        phases=tuple(phase.name for phase in phases),
+        aborted=aborted,
+        started=started,
+        finished=format_utc(clock.now()),
+    )
+    path = traffic_path(home_of(inputs.params.run), inputs.candidate)
+    write_log(path, header, exchanges)
+    return path
+
+
+def smoke(
+    inputs: Inputs, base_url: str, *, cold: bool, progress: Progress | None = None
+) -> list[Exchange]:
+    """Send the smoke requests, on one warm connection or each on a cold one."""
+    n = inputs.params.traffic.smoke_requests
+    timeout_s = inputs.params.traffic.timeout_ms / 1e3
+    with PredictClient(base_url, timeout_s=timeout_s, keep_alive=not cold) as client:
+        sender = _Sender(client, inputs)
+        for _ in range(0 if cold else _WARM_UP):
+            sender.send(SMOKE, shadowed=False)
+        sender = _Sender(client, inputs)
+        for sent in range(n):
+            sender.send(SMOKE, shadowed=False)
+            _tell(progress, SMOKE, sent, n)
+    return sender.exchanges
+
+
+def _canary(
+    sender: _Sender, phases: Sequence[Phase], limits: AbortLimits, progress: Progress | None
+) -> str:
+    """Send phase after phase; why it stopped, or an empty string."""
+    delta = sender.inputs.params.traffic.match_delta
+    for phase in phases:
+        begin = len(sender.exchanges)
+        for sent in range(phase.n_requests):
+            sender.send(phase.name, shadowed=phase.shadows(sent))
+            _tell(progress, phase.name, sent, phase.n_requests)
+            if (sent + 1) % _LOOK_EVERY == 0 or sent + 1 == phase.n_requests:
+                so_far = summarise(to_traffic(sender.exchanges[begin:]), match_delta=delta)
+                reason = abort_reason(so_far, limits)
+                if reason:
+                    return f"{phase.name}: {reason}"
+    return ""
+
+
+def _tell(progress: Progress | None, test: str, sent: int, planned: int) -> None:
+    if progress is not None and ((sent + 1) % _LOOK_EVERY == 0 or sent + 1 == planned):
+        progress(test, sent + 1, planned)
+
+
+def _seen(exchanges: Sequence[Exchange], name: str) -> str:
+    found = {getattr(item, name) for item in exchanges} - {""}
+    return ",".join(sorted(found))
+
+
+class _Shadowed(msgspec.Struct):
+    version: str = ""
+    score: float | None = None
+    latency_ms: float | None = None
+
+
+class _Reply(msgspec.Struct):
+    score: float | None = None
+    model_version: str = ""
+    shadow: _Shadowed | None = None
+
+
+_decode = msgspec.json.Decoder(_Reply).decode
+
+
+def _exchange(
+    test: str, reply: tuple[int, bytes, float], expected: float, *, shadowed: bool
+) -> Exchange:
+    status, body, latency_ms = reply
+    answer = _Reply()
+    if status == 200:
+        try:
+            answer = _decode(body)
+        except msgspec.MsgspecError:
+            status = 0
+    shadow = answer.shadow or _Shadowed()
+    return Exchange(
+        test=test,
+        status=status,
+        ms=latency_ms,
+        score=answer.score,
+        expected=expected,
+        version=answer.model_version,
+        shadowed=shadowed,
+        shadow_score=shadow.score,
+        shadow_ms=shadow.latency_ms,
+        shadow_version=shadow.version,
+    )

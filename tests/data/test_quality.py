@@ -1,0 +1,228 @@
+"""Each fault is found, with the right count, and nothing is found in a clean market."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlwb.core.errors import DataSchemaError
+from mlwb.data import (
+    Count,
+    DefectPlan,
+    Market,
+    Quality,
+    RawBars,
+    SourceInfo,
+    quality,
+    simulate_market,
+)
+from mlwb.data._assemble import assemble
+
+few = st.integers(0, 9)
+PLANS = st.builds(
+    DefectPlan,
+    frozen_bars=st.sampled_from([0, 5, 72]),
+    missing_bars=st.sampled_from([0, 1, 5, 80]),
+    duplicates=few,
+    conflicting=few,
+    crossed=few,
+    locked=few,
+    spikes=few,
+    non_finite=few,
+    non_positive=few,
+    ohlc_violations=few,
+    swapped=few,
+    is_newest_first=st.booleans(),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(plan=PLANS, seed=st.integers(0, 2**32 - 1))
+def test_every_injected_fault_is_counted(plan: DefectPlan, seed: int) -> None:
+    """Faults of all kinds at once, in places of chance: each count is exact."""
+    report = quality(simulate_market(days=2, seed=seed, defects=plan))
+    found = {
+        "frozen_bars": report.stale_longest_bars,
+        "missing_bars": report.longest_gap_bars,
+        "duplicates": report.duplicates_identical.k,
+        "conflicting": report.duplicates_conflicting.k,
+        "crossed": report.crossed.k,
+        "locked": report.locked.k,
+        "spikes": report.spikes.k,
+        "non_finite": report.non_finite.k,
+        "non_positive": report.non_positive.k,
+        "ohlc_violations": report.ohlc_violations.k,
+        "swapped": report.out_of_order.k,
+        "is_newest_first": report.is_newest_first,
+    }
+    wanted = {name: value for name, value in dataclasses.asdict(plan).items() if name in found}
+    assert found == wanted
+    assert report.bars == 2880 - plan.missing_bars
+    assert report.rows_read == report.bars + plan.duplicates + plan.conflicting
+    assert report.coverage == Count(2880 - plan.missing_bars, 2880)
+    unusable = (
+        sum((plan.frozen_bars, plan.conflicting, plan.non_finite, plan.non_positive))
+        + plan.ohlc_violations
+    )
+    assert report.completeness == Count(report.bars - unusable, 2880)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("quotes", [True, False])
+def test_a_clean_market_has_no_finding(seed: int, *, quotes: bool) -> None:
+    """No false alarm on thirty days."""
+    report = quality(simulate_market(days=30, seed=seed, quotes=quotes))
+    assert report.findings == ()
+    assert report.shape == "dense"
+    assert report.span_days == 30.0
+
+
+@pytest.mark.parametrize(
+    ("plan", "check"),
+    [
+        (DefectPlan(frozen_bars=72), "stale"),
+        (DefectPlan(missing_bars=5), "gaps"),
+        (DefectPlan(duplicates=1), "duplicates_identical"),
+        (DefectPlan(conflicting=1), "duplicates_conflicting"),
+        (DefectPlan(spikes=1), "spikes"),
+        (DefectPlan(non_finite=1), "non_finite"),
+        (DefectPlan(non_positive=1), "non_positive"),
+        (DefectPlan(ohlc_violations=1), "ohlc_violations"),
+        (DefectPlan(swapped=1), "out_of_order"),
+    ],
+)
+def test_one_fault_is_one_serious_finding(plan: DefectPlan, check: str) -> None:
+    """Named as what it is and as nothing else."""
+    report = quality(simulate_market(days=3, defects=plan))
+    assert [item.check for item in report.serious] == [check]
+
+
+@pytest.mark.parametrize(
+    ("plan", "check"),
+    [
+        (DefectPlan(crossed=3), "crossed"),
+        (DefectPlan(locked=3), "locked"),
+        (DefectPlan(missing_bars=4), "short_gaps"),
+        (DefectPlan(is_newest_first=True), "newest_first"),
+    ],
+)
+def test_what_correct_data_may_have_is_a_note(plan: DefectPlan, check: str) -> None:
+    """Said, but not serious."""
+    report = quality(simulate_market(days=3, defects=plan))
+    assert [item.check for item in report.findings] == [check]
+    assert report.serious == ()
+
+
+def test_many_crossed_quotes_are_serious() -> None:
+    """Above 5 % one side is broken."""
+    report = quality(simulate_market(days=1, defects=DefectPlan(crossed=100)))
+    assert [item.check for item in report.serious] == ["crossed"]
+
+
+def test_four_frozen_bars_are_a_quiet_moment() -> None:
+    """A run becomes stale with its fifth bar."""
+    report = quality(simulate_market(days=1, defects=DefectPlan(frozen_bars=4)))
+    assert report.stale_runs == 0
+
+
+def test_findings_name_the_worst_place(market: Market) -> None:
+    """The sentence holds the minute in UTC: here the middle of two days."""
+    broken = simulate_market(days=2, seed=11, defects=DefectPlan(frozen_bars=6, missing_bars=9))
+    details = {item.check: item.detail for item in quality(broken).findings}
+    assert "6 bars from 2026-01-02T00:00Z" in details["stale"]
+    assert "9 bars from 2026-01-02T00:06Z" in details["gaps"]
+    assert quality(market).findings == ()
+
+
+def test_a_paging_bug_is_broken_whatever_the_calendar() -> None:
+    """Pages of one length are told from the gaps of a market without trades."""
+    market = simulate_market(days=14, defects=DefectPlan(page_keep=200, page_ask=1001))
+    report = quality(market)
+    assert report.shape == "broken"
+    assert (report.page_bars, report.n_pages) == (200, 20)
+    assert {"coverage", "paging", "gaps"} == {item.check for item in report.serious}
+    sparse = dataclasses.replace(
+        market, source=dataclasses.replace(market.source, calendar="trade-only")
+    )
+    assert quality(sparse).shape == "broken"
+
+
+def with_calendar(market: Market, keep: np.ndarray, calendar: str) -> Market:
+    """Some rows of a market, under another calendar."""
+    raw = RawBars(market.raw.ts_ns[keep], market.raw.cells[keep])
+    source = dataclasses.replace(market.source, calendar=calendar)
+    return assemble(raw, symbol=market.symbol, source=source)
+
+
+@pytest.mark.parametrize(("calendar", "shape"), [("trade-only", "sparse"), ("24/7", "broken")])
+def test_minutes_missing_by_chance_are_judged_by_the_calendar(
+    market: Market, calendar: str, shape: str
+) -> None:
+    """44 % coverage is right where bars need trades and wrong where they do not."""
+    keep = np.random.default_rng(3).random(2880) < 0.44
+    report = quality(with_calendar(market, keep, calendar))
+    assert report.shape == shape
+    assert bool(report.serious) is (shape == "broken")
+
+
+def test_gaps_are_counted_in_calendar_minutes() -> None:
+    """A weekend is no gap; a missing Monday hour is one of 60 minutes."""
+    market = simulate_market(days=7)
+    stamps = market.raw.ts_ns.astype("datetime64[ns]")
+    # Thursday 2026-01-01 is closed; Friday closes at 22:00 UTC, Sunday opens at 22:00.
+    keep = (stamps >= np.datetime64("2026-01-01T22:00")) & (
+        (stamps < np.datetime64("2026-01-02T22:00")) | (stamps >= np.datetime64("2026-01-04T22:00"))
+    )
+    keep &= (stamps < np.datetime64("2026-01-05T10:00")) | (
+        stamps >= np.datetime64("2026-01-05T11:00")
+    )
+    report = quality(with_calendar(market, keep, "fx"))
+    assert (report.n_gaps, report.longest_gap_bars, report.longest_gap_s) == (1, 60, 61 * 60)
+    assert report.outside_calendar == 0
+
+
+def test_bars_in_closed_hours_are_said() -> None:
+    """They are neither coverage nor a gap."""
+    report = quality(with_calendar(simulate_market(days=7), np.ones(7 * 1440, dtype=bool), "fx"))
+    assert report.outside_calendar == 7 * 1440 - report.coverage.n
+    assert report.coverage.k == report.coverage.n
+
+
+@pytest.mark.parametrize(("shift_ms", "is_found"), [(-1273.0, True), (500.0, True), (40.0, False)])
+def test_clock_skew(market: Market, shift_ms: float, *, is_found: bool) -> None:
+    """A receiver behind the exchange, or 100 ms after it, is named."""
+    skew = shift_ms + np.random.default_rng(0).normal(0, 1, 1000)
+    report = quality(market, clock_skew_ms=skew)
+    assert report.clock_skew_median_ms == pytest.approx(shift_ms, abs=1)
+    assert ["clock_skew"] * is_found == [item.check for item in report.serious]
+
+
+def test_clock_skew_must_be_numbers(market: Market) -> None:
+    """Nothing is measured on NaN."""
+    with pytest.raises(DataSchemaError, match="finite ms"):
+        quality(market, clock_skew_ms=np.array([np.nan]))
+
+
+def test_an_impossible_value_is_nan_in_the_frame_and_kept_in_raw() -> None:
+    """Nothing downstream can take a log of 0, and nothing that was read is lost."""
+    market = simulate_market(days=1, quotes=False, defects=DefectPlan(non_positive=2, non_finite=3))
+    assert market.frame["mid"].isna().sum() == 5
+    assert (market.raw.cells[:, 3] == 0).sum() == 2
+    flagged = market.frame.loc[market.frame["mid"].isna(), "quality"]
+    assert (flagged & (Quality.NON_POSITIVE | Quality.NON_FINITE) != 0).all()
+
+
+def test_the_last_of_conflicting_rows_is_kept() -> None:
+    """A later row is the exchange's correction of an earlier one."""
+    cells = np.full((4, 9), np.nan)
+    cells[:, :5] = [[10, 11, 9, 10, v] for v in (1, 2, 3, 4)]
+    ts_ns = np.array([0, 60, 60, 120]) * 10**9
+    source = SourceInfo("x", (), (), "utc", "24/7", "live")
+    market = assemble(RawBars(ts_ns, cells), symbol="X", source=source)
+    assert market.frame["volume"].tolist() == [1, 3, 4]
+    assert market.frame["quality"].tolist() == [0, Quality.CONFLICTING, 0]
+    assert quality(market).duplicates_conflicting == Count(1, 4)

@@ -1,0 +1,228 @@
+"""Recorded markets: clean ones pass, broken ones show exactly what is broken in them.
+
+The expected numbers come from the data set's own description, which was written from the vendors'
+files without this package.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mlwb.core.errors import DataSchemaError
+from mlwb.data import Count, QualityReport, quality, read_market
+
+pytestmark = pytest.mark.realdata
+
+CLEAN = {
+    "crypto_perp_1m/BTCUSDT-PERP_1m_20250504_20250624.csv.gz": ("binance_ohlcv", 73_139),
+    "crypto_perp_1m/BNBUSDT-PERP_1m_20250504_20250624.csv.gz": ("binance_ohlcv", 73_139),
+    "crypto_perp_1m/ETHUSDT-PERP_1m_20250504_20250624.csv.gz": ("binance_ohlcv", 73_140),
+    "crypto_perp_1m/LTCUSDT-PERP_1m_20250504_20250624.csv.gz": ("binance_ohlcv", 73_140),
+    "crypto_perp_1m/SOLUSDT-PERP_1m_20250504_20250624.csv.gz": ("binance_ohlcv", 73_141),
+    "crypto_perp_1m/XRPUSDT-PERP_1m_20250504_20250624.csv.gz": ("binance_ohlcv", 73_138),
+    "crypto_spot_1m/BTCUSDT_1m_20250520_20250818.csv.gz": ("binance_ohlcv", 130_708),
+    "crypto_spot_1m/ETHUSDT_1m_20250520_20250818.csv.gz": ("binance_ohlcv", 130_708),
+    "fx_bidask_1m/GBPUSD_fxcm_m1_bid_201202.csv.gz": ("fxcm_pair", 30_117),
+    "fx_bidask_1m/EURUSD_fxcm_quote_1m_20140501_20140515.csv.gz": ("lean_quote", 15_857),
+    "fx_bidask_1m/EURUSD_oanda_quote_1m_20140501_20140515.csv.gz": ("lean_quote", 15_366),
+    "fx_bidask_1m/XAUUSD_oanda_quote_1m_20140501_20140515.csv.gz": ("lean_quote", 15_222),
+    "mt5_spread_1m/XAUUSD_M1_20260324_20260528.csv.gz": ("mt5_xauusd", 63_230),
+}
+
+
+def report_of(folder: Path, name: str) -> QualityReport:
+    """The quality report of one file."""
+    return quality(read_market([folder / name]))
+
+
+def checks(report: QualityReport) -> dict[str, int]:
+    """Serious findings and their counts."""
+    return {item.check: item.count for item in report.serious}
+
+
+@pytest.mark.parametrize("name", CLEAN)
+def test_clean_files_raise_no_serious_finding(real_data: Path, name: str) -> None:
+    """Read without help, all rows kept, dense on their calendar."""
+    profile, n_bars = CLEAN[name]
+    market = read_market([real_data / name])
+    report = quality(market)
+    assert market.source.profile == profile
+    assert report.bars == report.rows_read == n_bars
+    assert report.serious == ()
+    assert report.shape == "dense"
+
+
+@pytest.mark.parametrize("name", [name for name in CLEAN if name.startswith("crypto")])
+def test_exchange_files_have_every_minute(real_data: Path, name: str) -> None:
+    """Gap-free: coverage n of n, no note either."""
+    report = report_of(real_data, name)
+    assert report.coverage == Count(report.bars, report.bars)
+    assert report.findings == ()
+
+
+def test_values_are_those_of_the_file(real_data: Path) -> None:
+    """Bit for bit; the oracle is Python's own csv split and float."""
+    import gzip
+
+    path = real_data / "crypto_perp_1m/ETHUSDT-PERP_1m_20250504_20250624.csv.gz"
+    frame = read_market([path]).frame
+    lines = gzip.decompress(path.read_bytes()).decode().splitlines()[1:]
+    for column, name in enumerate(("open", "high", "low", "close", "volume"), start=1):
+        assert frame[name].tolist() == [float(line.split(",")[column]) for line in lines]
+    assert frame["ts"].iloc[-1] == pd.Timestamp(lines[-1].split(",")[0])
+
+
+def test_fxcm_pair_is_crossed_and_locked_as_described(real_data: Path) -> None:
+    """347 crossed, 306 locked, 107 small gaps between Friday and Sunday evenings."""
+    folder = real_data / "fx_bidask_1m"
+    pair = [folder / f"GBPUSD_fxcm_m1_{side}_201202.csv.gz" for side in ("bid", "ask")]
+    report = quality(read_market(pair))
+    assert report.crossed == Count(347, 30_117)
+    assert report.locked == Count(306, 30_117)
+    assert report.longest_gap_s == 300
+    # Three more than described: minutes lost where a week begins or ends are gaps here.
+    assert report.n_gaps == 107 + 3
+    alone = read_market(pair[:1])
+    pd.testing.assert_frame_equal(alone.frame, read_market(pair).frame)
+
+
+def test_lean_files_are_on_one_clock(real_data: Path) -> None:
+    """Minute returns of two vendors correlate at lag 0 and nowhere near at an hour's distance."""
+    folder = real_data / "fx_bidask_1m"
+    names = [f"EURUSD_{vendor}_quote_1m_20140501_20140515.csv.gz" for vendor in ("fxcm", "oanda")]
+    mids = [read_market([folder / name]).frame.set_index("ts")["mid"] for name in names]
+    logs = pd.DataFrame({"fxcm": mids[0], "oanda": mids[1]}).map(np.log)
+    both = logs.diff().dropna()
+    assert both["fxcm"].corr(both["oanda"]) > 0.95
+    assert abs(both["fxcm"].corr(both["oanda"].shift(60))) < 0.1
+
+
+def test_lean_spreads_are_as_described(real_data: Path) -> None:
+    """374 crossed and 1,080 locked at one vendor, none at the other; medians as measured."""
+    folder = real_data / "fx_bidask_1m"
+    found, medians = {}, []
+    for name in ("EURUSD_fxcm", "EURUSD_oanda", "XAUUSD_oanda"):
+        market = read_market([folder / f"{name}_quote_1m_20140501_20140515.csv.gz"])
+        frame, report = market.frame, quality(market)
+        spread_bp = 1e4 * (frame["ask"] - frame["bid"]) / frame["mid"]
+        found[name] = (report.crossed.k, report.locked.k)
+        medians.append(float(spread_bp.median()))
+    assert found == {"EURUSD_fxcm": (374, 1080), "EURUSD_oanda": (0, 0), "XAUUSD_oanda": (0, 0)}
+    assert medians == pytest.approx([0.145, 0.794, 2.016], abs=0.001)
+
+
+def test_mt5_clock_breaks_and_spread(real_data: Path) -> None:
+    """The server is UTC+3; breaks and Easter are no gaps; eight spreads, one in 78 % of bars."""
+    market = read_market([real_data / "mt5_spread_1m/XAUUSD_M1_20260324_20260528.csv.gz"])
+    frame, report = market.frame, quality(market)
+    assert frame["ts"].iloc[0] == pd.Timestamp("2026-03-24T14:00Z")
+    assert report.longest_gap_s <= 300
+    points = ((frame["ask"] - frame["bid"]) / 0.01).round()
+    assert points.nunique() == 8
+    assert points.value_counts(normalize=True).iloc[0] == pytest.approx(0.78, abs=0.005)
+    np.testing.assert_allclose(frame["mid"], frame["close"] + points * 0.01 / 2, rtol=1e-12)
+
+
+@pytest.mark.parametrize("symbol", ["BTCUSDT", "ETHUSDT"])
+def test_outage_is_frozen_then_missing(real_data: Path, symbol: str) -> None:
+    """72 frozen bars from 11:28, then 80 missing from 12:40; nothing else."""
+    name = f"messy/{symbol}_1m_binance_outage_20230316_20230501.json.gz"
+    report = report_of(real_data, name)
+    assert report.rows_read == 66_087
+    assert checks(report) == {"stale": 1, "gaps": 1}
+    assert (report.stale_longest_bars, report.longest_gap_bars) == (72, 80)
+    details = {item.check: item.detail for item in report.findings}
+    assert "from 2023-03-24T11:28Z" in details["stale"]
+    assert "from 2023-03-24T12:40Z" in details["gaps"]
+
+
+def test_paging_loop_repeats_rows(real_data: Path) -> None:
+    """16,344 distinct of 43,200 rows, up to 55 times, 39,253 without volume."""
+    report = report_of(real_data, "messy/BTCRUB_1m_duplicated_pages_201912.json.gz")
+    assert (report.rows_read, report.bars, report.most_repeats) == (43_200, 16_344, 55)
+    assert report.duplicates_identical == Count(43_200 - 16_344, 43_200)
+    assert report.duplicates_conflicting.k == report.out_of_order.k == 0
+    assert report.zero_volume == Count(39_253, 43_200)
+    assert set(checks(report)) == {"duplicates_identical", "no_trades", "stale"}
+
+
+def test_illiquid_pair_with_duplicates_and_outages(real_data: Path) -> None:
+    """542 duplicates, gaps of 61, 355 and 129 minutes, 30,092 minutes without a trade."""
+    market = read_market([real_data / "messy/BRDBTC_1m_illiquid_dups_gaps_202002.json.gz"])
+    report = quality(market)
+    assert report.duplicates_identical == Count(542, 43_200)
+    assert report.zero_volume == Count(30_092, 43_200)
+    steps = market.frame["ts"].diff().dt.total_seconds() / 60
+    assert sorted(steps[steps > 1]) == [61, 129, 355]
+    assert (report.n_gaps, report.longest_gap_s) == (3, 355 * 60)
+    assert set(checks(report)) == {"duplicates_identical", "no_trades", "stale", "gaps"}
+
+
+@pytest.mark.parametrize("symbol", ["BTCUSDT", "BNBUSDT"])
+def test_paging_bug_is_broken(real_data: Path, symbol: str) -> None:
+    """524 pages of 200 with 801 missing between, 20.0 % of a year that looks whole."""
+    name = f"messy/{symbol}_bybit_1m_paging_bug_20240908_20250907.csv.gz"
+    report = report_of(real_data, name)
+    assert report.shape == "broken"
+    assert report.rows_read == report.bars == 105_076
+    assert round(100 * report.coverage.share, 1) == 20.0
+    assert (report.page_bars, report.n_pages, report.longest_gap_bars) == (200, 524, 801)
+    assert {"coverage", "paging", "gaps"} <= set(checks(report))
+
+
+def test_prices_of_a_test_network_show_themselves(real_data: Path) -> None:
+    """Jumps that come back at once and frozen hours: no real market of this size has them."""
+    names = [
+        f"messy/{s}_bybit_1m_paging_bug_20240908_20250907.csv.gz" for s in ("BTCUSDT", "BNBUSDT")
+    ]
+    fake, real = (report_of(real_data, name) for name in names)
+    assert fake.spikes.k > 10
+    assert fake.stale_runs > 100
+    assert (real.spikes.k, real.stale_runs) == (0, 0)
+
+
+def test_trade_only_source_is_sparse_and_correct(real_data: Path) -> None:
+    """43.8 % coverage in 26,746 gaps of at most 88 minutes, and nothing wrong with it."""
+    report = report_of(real_data, "messy/BTCUSDC_kraken_1m_sparse_20230101_20230331.csv.gz")
+    assert report.shape == "sparse"
+    assert report.serious == ()
+    assert report.coverage == Count(56_717, 90 * 1440)
+    assert round(100 * report.coverage.share, 1) == 43.8
+    assert (report.n_gaps, report.longest_gap_s) == (26_746, 88 * 60)
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("lob/BTCUSD_coinbase_lob15_1m_20210417_crash.csv.gz", "order book snapshots"),
+        ("lob/BTCUSDT_binance_spot_feed_20240808.jsonl.gz", "raw websocket feed"),
+        ("lob/BTCUSDT_binance_spot_feed_20240809.jsonl.gz", "raw websocket feed"),
+        ("crypto_perp_1m/funding_8h.csv.gz", "funding rates"),
+    ],
+)
+def test_files_that_are_no_bars_are_named(real_data: Path, name: str, what: str) -> None:
+    """The refusal says what the file is."""
+    with pytest.raises(DataSchemaError, match=what):
+        read_market([real_data / name])
+
+
+def test_a_receiver_behind_the_exchange_is_found(real_data: Path) -> None:
+    """The recorded feed's clock is 1,272 to 1,274 ms behind; a gate of 100 ms must see it."""
+    import gzip
+    import json
+
+    path = real_data / "lob/BTCUSDT_binance_spot_feed_20240808.jsonl.gz"
+    skews = []
+    for line in gzip.decompress(path.read_bytes()).decode().splitlines()[:3000]:
+        received_ns, message = line.split(" ", 1)
+        event_ms = json.loads(message).get("data", {}).get("E")
+        if event_ms is not None:
+            skews.append(int(received_ns) / 1e6 - event_ms)
+    market = read_market([real_data / "crypto_perp_1m/BTCUSDT-PERP_1m_20250504_20250624.csv.gz"])
+    report = quality(market, clock_skew_ms=np.array(skews))
+    assert report.clock_skew_median_ms == pytest.approx(-1273, abs=2)
+    assert checks(report) == {"clock_skew": 1}

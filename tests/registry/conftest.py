@@ -1,0 +1,117 @@
+"""Versions to publish, decisions to promote them, and a way to die at every step."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlwb.core.clock import ManualClock
+from mlwb.registry import REQUIRED_FILES, Registry, VersionInfo
+
+Publish = Callable[..., VersionInfo]
+Decide = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def registry(tmp_path: Path, clock: ManualClock) -> Registry:
+    """An empty registry."""
+    return Registry(tmp_path / "artifacts" / "models", clock=clock)
+
+
+@pytest.fixture
+def fill() -> Callable[[Path, str], Path]:
+    """Write the files of a version into a directory."""
+
+    def write(staging: Path, content: str) -> Path:
+        for name in REQUIRED_FILES:
+            (staging / name).write_text(f"{name} {content}\n")
+        return staging
+
+    return write
+
+
+@pytest.fixture
+def publish(registry: Registry, fill: Callable[[Path, str], Path]) -> Publish:
+    """Publish a version with content of its own."""
+
+    def run(version: str) -> VersionInfo:
+        return registry.register(version, fill(registry.stage(version), version))
+
+    return run
+
+
+@pytest.fixture
+def yes(registry: Registry) -> Decide:
+    """A decision to promote a published version; keywords replace its details."""
+
+    def decide(version: str, **changes: Any) -> dict[str, Any]:
+        details = {
+            "promote": True,
+            "reasons": [],
+            "model_version": version,
+            "manifest_sha256": registry.show(version).sha256,
+            "verdicts": [{"gate": "confirmation", "evidence": [{"run_id": f"yes-{version}"}]}],
+            **changes,
+        }
+        return {"kind": "decision", "run_id": f"decision-{version}", "details": details}
+
+    return decide
+
+
+@pytest.fixture
+def serving(registry: Registry, publish: Publish, yes: Decide) -> Registry:
+    """A registry where v1 was bootstrapped, v2 promoted over it and v3 is the candidate."""
+    publish("v1")
+    registry.promote("v1", decision=None, expect_current=None, reason="first", bootstrap=True)
+    publish("v2")
+    registry.promote("v2", decision=yes("v2"), expect_current="v1", reason="better")
+    publish("v3")
+    return registry
+
+
+_STEPS = ("replace", "rename", "symlink_to", "hardlink_to", "unlink", "mkdir", "rmdir", "chmod")
+
+
+@pytest.fixture
+def die_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], object]], bool]:
+    """Run an action in a child that is killed before its n-th file operation.
+
+    A write that is the n-th leaves half of its bytes behind. True when the child was killed.
+    """
+
+    def run(step: int, action: Callable[[], object]) -> bool:
+        child = os.fork()
+        if child == 0:
+            _arm(monkeypatch, step)
+            action()
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0, "the action itself failed"
+        return os.WIFSIGNALED(status)
+
+    return run
+
+
+def _arm(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    done = [0]
+
+    def counted(call: Callable[..., Any], *, is_write: bool) -> Callable[..., Any]:
+        def wrapper(*arguments: Any, **named: Any) -> Any:
+            done[0] += 1
+            if done[0] == step:
+                if is_write:
+                    call(arguments[0], arguments[1][: len(arguments[1]) // 2])
+                os.kill(os.getpid(), signal.SIGKILL)
+            return call(*arguments, **named)
+
+        return wrapper
+
+    for name in _STEPS:
+        monkeypatch.setattr(Path, name, counted(getattr(Path, name), is_write=False))
+    for name in ("fsync", "ftruncate", "write"):
+        monkeypatch.setattr(os, name, counted(getattr(os, name), is_write=name == "write"))

@@ -1,0 +1,54 @@
+"""docs/serve.md says what the server does."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from mlwb.serve import VARIABLES, App, ServeSettings
+from mlwb.serve._metrics import Metrics
+from mlwb.serve._problems import PROBLEMS
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "serve.md").read_text(encoding="utf-8")
+
+
+def _table(heading: str) -> list[list[str]]:
+    section = PAGE.split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    rows = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip().strip("`") for cell in row] for row in rows[2:]]
+
+
+def test_the_routes(app: App) -> None:
+    """Every route is on the page and every route of the page exists."""
+    assert {(method, path) for method, path, _ in _table("Routes")} == set(app.routes)
+
+
+def test_the_settings() -> None:
+    """Every variable, and its default where it is a constant."""
+    documented = {name: default for name, default, _ in _table("Settings")}
+    assert set(documented) == set(VARIABLES.values())
+    for field in fields(ServeSettings):
+        if field.type in ("int", "float") or field.name == "host":
+            assert documented[VARIABLES[field.name]] == str(field.default)
+
+
+def test_the_problems() -> None:
+    """Every code with its status."""
+    documented = {code: int(status) for code, status, _ in _table("Refusals")}
+    assert documented == {code: status for code, (status, _) in PROBLEMS.items()}
+
+
+def test_the_metrics() -> None:
+    """Every name with its kind."""
+    text = Metrics().text(is_ready=True, is_killed=False, log_dropped=0)
+    shown = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE))
+    assert {name: kind for name, kind, _ in _table("Metrics")} == shown
+
+
+@pytest.mark.parametrize("error", ["no_candidate", "schema", "range", "model", "budget", "dropped"])
+def test_the_shadow_errors(error: str) -> None:
+    """Each word a comparison may end with is explained."""
+    assert re.search(rf"^\| `{error}` \|", PAGE, re.MULTILINE)
