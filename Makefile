@@ -42,9 +42,63 @@ $(STAMP): $(LOCKED)
 	@$(PY) -m pip check --disable-pip-version-check >/dev/null || { echo "the environment is not consistent:"; $(PY) -m pip check; exit 1; }
 	@touch $@
 
-setup: $(STAMP) ## set up .venv from requirements.lock (done by every other target)
+.PHONY: setup run demo test fast check lab serve smoke promote rollback status verify bench clean help
 
-run: $(STAMP) ## the whole loop: data to verdict (DATA=path PROFILE=name POLICY=file)
+setup: $(STAMP) ## set up .venv from requirements.lock (every other target does it by itself)
+
+run: $(STAMP) ## the whole loop, data to verdict (DATA=path SOURCE=name PROFILE=name POLICY=file ARGS=...)
 	@$(PY) -m mlwb run $(RUN_FLAGS)
 
-.PHONY: setup run
+demo: $(STAMP) ## the loop under policy.demo.yml (dwell times waived), then promotion
+	@$(PY) -m mlwb run --policy policy.demo.yml $(ARGS)
+	@$(PY) -m mlwb registry promote --reason demo
+
+test: $(STAMP) ## all tests: units, properties, contracts, processes, then the notebooks under nbval
+	@$(PY) -m pytest -q -n 2 --dist loadfile
+	@$(PY) -m pytest -q -p nbval.plugin --nbval-lax -p no:randomly tests/notebooks
+
+fast: $(STAMP) ## the fast lane: no servers, no kernels, nothing marked slow
+	@$(PY) -m pytest -q -n 2 --dist loadfile -m "not slow and not server and not notebook"
+
+check: $(STAMP) ## format, lint, types, import contracts
+	@$(PY) -m ruff format --check .
+	@$(PY) -m ruff check .
+	@$(PY) -m mypy
+	@$(BIN)/lint-imports --no-cache
+
+lab: $(STAMP) ## JupyterLab on the notebooks, with this environment as the kernel
+	@test -e artifacts/models/latest || $(PY) -m mlwb run --profile ci
+	@$(BIN)/jupyter lab --notebook-dir=notebooks
+
+serve: $(STAMP) ## serve the promoted model on 127.0.0.1:4010
+	@$(PY) -m mlwb serve $(ARGS)
+
+smoke: $(STAMP) ## 1,000 requests from held-out bars to a server of its own (ARGS=--cold)
+	@$(PY) -m mlwb smoke $(ARGS)
+
+promote: $(STAMP) ## make the candidate `latest`, if the newest decision about it says so
+	@$(PY) -m mlwb registry promote $(ARGS)
+
+rollback: $(STAMP) ## make the previous version `latest` again (REASON="...")
+	@$(PY) -m mlwb registry rollback --reason "$(REASON)" $(ARGS)
+
+status: $(STAMP) ## what serves, what waits, what the last review found
+	@$(PY) -m mlwb registry status
+
+verify: $(STAMP) ## every evidence record and every model byte against its digest
+	@$(PY) -m mlwb evidence verify && $(PY) -m mlwb registry verify
+
+# make gate:data gate:signal ...; make gate:all prints the whole matrix
+gate\:%: $(STAMP)
+	@$(PY) -m mlwb gate $* $(ARGS)
+
+bench: $(STAMP) ## ratios against peers and floors, in one run
+	@for script in benchmarks/*.py; do echo "== $$script"; $(PY) $$script || exit 1; done
+
+clean: ## remove what runs have left: outputs, artifacts, evidence (the environment stays)
+	@for folder in outputs artifacts evidence; do find $$folder -mindepth 1 ! -name README.md -depth -exec chmod u+w {} + 2>/dev/null; find $$folder -mindepth 1 ! -name README.md -delete; done
+
+help: ## this list
+	@echo "mlwb: make run does everything on a fresh machine, make test proves it."
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do printf '  %-10s %s\n' "$$name" "$$text"; done
+	@printf '  %-10s %s\n' 'gate:NAME' 'ask one gate (data signal ablation wf pnl parity schema psi drift perf shadow canary ...)'

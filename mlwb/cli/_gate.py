@@ -33,9 +33,9 @@ def _policy(name: str) -> Policy:
 
 def _view(version: str) -> EvidenceView:
     models = registry()
-    wanted = version or models.candidate()
+    wanted = version or models.candidate() or models.latest()
     if not wanted:
-        raise EvidenceMissingError("no candidate to judge", todo="train one first: mlwb run")
+        raise EvidenceMissingError("no model to judge", todo="train one first: mlwb run")
     return read_view(
         EvidenceStore(home().evidence),
         wanted,
@@ -44,7 +44,7 @@ def _view(version: str) -> EvidenceView:
     )
 
 
-VersionOption = Annotated[str, typer.Option("--version", help="Else the registry's candidate.")]
+VersionOption = Annotated[str, typer.Option("--version", help="Else the candidate, else `latest`.")]
 
 
 def _ask(gate: str, version: str, policy: str, *, as_json: bool) -> None:

@@ -35,12 +35,6 @@ def _serve(
     """Serve the promoted model on loopback until Ctrl-C or SIGTERM."""
     from mlwb.serve import ServeSettings, run_server
 
-    place = home()
-    defaults = {
-        "MLWB_MODELS_DIR": str(place.models),
-        "MLWB_PREDICTION_LOG": str(place.artifacts / "predictions.jsonl"),
-        "MLWB_SHADOW_LOG": str(place.artifacts / "shadow" / "predictions.jsonl"),
-    }
     changes: dict[str, Any] = {
         name: value
         for name, value in {
@@ -51,7 +45,7 @@ def _serve(
         }.items()
         if value not in ("", None)
     }
-    settings = ServeSettings.from_env({**defaults, **os.environ}, **changes)
+    settings = ServeSettings.from_env(os.environ, **changes)
     run_server(
         settings,
         wait_for_model=wait_for_model,

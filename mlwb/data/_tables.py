@@ -68,16 +68,17 @@ def read_table(source: SourceBytes) -> Table:
 
 def _read_arrow(source: SourceBytes, kind: str) -> Table:
     import pyarrow as pa  # type: ignore[import-untyped]
+    import pyarrow.feather as pf  # type: ignore[import-untyped]
+    import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
-    read = pd.read_parquet if kind == "parquet" else pd.read_feather
+    read = pq.read_table if kind == "parquet" else pf.read_table
     try:
-        frame = read(io.BytesIO(source.data))
+        cells = read(io.BytesIO(source.data))
+        # Without the notes pandas leaves there an index is a column like any other.
+        frame = cells.replace_schema_metadata(None).to_pandas()
     except (pa.ArrowException, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0][:120]
+        reason = (str(error).splitlines() or [""])[0][:120]
         raise DataSchemaError(f"{source.name} is no readable {kind} file: {reason}") from error
-    if not isinstance(frame.index, pd.RangeIndex):
-        frame = frame.reset_index()
-    frame.columns = frame.columns.map(str)
     return Table(frame, has_header=True, delimiter="", kind=kind)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,17 @@ class Predictor:
         The rows that were reproduced at load.
     """
 
-    __slots__ = ("_feed", "_outputs", "_run", "_width", "digest", "golden", "sidecar")
+    __slots__ = (
+        "_feed",
+        "_one_row",
+        "_one_row_lock",
+        "_outputs",
+        "_run",
+        "_width",
+        "digest",
+        "golden",
+        "sidecar",
+    )
 
     def __init__(
         self, session: Any, sidecar: Sidecar, digest: str, *, golden: Golden | None = None
@@ -63,6 +74,11 @@ class Predictor:
         self._run = session.run
         self._feed, self._outputs = sidecar.input_name, [sidecar.output_name]
         self._width = len(sidecar.features)
+        self._one_row_lock = threading.Lock()
+        try:
+            self._one_row = _OneRow(session, sidecar)
+        except _ORT_ERRORS as error:
+            raise ModelError(f"model {self.version} cannot score: {error}") from error
 
     @classmethod
     def from_bytes(cls, onnx_bytes: bytes, sidecar: Sidecar) -> Predictor:
@@ -198,7 +214,7 @@ class Predictor:
                 expected=f"{self._width} values",
                 got=f"{len(values)}",
             )
-        score = float(self._scores(np.array((values,), dtype=np.float64)).item())
+        score = self._row_score(values)
         if 0.0 <= score <= 1.0:
             return score
         raise DegenerateModelError(
@@ -206,11 +222,45 @@ class Predictor:
             expected="a finite value in [0, 1]",
         )
 
+    def _row_score(self, values: Sequence[float]) -> float:
+        if not self._one_row_lock.acquire(blocking=False):
+            return float(self._scores(np.array((values,), dtype=np.float64)).item())
+        try:
+            return self._one_row(values)
+        except _ORT_ERRORS as error:
+            raise ModelError(f"model {self.version} cannot score: {error}") from error
+        finally:
+            self._one_row_lock.release()
+
     def _scores(self, rows: Float2D) -> Any:
         try:
             return self._run(self._outputs, {self._feed: rows})[0]
         except _ORT_ERRORS as error:
             raise ModelError(f"model {self.version} cannot score: {error}") from error
+
+
+class _OneRow:
+    """One row through buffers bound once: less than half the time of a call with new arrays.
+
+    The buffers are shared by all calls, so there may be one at a time.
+    """
+
+    __slots__ = ("_binding", "_row", "_run", "_score")
+
+    def __init__(self, session: Any, sidecar: Sidecar) -> None:
+        self._row = np.array([[(field.low + field.high) / 2 for field in sidecar.features]])
+        self._score = session.run([sidecar.output_name], {sidecar.input_name: self._row})[0]
+        self._binding, self._run = session.io_binding(), session.run_with_iobinding
+        for name, buffer, bind in (
+            (sidecar.input_name, self._row, self._binding.bind_input),
+            (sidecar.output_name, self._score, self._binding.bind_output),
+        ):
+            bind(name, "cpu", 0, buffer.dtype.type, buffer.shape, buffer.ctypes.data)
+
+    def __call__(self, values: Sequence[float]) -> float:
+        self._row[0] = values
+        self._run(self._binding)
+        return float(self._score.item())
 
 
 def _open(onnx_bytes: bytes, sidecar: Sidecar) -> Any:

@@ -6,17 +6,27 @@ notebooks.
 """
 
 from mlwb.runner._notebook import NotebookRun, raise_for_status, run_notebook
+from mlwb.runner._pipeline import STEPS, Event, Options, Outcome, Step, policy_path, run_loop
 from mlwb.runner._render import RenderedReport, render_html
 from mlwb.runner._server import RunningServer, server_process
 from mlwb.runner._session import NotebookEvent
+from mlwb.runner._smoke import smoke_run
 
 __all__ = [
+    "STEPS",
+    "Event",
     "NotebookEvent",
     "NotebookRun",
+    "Options",
+    "Outcome",
     "RenderedReport",
     "RunningServer",
+    "Step",
+    "policy_path",
     "raise_for_status",
     "render_html",
+    "run_loop",
     "run_notebook",
     "server_process",
+    "smoke_run",
 ]

@@ -18,6 +18,7 @@ VARIABLES: dict[str, str] = {
     "models_dir": "MLWB_MODELS_DIR",
     "host": "MLWB_HOST",
     "port": "MLWB_PORT",
+    "champion": "MLWB_CHAMPION",
     "candidate": "CANARY_MODEL_VERSION",
     "shadow_budget_ms": "MLWB_SHADOW_BUDGET_MS",
     "match_delta": "MLWB_MATCH_DELTA",
@@ -46,6 +47,8 @@ class ServeSettings:
         Address to listen on.
     port : int, default=4010
         0 takes any free port.
+    champion : str, default=""
+        Version to answer; empty follows `latest`.
     candidate : str, default=""
         Version to shadow; empty follows the `candidate` link where there is one.
     shadow_budget_ms : float, default=60.0
@@ -78,6 +81,7 @@ class ServeSettings:
     models_dir: Path
     host: str = "127.0.0.1"
     port: int = 4010
+    champion: str = ""
     candidate: str = ""
     shadow_budget_ms: float = 60.0
     match_delta: float = 0.05
@@ -102,8 +106,9 @@ class ServeSettings:
                 )
         if not self.host:
             raise ParamsError("MLWB_HOST is empty", expected="an address, such as 127.0.0.1")
-        if self.candidate:
-            check_version(self.candidate)
+        for version in (self.champion, self.candidate):
+            if version:
+                check_version(version)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], **changes: Any) -> ServeSettings:

@@ -28,7 +28,11 @@ class State:
         self.settings, self.clock = settings, clock
         self.metrics = Metrics()
         self.champion = Channel(
-            settings.models_dir, "latest", max_rows=settings.max_rows, clock=clock
+            settings.models_dir,
+            "latest",
+            max_rows=settings.max_rows,
+            clock=clock,
+            version=settings.champion,
         )
         self.candidate = Channel(
             settings.models_dir,

@@ -65,6 +65,13 @@ def test_canonical_columnar_round_trip(market: Market, tmp_path: Path, kind: str
     pd.testing.assert_frame_equal(read_market([path]).frame, market.frame)
 
 
+def test_an_index_is_a_column(rows: pd.DataFrame, tmp_path: Path) -> None:
+    """Stores that keep the stamp in the index are read as well."""
+    path = tmp_path / "SYNTH.parquet"
+    rows.set_index("ts").to_parquet(path)
+    assert_same_bars(read_market([path]), rows)
+
+
 def test_exchange_csv(rows: pd.DataFrame, write: Writer) -> None:
     """A `date` column with zone is decided, and the reason is kept."""
     found = read_market([write("BTCUSDT_1m.csv", iso(rows, "date").to_csv(index=False))])

@@ -74,7 +74,14 @@ def test_a_damaged_table_is_refused(data: bytes, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"\x00\x01\x02\x03", b"\xff\xfe1\x002\x00", b"\x89PNG\r\n\x1a\n\x00", b"\x1c", b"\xef\xbb\xbf"]
+    "data",
+    [
+        b"\x00\x01\x02\x03",
+        b"\xff\xfe1\x002\x00",
+        b"\x89PNG\r\n\x1a\n\x00",
+        b"\x1c",
+        b"\xef\xbb\xbf",
+    ],
 )
 def test_bytes_that_are_no_table_are_undecidable(data: bytes) -> None:
     """Pictures and UTF-16 are no bars."""

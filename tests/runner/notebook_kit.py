@@ -25,7 +25,9 @@ def code(source: str, *tags: str, outputs: Sequence[dict[str, Any]] = ()) -> Not
     cell: NotebookNode = nbformat.v4.new_code_cell(source)  # type: ignore[no-untyped-call]
     cell.metadata.tags = list(tags)
     for number, output in enumerate(outputs, 1):
-        cell.outputs.append(nbformat.from_dict({"metadata": {}, **output}))  # type: ignore[no-untyped-call]
+        needs_metadata = output["output_type"] not in ("stream", "error")
+        whole = {"metadata": {}, **output} if needs_metadata else output
+        cell.outputs.append(nbformat.from_dict(whole))  # type: ignore[no-untyped-call]
         cell.execution_count = number
     return cell
 

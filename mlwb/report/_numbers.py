@@ -1,0 +1,157 @@
+"""How numbers are written: the same decimals for the same thing, everywhere."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from decimal import Decimal
+
+__all__ = ["NOT_MEASURED", "bounded", "count", "count_of", "duration", "interval", "moment", "number", "signed"]
+
+NOT_MEASURED = "not measured"
+_GAP = "\u00a0"  # keeps a number and its unit on one line
+
+_DECIMALS = {
+    "1": 3,
+    "p": 3,
+    "nats": 3,
+    "%": 1,
+    "ms": 2,
+    "s": 1,
+    "bp": 2,
+    "d": 1,
+    "h": 1,
+    "count": 0,
+    "equity/day": 2,
+}
+_SUFFIX = {"1": "", "p": "", "nats": "", "count": ""}
+
+
+def number(value: float | None, unit: str = "1", *, decimals: int | None = None) -> str:
+    """A number with its unit.
+
+    Parameters
+    ----------
+    value : float or None
+        A share for ``%``; None and NaN are not measured.
+    unit : str, default="1"
+        ``1``, ``%``, ``p`` (a p value), ``nats``, ``ms``, ``s``, ``bp``, ``d``, ``h``; any other
+        unit is counted in whole numbers.
+    decimals : int, optional
+        Other than the unit's own.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> number(0.6614), number(20160, "rows"), number(0.0004, "p"), number(None)
+    ('0.661', '20,160\\xa0rows', '< 0.001', 'not measured')
+    >>> number(0.973, "%")
+    '97.3\\xa0%'
+    """
+    if value is None or math.isnan(value):
+        return NOT_MEASURED
+    suffix = _SUFFIX.get(unit, _GAP + unit)
+    places = _DECIMALS.get(unit, 0) if decimals is None else decimals
+    return _digits(100.0 * value if unit == "%" else value, places, unit) + suffix
+
+
+def _digits(value: float, places: int, unit: str) -> str:
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    least = 10.0**-places
+    if unit == "p" and value < least:
+        return f"< {least:.{places}f}"
+    if places and 0.0 < abs(value) < least / 2.0:
+        return f"{value:.1e}".replace("-", "−")
+    return f"{value:,.{places}f}".replace("-", "−")
+
+
+def signed(value: float | None, unit: str = "1", *, decimals: int | None = None) -> str:
+    """A difference, with its sign.
+
+    Examples
+    --------
+    >>> signed(0.012), signed(-0.012)
+    ('+0.012', '−0.012')
+    """
+    said = number(value, unit, decimals=decimals)
+    return f"+{said}" if value is not None and value > 0.0 else said
+
+
+def interval(low: float, high: float, unit: str = "1") -> str:
+    """Two bounds.
+
+    Examples
+    --------
+    >>> interval(0.61, 0.68)
+    '0.610 to 0.680'
+    """
+    if math.isnan(low) or math.isnan(high):
+        return NOT_MEASURED
+    suffix = _SUFFIX.get(unit, _GAP + unit)
+    return f"{number(low, unit).removesuffix(suffix)} to {number(high, unit)}"
+
+
+def bounded(comparator: str, limit: str, unit: str = "1") -> str:
+    """A limit as the policy writes it; shares in percent.
+
+    Examples
+    --------
+    >>> bounded(">=", "0.62"), bounded("<", "0.01", "%")
+    ('≥ 0.62', '< 1\\xa0%')
+    """
+    sign = {">=": "≥", "<=": "≤", "==": "="}.get(comparator, comparator)
+    said = f"{(Decimal(limit) * 100).normalize():f}" if unit == "%" else limit
+    suffix = _SUFFIX.get(unit, _GAP + unit)
+    return f"{sign} {said}{suffix}"
+
+
+def count(value: int) -> str:
+    """A whole number.
+
+    Examples
+    --------
+    >>> count(129600)
+    '129,600'
+    """
+    return f"{value:,}"
+
+
+def count_of(k: int, n: int) -> str:
+    """So many of so many, with the share.
+
+    Examples
+    --------
+    >>> count_of(3, 1200)
+    '3 of 1,200 (0.3\\xa0%)'
+    """
+    return f"{k:,} of {n:,} ({number(k / n, '%')})" if n else "0 of 0"
+
+
+def duration(seconds: float) -> str:
+    """A span in the largest unit that fits.
+
+    Examples
+    --------
+    >>> duration(60), duration(5400), duration(7776000)
+    ('1 min', '1.5 h', '90 d')
+    """
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{round(seconds / size, 1):g} {unit}"
+    return f"{seconds:g} s"
+
+
+def moment(seconds: float, *, with_time: bool = False) -> str:
+    """A UTC date, or a minute of it.
+
+    Examples
+    --------
+    >>> moment(1735689600, with_time=True)
+    '2025-01-01 00:00'
+    """
+    pattern = "%Y-%m-%d %H:%M" if with_time else "%Y-%m-%d"
+    return datetime.fromtimestamp(seconds, UTC).strftime(pattern)

@@ -1,0 +1,120 @@
+"""What the numbers in evidence are called in prose, and the unit they are shown in."""
+
+from __future__ import annotations
+
+__all__ = ["GATE_WORDS", "METRIC_WORDS", "gate_words", "metric_unit", "metric_words"]
+
+METRIC_WORDS: dict[str, tuple[str, str]] = {
+    "days": ("days of data", "d"),
+    "bars": ("bars", "bars"),
+    "coverage": ("minutes with a bar", "%"),
+    "completeness": ("usable minutes", "%"),
+    "feature_completeness": ("bars with a value", "%"),
+    "longest_gap_s": ("longest gap", "s"),
+    "stale_longest_bars": ("longest frozen run", "bars"),
+    "duplicates_identical": ("repeated rows", "rows"),
+    "duplicates_conflicting": ("rows in conflict", "rows"),
+    "out_of_order": ("rows out of order", "rows"),
+    "crossed_share": ("crossed quotes", "%"),
+    "locked_share": ("locked quotes", "%"),
+    "spikes_share": ("spikes", "%"),
+    "non_positive": ("prices at or below zero", "rows"),
+    "ohlc_violations": ("impossible bars", "rows"),
+    "non_finite": ("values that are no number", "rows"),
+    "clock_skew_p99_ms": ("clock skew, p99", "ms"),
+    "auc": ("AUC", "1"),
+    "auc_holdout": ("AUC, held out", "1"),
+    "precision_top_20pct": ("precision in the top 20 %", "%"),
+    "recall_top_20pct": ("recall in the top 20 %", "%"),
+    "p_against": ("p against skill", "p"),
+    "leak_count": ("labels leaking", "rows"),
+    "improvement": ("gain over the champion", "%"),
+    "harmful_groups": ("harmful feature groups", "count"),
+    "positive_share": ("positive segments", "%"),
+    "net_return": ("net return", "%"),
+    "sharpe": ("Sharpe ratio", "1"),
+    "psr": ("probability that Sharpe > 0", "%"),
+    "max_drawdown": ("largest drawdown", "%"),
+    "win_rate": ("win rate", "%"),
+    "cap_breaches": ("cap breaches", "count"),
+    "negative_regimes": ("negative regimes", "count"),
+    "max_abs_diff": ("largest difference", "1"),
+    "n_rows": ("rows compared", "rows"),
+    "flips": ("flipped decisions", "rows"),
+    "feature_mismatches": ("features that differ in a bit", "count"),
+    "served_mismatches": ("served features that differ", "count"),
+    "schema_mismatches": ("schema mismatches", "count"),
+    "psi": ("PSI", "nats"),
+    "psi_upper": ("PSI, upper 95 % bound", "nats"),
+    "psi_overall": ("overall PSI", "nats"),
+    "psi_overall_upper": ("overall PSI, upper 95 % bound", "nats"),
+    "psi_rolling_7d_max": ("largest 7-day PSI", "nats"),
+    "p_block_holm": ("p against the block null", "p"),
+    "not_gateable_unlisted": ("features no window this long can judge", "count"),
+    "prediction_psi": ("PSI of the score", "nats"),
+    "prediction_ks_p": ("KS p of the score", "p"),
+    "requests": ("requests", "requests"),
+    "p50_ms": ("latency, p50", "ms"),
+    "p95_ms": ("latency, p95", "ms"),
+    "p99_ms": ("latency, p99", "ms"),
+    "onnx_p95_ms": ("model latency, p95", "ms"),
+    "error_rate": ("errors", "%"),
+    "success_rate": ("successes", "%"),
+    "score_mismatches": ("answers unlike the offline score", "%"),
+    "match_rate": ("agreement", "%"),
+    "rank_corr": ("rank correlation", "1"),
+    "mean_abs_delta": ("mean score difference", "1"),
+    "covered_h": ("time covered", "h"),
+    "phases_completed": ("phases completed", "%"),
+    "aborted": ("aborts", "count"),
+    "model_versions": ("candidate versions seen", "count"),
+    "consecutive_green": ("green nights in a row", "count"),
+    "critical_alerts": ("critical alerts", "count"),
+    "kinds_missing": ("kinds of evidence missing", "count"),
+    "other_versions": ("records about other versions", "count"),
+    "lint_problems": ("impossible numbers", "count"),
+    "chain_problems": ("breaks in the ledger", "count"),
+    "valid_confirmation": ("valid confirmations", "count"),
+}
+"""Name in evidence to words and unit; shares are shown in percent."""
+
+GATE_WORDS = {
+    "data": "Is the data complete and in order?",
+    "signal": "Is the model better than chance, without leaking?",
+    "ablation": "Does every feature group help, or at least not harm?",
+    "wf": "Does it hold through time?",
+    "pnl": "Does it earn after costs, on paper?",
+    "parity": "Is the served graph the fitted model?",
+    "schema": "Does the server read the columns the model was trained on?",
+    "psi": "Are the features still those of training?",
+    "drift": "Are the scores still those of acceptance?",
+    "perf": "Does the server answer fast and without errors?",
+    "shadow": "Does the candidate agree beside the champion?",
+    "canary": "Does it behave as traffic grows?",
+    "nightly": "Has it stayed green night after night?",
+    "validation": "A day or two in place without a critical alert?",
+    "evidence": "Is the evidence complete, possible and unchanged?",
+    "confirmation": "Has a person said yes to exactly this?",
+}
+"""The question each gate answers."""
+
+
+def metric_words(name: str) -> str:
+    """A metric in words; an unknown one by its name.
+
+    Examples
+    --------
+    >>> metric_words("p95_ms"), metric_words("new_thing")
+    ('latency, p95', 'new thing')
+    """
+    return METRIC_WORDS.get(name, (name.replace("_", " "), "1"))[0]
+
+
+def metric_unit(name: str) -> str:
+    """The unit a metric is shown in."""
+    return METRIC_WORDS.get(name, ("", "1"))[1]
+
+
+def gate_words(gate: str) -> str:
+    """The question a gate answers; empty for an unknown gate."""
+    return GATE_WORDS.get(gate, "")
