@@ -6,7 +6,18 @@ import math
 from datetime import UTC, datetime
 from decimal import Decimal
 
-__all__ = ["NOT_MEASURED", "bounded", "count", "count_of", "duration", "interval", "moment", "number", "signed"]
+__all__ = [
+    "NOT_MEASURED",
+    "bounded",
+    "count",
+    "count_of",
+    "duration",
+    "interval",
+    "moment",
+    "number",
+    "signed",
+    "significant",
+]
 
 NOT_MEASURED = "not measured"
 _GAP = "\u00a0"  # keeps a number and its unit on one line
@@ -155,3 +166,19 @@ def moment(seconds: float, *, with_time: bool = False) -> str:
     """
     pattern = "%Y-%m-%d %H:%M" if with_time else "%Y-%m-%d"
     return datetime.fromtimestamp(seconds, UTC).strftime(pattern)
+
+
+def significant(value: float | None) -> str:
+    """Three significant digits, for quantities whose size is not known beforehand.
+
+    Examples
+    --------
+    >>> significant(0.00012345), significant(1234.5)
+    ('0.000123', '1,234')
+    """
+    if value is None or math.isnan(value):
+        return NOT_MEASURED
+    if value == 0.0 or math.isinf(value):
+        return _digits(value, 0, "1")
+    places = max(2 - math.floor(math.log10(abs(value))), 0)
+    return _digits(value, places, "") if places <= 6 else f"{value:.2e}".replace("-", "−")

@@ -251,6 +251,13 @@ def test_many_threads_one_predictor(predictor: Predictor) -> None:
     np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-12)
 
 
+def test_a_call_within_a_call_has_buffers_of_its_own(predictor: Predictor) -> None:
+    """While the shared buffers are taken, a row is scored without them, to the same bit."""
+    expected = predictor.predict_row(ROW)
+    with predictor._one_row_lock:
+        assert predictor.predict_row(ROW) == expected
+
+
 def test_errors_are_artifact_or_model_errors() -> None:
     """The two roots a caller of `load` has to know."""
     assert issubclass(DigestMismatchError, ArtifactError)

@@ -48,11 +48,10 @@ def test_a_port_in_use_is_a_clear_error(models: Path) -> None:
             run_server(ServeSettings(models, port=port))
 
 
-@pytest.mark.parametrize("host", ["256.0.0.1", "192.0.2.1"])
-def test_an_address_of_another_machine_is_a_clear_error(models: Path, host: str) -> None:
-    """Neither a name that is none nor an address that is not here."""
-    with pytest.raises(ServerStartError, match="cannot listen"):
-        run_server(ServeSettings(models, host=host, port=0))
+def test_an_address_of_another_machine_is_a_clear_error(models: Path) -> None:
+    """An address that is not here (one kept for documentation)."""
+    with pytest.raises(ServerStartError, match="cannot listen on 192.0.2.1"):
+        run_server(ServeSettings(models, host="192.0.2.1", port=0))
 
 
 @pytest.mark.server

@@ -1,0 +1,112 @@
+"""Verdicts and checks in words, for tables and for the index page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from mlwb.gates import Check, Outcome, Verdict
+from mlwb.report._numbers import NOT_MEASURED, bounded, number
+from mlwb.report._words import metric_unit, metric_words
+
+__all__ = ["condense", "expected", "measured", "reason", "telling", "warnings", "why"]
+
+
+def telling(verdict: Verdict) -> Check | None:
+    """The check that tells most: the worst that binds, the first one when all hold."""
+    binding = [check for check in verdict.checks if check.is_binding] or list(verdict.checks)
+    same = [check for check in binding if check.outcome is verdict.outcome]
+    return next(iter(same or binding), None)
+
+
+def measured(check: Check) -> str:
+    """The number of a check with its name: ``"AUC 0.661"``."""
+    where = f" of {check.segment}" if check.segment else ""
+    said = number(check.observed, metric_unit(check.metric))
+    return f"{metric_words(check.metric)}{where}: {said}"
+
+
+def expected(check: Check) -> str:
+    """The limit of a check as the policy writes it: ``"≥ 0.62"``."""
+    return bounded(check.comparator, check.limit, metric_unit(check.metric))
+
+
+def reason(check: Check) -> str:
+    """Why a check has its outcome, in words a person knows."""
+    if check.outcome is Outcome.FAIL and check.observed is not None:
+        return f"{measured(check)}, must be {expected(check)}"
+    label = f"{check.metric}[{check.segment}]" if check.segment else check.metric
+    if not check.reason.startswith(label):
+        return check.reason
+    where = f" of {check.segment}" if check.segment else ""
+    return f"{metric_words(check.metric)}{where}{check.reason.removeprefix(label)}"
+
+
+def why(verdict: Verdict, *, most: int = 3) -> tuple[str, ...]:
+    """Sentences that explain the outcome: one a check that does not hold.
+
+    Parameters
+    ----------
+    verdict : Verdict
+        Of one gate.
+    most : int, default=3
+        Sentences before the rest is counted.
+
+    Returns
+    -------
+    tuple of str
+    """
+    binding = [check for check in verdict.checks if check.is_binding]
+    broken = [check for check in binding if check.outcome is not Outcome.PASS]
+    said = [reason(check) for check in broken]
+    if not said:
+        said = [f"all {len(binding)} limits hold" if len(binding) != 1 else "its one limit holds"]
+    if not verdict.checks:
+        said = [verdict.reason]
+    rest = [f"and {len(said) - most} more"] if len(said) > most else []
+    waived = [f"waived by the policy: {verdict.waived}"] if verdict.waived else []
+    return (*said[:most], *rest, *waived)
+
+
+def warnings(verdict: Verdict) -> tuple[str, ...]:
+    """What is missed without blocking: soft limits and waived ones."""
+    loose = [check for check in verdict.checks if not check.is_binding]
+    missed = [c for c in loose if c.outcome is Outcome.FAIL or (c.waived and not _holds(c))]
+    return tuple(reason(c) + (f" (waived: {c.waived})" if c.waived else "") for c in missed)
+
+
+def condense(checks: Sequence[Check]) -> list[tuple[Check, int]]:
+    """Segments of one limit that all hold become their tightest; each with how many it stands for.
+
+    Parameters
+    ----------
+    checks : sequence of Check
+        In policy order.
+
+    Returns
+    -------
+    list of (Check, int)
+    """
+    found: list[tuple[Check, int]] = []
+    for _, group in groupby(checks, key=lambda check: check.id):
+        members = list(group)
+        good = [check for check in members if _holds(check)]
+        if good:
+            found.append((_tightest(good), len(good)))
+        found += [(check, 1) for check in members if not _holds(check)]
+    return found
+
+
+def _holds(check: Check) -> bool:
+    return check.outcome is Outcome.PASS
+
+
+def _tightest(checks: Sequence[Check]) -> Check:
+    values = [(check.observed or 0.0, check) for check in checks]
+    choose = min if checks[0].comparator.startswith(">") else max
+    return choose(values, key=lambda pair: pair[0])[1]
+
+
+def value_of(check: Check) -> str:
+    """The number of a check alone."""
+    return NOT_MEASURED if check.observed is None else number(check.observed, metric_unit(check.metric))

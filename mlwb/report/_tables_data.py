@@ -1,0 +1,122 @@
+"""Tables about the market and the features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mlwb.data import Count, Finding, QualityReport
+from mlwb.report._html import Html
+from mlwb.report._numbers import count, duration, number, significant
+from mlwb.report._table import Cell, Column, Table
+from mlwb.study import Distribution, Stationarity
+
+__all__ = ["distributions", "findings", "quality", "stationarity"]
+
+
+def quality(report: QualityReport) -> Table:
+    """Every check of a market: how many, of how many.
+
+    Parameters
+    ----------
+    report : QualityReport
+        As measured; limits are the gate's matter.
+
+    Returns
+    -------
+    Table
+    """
+    counted = [
+        ("minutes with a bar", report.coverage),
+        ("usable minutes", report.completeness),
+        ("bars in frozen runs", report.stale),
+        ("rows without volume", report.zero_volume),
+        ("repeated rows", report.duplicates_identical),
+        ("rows in conflict", report.duplicates_conflicting),
+        ("rows out of order", report.out_of_order),
+        ("stamps off the minute", report.off_grid),
+        ("crossed quotes", report.crossed),
+        ("locked quotes", report.locked),
+        ("values that are no number", report.non_finite),
+        ("prices at or below zero", report.non_positive),
+        ("impossible bars", report.ohlc_violations),
+        ("spikes", report.spikes),
+        ("files unlike their checksum", report.checksum_mismatches),
+    ]
+    rows = [(name, *_counted(found)) for name, found in counted]
+    gap = f"longest gap ({count(report.n_gaps)} gaps inside the calendar)"
+    skew = number(report.clock_skew_p99_ms, "ms")
+    rows += [
+        (gap, duration(report.longest_gap_s), "", ""),
+        ("clock skew, p99", skew, "", ""),
+    ]
+    caption = (
+        f"{report.symbol}, {report.calendar} calendar: {count(report.bars)} bars over "
+        f"{number(report.span_days, 'd')}, {report.first_utc} to {report.last_utc}"
+    )
+    columns = (Column("check"), Column("found", True), Column("of", True), Column("share", True))
+    return Table(caption, columns, tuple(rows), note=f"The series is {report.shape}.")
+
+
+def findings(report: QualityReport) -> Table:
+    """What a person should know about a market, worst first."""
+    ordered = sorted(report.findings, key=lambda found: not found.is_serious)
+    serious = len(report.serious)
+    caption = f"{count(len(ordered))} findings, {count(serious)} of them serious"
+    if not ordered:
+        caption = "Nothing found that speaks against the data"
+    columns = (Column("finding"), Column("weight"), Column("count", True), Column("where"))
+    return Table(caption, columns, tuple(_finding(found) for found in ordered))
+
+
+def stationarity(items: Sequence[Stationarity]) -> Table:
+    """ADF and KPSS read together, one row a feature."""
+    rows = tuple(
+        (item.name, item.verdict, number(item.adf_p, "p"), number(item.kpss_p, "p"),
+         count(item.n_obs))
+        for item in items
+    )  # fmt: skip
+    steady = sum(item.verdict == "stationary" for item in items)
+    columns = (
+        Column("feature"),
+        Column("reading"),
+        Column("ADF p", True),
+        Column("KPSS p", True),
+        Column("rows", True),
+    )
+    caption = (
+        f"{steady} of {len(items)} features are stationary by both tests, at 5 % over the last "
+        "week; ADF rejects a unit root, KPSS rejects stationarity"
+    )
+    return Table(caption, columns, rows)
+
+
+def distributions(items: Sequence[Distribution]) -> Table:
+    """Each feature at a glance: what is missing, where it lies, how far it reaches."""
+    rows = tuple(
+        (
+            item.name,
+            count(item.n_obs),
+            number(item.missing_share, "%"),
+            significant(item.mean),
+            significant(item.sd),
+            *(significant(item.quantiles[i]) for i in (0, 2, 4)),
+            number(item.mode_share, "%"),
+        )
+        for item in items
+    )
+    heads = ("rows", "missing", "mean", "sd", "0.5 %", "median", "99.5 %", "most frequent value")
+    columns = (Column("feature"), *(Column(head, True) for head in heads))
+    return Table("Features over the training window, each in its own unit", columns, rows)
+
+
+def _counted(found: Count) -> tuple[Cell, Cell, Cell]:
+    if not found.n:
+        return "not recorded", "", ""
+    return count(found.k), count(found.n), number(found.share, "%", decimals=2)
+
+
+def _finding(found: Finding) -> tuple[Cell, ...]:
+    weight: Cell = Html('<span class="fail">✗ serious</span>', "✗ serious")
+    if not found.is_serious:
+        weight = "· to know"
+    return found.check.replace("_", " "), weight, count(found.count), found.detail

@@ -1,0 +1,203 @@
+"""Tables about a model and about drift."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from mlwb.drift import PsiResult
+from mlwb.drift.calibration import BlockNull, Bounds
+from mlwb.model import Dataset, GroupEffect, Parity, Scores, TrialResult
+from mlwb.report._numbers import NOT_MEASURED, count, interval, moment, number, signed
+from mlwb.report._table import Column, Table
+
+__all__ = ["Drift", "ablation", "parity", "psi", "scores", "trials", "windows"]
+
+
+class Drift(Protocol):
+    """One feature against its reference, as PSI validation measures it."""
+
+    @property
+    def name(self) -> str:
+        """Feature name."""
+        ...
+
+    @property
+    def psi(self) -> PsiResult:
+        """Plain statistic."""
+        ...
+
+    @property
+    def null(self) -> BlockNull | None:
+        """What the reference's own windows give; None where it is too short."""
+        ...
+
+    @property
+    def bounds(self) -> Bounds | None:
+        """Of the population PSI; None without a null."""
+        ...
+
+
+def windows(train: Dataset, holdout: Dataset, version: str, champion: str) -> Table:
+    """What is learnt from and what is kept unseen.
+
+    Parameters
+    ----------
+    train, holdout : Dataset
+        Rows before and after the cut.
+    version, champion : str
+        Candidate, and the version it is held against; empty when that is trained beside it.
+
+    Returns
+    -------
+    Table
+    """
+    rows = tuple(
+        (
+            name,
+            count(len(data)),
+            moment(data.t0[0], with_time=True) if len(data) else NOT_MEASURED,
+            moment(data.t1[-1], with_time=True) if len(data) else NOT_MEASURED,
+            number(float(data.y.mean()), "%") if len(data) else NOT_MEASURED,
+        )
+        for name, data in (("training", train), ("held out", holdout))
+    )
+    columns = (
+        Column("window"),
+        Column("rows", True),
+        Column("first decision, UTC", True),
+        Column("last label resolved, UTC", True),
+        Column("label 1", True),
+    )
+    against = champion or "a champion trained on the earlier part of the window"
+    return Table(f"Candidate {version} against {against}", columns, rows)
+
+
+def trials(results: Sequence[TrialResult]) -> Table:
+    """Everything that was tried, best first."""
+    ordered = sorted(results, key=lambda found: -found.out_of_fold.mean_auc)
+    rows = tuple(
+        (
+            found.trial.name,
+            number(found.out_of_fold.mean_auc),
+            number(min(found.out_of_fold.fold_auc)),
+            number(max(found.out_of_fold.fold_auc)),
+            count(len(found.out_of_fold.index)),
+        )
+        for found in ordered
+    )
+    columns = (
+        Column("trial"),
+        Column("mean AUC", True),
+        Column("worst fold", True),
+        Column("best fold", True),
+        Column("rows", True),
+    )
+    return Table(f"{len(rows)} trials under purged validation", columns, rows)
+
+
+def scores(found: Mapping[str, Scores | None]) -> Table:
+    """What predictions are worth, one row a set of them; None was not measured."""
+    heads = ("AUC", "precision, top 20 %", "recall, top 20 %", "label 1", "Brier", "rows")
+    columns = (Column("predictions"), *(Column(head, True) for head in heads))
+    rows = tuple((name, *_scored(item)) for name, item in found.items())
+    return Table("Scores against the label; higher is better, but for Brier", columns, rows)
+
+
+def ablation(effects: Sequence[GroupEffect]) -> Table:
+    """What dropping each group of features and refitting does."""
+    rows = tuple(
+        (item.group, signed(item.delta, decimals=4), number(item.p_value, "p"),
+         number(item.p_adjusted, "p"))
+        for item in sorted(effects, key=lambda effect: effect.delta)
+    )  # fmt: skip
+    columns = (
+        Column("dropped"),
+        Column("change of rank IC", True),
+        Column("p that it does harm", True),
+        Column("p, Holm", True),
+    )
+    return Table("A fall says the group helps, a rise that it does harm", columns, rows)
+
+
+def parity(found: Parity, feature_mismatches: int, n_feature_values: int) -> Table:
+    """Graph against model, and features online against batch.
+
+    Parameters
+    ----------
+    found : Parity
+        Of the exported graph.
+    feature_mismatches, n_feature_values : int
+        Values that differ in any bit, of those compared.
+
+    Returns
+    -------
+    Table
+    """
+    of = count(found.n_rows)
+    rows = (
+        ("largest difference of a probability", f"{found.max_abs_diff:.1e}", of),
+        ("99 % of differences are below", f"{found.p99_abs_diff:.1e}", of),
+        ("rows that differ by more than 1e-5", count(found.n_above), of),
+        ("decisions flipped at one half", count(found.flips), of),
+        ("features, online against batch, that differ in a bit", count(feature_mismatches),
+         count(n_feature_values)),
+    )  # fmt: skip
+    columns = (Column("check"), Column("found", True), Column("compared", True))
+    return Table("The served graph against the fitted model", columns, rows)
+
+
+def psi(rows: Sequence[Drift], overall: float, overall_bounds: Bounds | None) -> Table:
+    """PSI of every feature with its bounds and its null; largest first, the mean last.
+
+    Parameters
+    ----------
+    rows : sequence of Drift
+        One a feature.
+    overall : float
+        Mean over features.
+    overall_bounds : Bounds or None
+        Of the mean.
+
+    Returns
+    -------
+    Table
+    """
+    lines = [_drift(item) for item in sorted(rows, key=lambda item: -item.psi.value)]
+    lines.append(("overall, mean", number(overall, "nats"), _bounds(overall_bounds), "", "", ""))
+    columns = (
+        Column("feature"),
+        Column("PSI", True),
+        Column("population PSI, 95 % bounds", True),
+        Column("95 % of own windows below", True),
+        Column("p against own windows", True),
+        Column("rows", True),
+    )
+    note = "A PSI below what the reference's own windows give says nothing about drift."
+    return Table("Population stability index against frozen bins, nats", columns, tuple(lines), note)
+
+
+def _scored(found: Scores | None) -> tuple[str, ...]:
+    if found is None:
+        return (NOT_MEASURED, "", "", "", "", "")
+    return (
+        number(found.auc),
+        number(found.precision_top_20pct, "%"),
+        number(found.recall_top_20pct, "%"),
+        number(found.base_rate, "%"),
+        number(found.brier),
+        count(found.n_rows),
+    )
+
+
+def _drift(item: Drift) -> tuple[str, ...]:
+    value, n = item.psi.value, count(item.psi.n_obs)
+    if item.null is None:
+        return item.name, number(value, "nats"), NOT_MEASURED, "", "", n
+    limit = number(item.null.limit95, "nats")
+    p_value = number(item.null.p_value(value), "p")
+    return item.name, number(value, "nats"), _bounds(item.bounds), limit, p_value, n
+
+
+def _bounds(found: Bounds | None) -> str:
+    return NOT_MEASURED if found is None else interval(found.lower, found.upper, "nats")

@@ -1,0 +1,146 @@
+"""Tables about traffic, evidence and verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from mlwb.canary import Summary
+from mlwb.evidence import Record
+from mlwb.gates import Check, Outcome, Verdict
+from mlwb.report._html import Html, escape, mark
+from mlwb.report._judged import condense, expected, measured, telling, warnings, why
+from mlwb.report._numbers import NOT_MEASURED, count, interval, number
+from mlwb.report._table import Cell, Column, Table
+from mlwb.report._words import metric_unit, metric_words
+from mlwb.stats import wilson
+
+__all__ = ["checks", "phases", "records", "verdicts"]
+
+
+def phases(summaries: Mapping[str, Summary]) -> Table:
+    """Each test and phase: counts k of n with 95 % Wilson intervals, latencies of the client.
+
+    Parameters
+    ----------
+    summaries : mapping of str to Summary
+        In the order they ran.
+
+    Returns
+    -------
+    Table
+    """
+    heads = ("requests", "errors", "95 %", "p50", "p95", "p99", "agree", "95 %", "mean |Δ|")
+    columns = (Column("phase"), *(Column(head, True) for head in heads))
+    rows = tuple(
+        (
+            name,
+            count(found.n_requests),
+            *_rate(found.n_errors, found.n_requests),
+            number(found.p50_ms, "ms"),
+            number(found.p95_ms, "ms"),
+            number(found.p99_ms, "ms"),
+            *_rate(found.n_matched, found.n_compared),
+            number(found.mean_abs_delta, decimals=4),
+        )
+        for name, found in summaries.items()
+    )
+    return Table("Requests as the client saw them; agreement of the two scores", columns, rows)
+
+
+def records(written: Sequence[Record]) -> Table:
+    """What was written down, and the digest it can be checked by."""
+    rows = tuple(
+        (
+            item.kind,
+            count(len(item.metrics)),
+            item.origin,
+            item.model_version,
+            _code(item.run_id),
+            _code(item.sha256.removeprefix("sha256:")[:12]),
+        )
+        for item in written
+    )
+    heads = ("origin", "model version", "record", "sha256 begins")
+    columns = (Column("evidence"), Column("numbers", True), *map(Column, heads))
+    return Table(f"{len(rows)} records of evidence", columns, rows)
+
+
+def verdicts(found: Sequence[Verdict]) -> Table:
+    """One row a gate: outcome, the number that tells most, its limit, and why."""
+    passed = sum(item.is_pass for item in found)
+    columns = (
+        Column("gate"),
+        Column("outcome"),
+        Column("measured"),
+        Column("limit", True),
+        Column("why"),
+    )
+    rows = tuple(_verdict(item) for item in found)
+    return Table(f"{passed} of {len(rows)} gates pass", columns, rows)
+
+
+def checks(found: Sequence[Verdict]) -> Table:
+    """Every check behind the verdicts; segments that hold are shown by their tightest."""
+    columns = (
+        Column("check"),
+        Column("outcome"),
+        Column("measured"),
+        Column("value", True),
+        Column("limit", True),
+        Column("n", True),
+        Column("counts"),
+    )
+    rows = tuple(
+        _check(check, stands_for) for item in found for check, stands_for in condense(item.checks)
+    )
+    n_checks = sum(len(item.checks) for item in found)
+    return Table(f"{n_checks} checks of {len(found)} gates", columns, rows)
+
+
+def _rate(k: int, n: int) -> tuple[Cell, Cell]:
+    if n == 0:
+        return NOT_MEASURED, ""
+    low, high = wilson(k, n)
+    return f"{count(k)} of {count(n)}", interval(low, high, "%")
+
+
+def _code(text: str) -> Html:
+    return Html(f"<code>{escape(text)}</code>", text)
+
+
+def _outcome(item: Verdict) -> Html:
+    said = mark(item.outcome)
+    loose = "waived" if item.waived else "soft" if item.severity == "soft" else ""
+    if item.is_pass or not loose:
+        return said
+    return Html(f'{said.html} <span class="quiet">({loose})</span>', f"{said.plain} ({loose})")
+
+
+def _verdict(item: Verdict) -> tuple[Cell, ...]:
+    check = telling(item)
+    lines = [*why(item), *(f"△ warning: {said}" for said in warnings(item))]
+    reasons = Html("<br>".join(map(escape, lines)), "; ".join(lines))
+    if check is None:
+        return item.gate, _outcome(item), NOT_MEASURED, "", reasons
+    return item.gate, _outcome(item), measured(check), expected(check), reasons
+
+
+def _check(check: Check, stands_for: int) -> tuple[Cell, ...]:
+    words = metric_words(check.metric)
+    if stands_for > 1:
+        words += f", tightest of {stands_for}"
+    if check.segment:
+        words += f" ({check.segment})"
+    role = "waived" if check.waived else "must hold" if check.severity == "hard" else "warns"
+    said = mark(check.outcome)
+    if role == "warns" and check.outcome is Outcome.FAIL:
+        said = Html('<span class="warn">△ warning</span>', "△ warning")
+    return (
+        check.id,
+        said,
+        words,
+        number(check.observed, metric_unit(check.metric)),
+        expected(check),
+        "" if check.n is None else count(check.n),
+        role,
+    )

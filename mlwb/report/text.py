@@ -1,0 +1,86 @@
+"""Sentences: the decision, whether it can be repeated, and how numbers are written."""
+
+from __future__ import annotations
+
+from html import escape
+
+from mlwb.gates import GATES, Decision, Replay
+from mlwb.report._html import Html
+from mlwb.report._numbers import bounded, count, count_of, duration, interval, moment, number, signed
+
+__all__ = [
+    "bounded",
+    "count",
+    "count_of",
+    "decision",
+    "duration",
+    "headline",
+    "interval",
+    "moment",
+    "number",
+    "replayed",
+    "signed",
+]
+
+
+def headline(decided: Decision, version: str, policy_name: str) -> str:
+    """The decision in one sentence.
+
+    Parameters
+    ----------
+    decided : Decision
+        Of all gates.
+    version : str
+        Candidate.
+    policy_name : str
+        What it was judged by.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> headline(Decision(False, ("psi FAIL: too far",)), "v1.8.1", "default")
+    'PROMOTE: BLOCKED. 1 of 16 gates does not pass v1.8.1 under policy default: psi.'
+    """
+    gates = ", ".join(_gate(reason) for reason in decided.reasons)
+    n = len(decided.reasons)
+    if decided.promote:
+        waived = f"; the policy waives {gates}" if n else ""
+        return f"PROMOTE: ALLOWED. {version} passes under policy {policy_name}{waived}."
+    does = "gate does" if n == 1 else "gates do"
+    does = does.replace("gate ", "gates ", 1) if n == 1 else does
+    return (
+        f"PROMOTE: BLOCKED. {n} of {len(GATES)} {does} not pass {version} "
+        f"under policy {policy_name}: {gates}."
+    )
+
+
+def decision(decided: Decision, version: str, policy_name: str) -> Html:
+    """The decision as a banner: a sentence, and a reason a gate; see :func:`headline`."""
+    plain = headline(decided, version, policy_name)
+    sign, tone = ("✓", "pass") if decided.promote else ("✗", "fail")
+    verdict, _, rest = plain.partition(". ")
+    items = "".join(f"<li>{escape(reason)}</li>" for reason in decided.reasons)
+    listed = f"<ul>{items}</ul>" if items else ""
+    html = (
+        f'<div class="banner"><p class="headline {tone}">{sign} {escape(verdict)}</p>'
+        f"<p>{escape(rest)}</p>{listed}</div>"
+    )
+    return Html(html, "\n".join([f"{sign} {plain}", *(f"  - {r}" for r in decided.reasons)]))
+
+
+def replayed(again: Replay) -> Html:
+    """Whether the decision came out the same from the files alone."""
+    if again.is_equal:
+        said = f"All {len(again.verdicts)} verdicts come out the same from the files alone."
+        return Html(f'<p class="note"><span class="pass">✓ repeated</span> {said}</p>', f"✓ {said}")
+    said = "The decision does not come out the same from the files."
+    items = "".join(f"<li>{escape(item)}</li>" for item in again.differences)
+    html = f'<p class="note"><span class="fail">✗ not repeated</span> {said}</p><ul>{items}</ul>'
+    return Html(html, "\n".join([f"✗ {said}", *(f"  - {item}" for item in again.differences)]))
+
+
+def _gate(reason: str) -> str:
+    return reason.replace(":", " ").split(" ", 1)[0]
