@@ -38,6 +38,10 @@ Bar: TypeAlias = Sequence[float]
 
 COVERAGE = 0.95
 """Share of a window's minutes that must hold a value (the requirements ask 95 % of 24 h)."""
+VOL_COVERAGE = 0.75
+"""Share of the hour's returns a root mean square needs: its error grows only as 1/sqrt(n)."""
+VOL_LEAST = 3
+"""Of the last five returns."""
 RSI_GAP_S = 300.0
 """A longer gap restarts Wilder's averages (the requirements' gap limit of 5 minutes)."""
 RSI_N = 14
@@ -317,7 +321,7 @@ def rms_bp(state: State, bar: Bar, window: int, block: int) -> float:
     state[0] = float(minute)
     state[1] = bar[MID]
     n, mean, _ = window_moments(state, 2, window, block, minute, r * r)
-    if n < COVERAGE * window:
+    if n < VOL_COVERAGE * window:
         return math.nan
     return max(1e4 * math.sqrt(mean), RMS_FLOOR_BP)
 
@@ -336,7 +340,8 @@ def realised_vol(state: State, bar: Bar) -> float:
 def vol_ratio(state: State, bar: Bar) -> float:
     """``ln`` of the 5-minute over the 60-minute root mean square return.
 
-    State: the 60-minute pair of :func:`realised_vol`, then last minute, last mid, last 5 returns.
+    State: the 60-minute pair of :func:`realised_vol`, then last minute, last mid, the
+    returns at the last 5 bars.
     """
     long = rms_bp(state, bar, 60, 10)
     at = 2 + moments_size(60, 10)
@@ -346,15 +351,18 @@ def vol_ratio(state: State, bar: Bar) -> float:
         r = log_ratio(bar[MID], state[at + 1])
     state[at] = float(minute)
     state[at + 1] = bar[MID]
-    total = 0.0
     for k in range(4):
         state[at + 2 + k] = state[at + 3 + k]
-        total += state[at + 2 + k] * state[at + 2 + k]
     state[at + 6] = r
-    total += r * r
-    if not (math.isnan(total) or math.isnan(long)):
-        return math.log(max(1e4 * math.sqrt(total / 5.0), RMS_FLOOR_BP) / long)
-    return math.nan
+    seen, total = 0.0, 0.0
+    for k in range(5):
+        r = state[at + 2 + k]
+        if not math.isnan(r):
+            seen += 1.0
+            total += r * r
+    if seen < VOL_LEAST or math.isnan(long):
+        return math.nan
+    return math.log(max(1e4 * math.sqrt(total / seen), RMS_FLOOR_BP) / long)
 
 
 def minute_of_day(state: State, bar: Bar) -> float:

@@ -25,7 +25,7 @@ def check_decision(
         of a registry that already had a `latest`.
     """
     if is_bootstrap:
-        if state.promoted:
+        if state.history:
             raise PromotionRefusedError("only an empty registry is bootstrapped")
         return
     if decision is None:

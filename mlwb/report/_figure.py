@@ -28,7 +28,7 @@ WIDTH, HEIGHT = 860, 320
 _DPI = 100
 _COLOURS = 128
 
-_RC: dict[str, Any] = {
+_RC: Any = {
     "font.family": ["DejaVu Sans"],
     "font.size": 9.0,
     "figure.facecolor": PAPER,
@@ -134,10 +134,8 @@ def draw(
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(_RC)
-        drawing = Drawing(
-            figsize=(WIDTH / _DPI, height / _DPI), dpi=2 * _DPI, layout="constrained"
-        )
-        canvas = FigureCanvasAgg(drawing)
+        drawing = Drawing(figsize=(WIDTH / _DPI, height / _DPI), dpi=2 * _DPI, layout="constrained")
+        canvas: Any = FigureCanvasAgg(drawing)
         paint(drawing)
         canvas.draw()
         pixels = np.asarray(canvas.buffer_rgba())[..., :3]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from mlwb.gates import Check, Outcome, Verdict
-from mlwb.report._numbers import NOT_MEASURED, bounded, number
+from mlwb.report._numbers import bounded, number
 from mlwb.report._words import metric_unit, metric_words
 
 __all__ = ["condense", "expected", "measured", "reason", "telling", "warnings", "why"]
@@ -105,8 +105,3 @@ def _tightest(checks: Sequence[Check]) -> Check:
     values = [(check.observed or 0.0, check) for check in checks]
     choose = min if checks[0].comparator.startswith(">") else max
     return choose(values, key=lambda pair: pair[0])[1]
-
-
-def value_of(check: Check) -> str:
-    """The number of a check alone."""
-    return NOT_MEASURED if check.observed is None else number(check.observed, metric_unit(check.metric))

@@ -39,7 +39,7 @@ _SUFFIX = {"1": "", "p": "", "nats": "", "count": ""}
 
 
 def number(value: float | None, unit: str = "1", *, decimals: int | None = None) -> str:
-    """A number with its unit.
+    r"""A number with its unit.
 
     Parameters
     ----------
@@ -58,9 +58,9 @@ def number(value: float | None, unit: str = "1", *, decimals: int | None = None)
     Examples
     --------
     >>> number(0.6614), number(20160, "rows"), number(0.0004, "p"), number(None)
-    ('0.661', '20,160\\xa0rows', '< 0.001', 'not measured')
+    ('0.661', '20,160\xa0rows', '< 0.001', 'not measured')
     >>> number(0.973, "%")
-    '97.3\\xa0%'
+    '97.3\xa0%'
     """
     if value is None or math.isnan(value):
         return NOT_MEASURED
@@ -107,12 +107,12 @@ def interval(low: float, high: float, unit: str = "1") -> str:
 
 
 def bounded(comparator: str, limit: str, unit: str = "1") -> str:
-    """A limit as the policy writes it; shares in percent.
+    r"""A limit as the policy writes it; shares in percent.
 
     Examples
     --------
     >>> bounded(">=", "0.62"), bounded("<", "0.01", "%")
-    ('≥ 0.62', '< 1\\xa0%')
+    ('≥ 0.62', '< 1\xa0%')
     """
     sign = {">=": "≥", "<=": "≤", "==": "="}.get(comparator, comparator)
     said = f"{(Decimal(limit) * 100).normalize():f}" if unit == "%" else limit
@@ -132,12 +132,12 @@ def count(value: int) -> str:
 
 
 def count_of(k: int, n: int) -> str:
-    """So many of so many, with the share.
+    r"""So many of so many, with the share.
 
     Examples
     --------
     >>> count_of(3, 1200)
-    '3 of 1,200 (0.3\\xa0%)'
+    '3 of 1,200 (0.3\xa0%)'
     """
     return f"{k:,} of {n:,} ({number(k / n, '%')})" if n else "0 of 0"
 

@@ -26,9 +26,7 @@ FONT = (
     'system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue","Noto Sans","Liberation Sans",'
     "Arial,sans-serif"
 )
-MONO = (
-    'ui-monospace,SFMono-Regular,Menlo,Consolas,"Liberation Mono","DejaVu Sans Mono",monospace'
-)
+MONO = 'ui-monospace,SFMono-Regular,Menlo,Consolas,"Liberation Mono","DejaVu Sans Mono",monospace'
 
 LIGHT = {
     "bg": "#fff",

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from mlwb.report._html import Html
 
-__all__ = ["Cell", "Column", "Table"]
+__all__ = ["Cell", "Column", "Table", "heads"]
 
 Cell: TypeAlias = str | Html
 
@@ -20,6 +20,17 @@ class Column:
 
     name: str
     is_number: bool = False
+
+
+def heads(*names: str) -> tuple[Column, ...]:
+    """Columns; a ``>`` before the name says that numbers stand there.
+
+    Examples
+    --------
+    >>> heads("feature", ">PSI")[1]
+    Column(name='PSI', is_number=True)
+    """
+    return tuple(Column(name.removeprefix(">"), name.startswith(">")) for name in names)
 
 
 @dataclass(frozen=True)

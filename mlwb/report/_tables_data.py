@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from mlwb.data import Count, Finding, QualityReport
 from mlwb.report._html import Html
 from mlwb.report._numbers import count, duration, number, significant
-from mlwb.report._table import Cell, Column, Table
+from mlwb.report._table import Cell, Table, heads
 from mlwb.study import Distribution, Stationarity
 
 __all__ = ["distributions", "findings", "quality", "stationarity"]
@@ -53,7 +53,7 @@ def quality(report: QualityReport) -> Table:
         f"{report.symbol}, {report.calendar} calendar: {count(report.bars)} bars over "
         f"{number(report.span_days, 'd')}, {report.first_utc} to {report.last_utc}"
     )
-    columns = (Column("check"), Column("found", True), Column("of", True), Column("share", True))
+    columns = heads("check", ">found", ">of", ">share")
     return Table(caption, columns, tuple(rows), note=f"The series is {report.shape}.")
 
 
@@ -64,7 +64,7 @@ def findings(report: QualityReport) -> Table:
     caption = f"{count(len(ordered))} findings, {count(serious)} of them serious"
     if not ordered:
         caption = "Nothing found that speaks against the data"
-    columns = (Column("finding"), Column("weight"), Column("count", True), Column("where"))
+    columns = heads("finding", "weight", ">count", "where")
     return Table(caption, columns, tuple(_finding(found) for found in ordered))
 
 
@@ -76,13 +76,7 @@ def stationarity(items: Sequence[Stationarity]) -> Table:
         for item in items
     )  # fmt: skip
     steady = sum(item.verdict == "stationary" for item in items)
-    columns = (
-        Column("feature"),
-        Column("reading"),
-        Column("ADF p", True),
-        Column("KPSS p", True),
-        Column("rows", True),
-    )
+    columns = heads("feature", "reading", ">ADF p", ">KPSS p", ">rows")
     caption = (
         f"{steady} of {len(items)} features are stationary by both tests, at 5 % over the last "
         "week; ADF rejects a unit root, KPSS rejects stationarity"
@@ -104,8 +98,9 @@ def distributions(items: Sequence[Distribution]) -> Table:
         )
         for item in items
     )
-    heads = ("rows", "missing", "mean", "sd", "0.5 %", "median", "99.5 %", "most frequent value")
-    columns = (Column("feature"), *(Column(head, True) for head in heads))
+    columns = heads(
+        "feature", ">rows", ">missing", ">mean", ">sd", ">0.5 %", ">median", ">99.5 %", ">mode"
+    )
     return Table("Features over the training window, each in its own unit", columns, rows)
 
 

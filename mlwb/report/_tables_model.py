@@ -9,7 +9,7 @@ from mlwb.drift import PsiResult
 from mlwb.drift.calibration import BlockNull, Bounds
 from mlwb.model import Dataset, GroupEffect, Parity, Scores, TrialResult
 from mlwb.report._numbers import NOT_MEASURED, count, interval, moment, number, signed
-from mlwb.report._table import Column, Table
+from mlwb.report._table import Table, heads
 
 __all__ = ["Drift", "ablation", "parity", "psi", "scores", "trials", "windows"]
 
@@ -62,12 +62,8 @@ def windows(train: Dataset, holdout: Dataset, version: str, champion: str) -> Ta
         )
         for name, data in (("training", train), ("held out", holdout))
     )
-    columns = (
-        Column("window"),
-        Column("rows", True),
-        Column("first decision, UTC", True),
-        Column("last label resolved, UTC", True),
-        Column("label 1", True),
+    columns = heads(
+        "window", ">rows", ">first decision, UTC", ">last label resolved, UTC", ">label 1"
     )
     against = champion or "a champion trained on the earlier part of the window"
     return Table(f"Candidate {version} against {against}", columns, rows)
@@ -86,20 +82,16 @@ def trials(results: Sequence[TrialResult]) -> Table:
         )
         for found in ordered
     )
-    columns = (
-        Column("trial"),
-        Column("mean AUC", True),
-        Column("worst fold", True),
-        Column("best fold", True),
-        Column("rows", True),
-    )
+    columns = heads("trial", ">mean AUC", ">worst fold", ">best fold", ">rows")
     return Table(f"{len(rows)} trials under purged validation", columns, rows)
 
 
 def scores(found: Mapping[str, Scores | None]) -> Table:
     """What predictions are worth, one row a set of them; None was not measured."""
-    heads = ("AUC", "precision, top 20 %", "recall, top 20 %", "label 1", "Brier", "rows")
-    columns = (Column("predictions"), *(Column(head, True) for head in heads))
+    columns = heads(
+        "predictions", ">AUC", ">precision, top 20 %", ">recall, top 20 %", ">label 1", ">Brier",
+        ">rows",
+    )  # fmt: skip
     rows = tuple((name, *_scored(item)) for name, item in found.items())
     return Table("Scores against the label; higher is better, but for Brier", columns, rows)
 
@@ -111,12 +103,7 @@ def ablation(effects: Sequence[GroupEffect]) -> Table:
          number(item.p_adjusted, "p"))
         for item in sorted(effects, key=lambda effect: effect.delta)
     )  # fmt: skip
-    columns = (
-        Column("dropped"),
-        Column("change of rank IC", True),
-        Column("p that it does harm", True),
-        Column("p, Holm", True),
-    )
+    columns = heads("dropped", ">change of rank IC", ">p that it does harm", ">p, Holm")
     return Table("A fall says the group helps, a rise that it does harm", columns, rows)
 
 
@@ -143,7 +130,7 @@ def parity(found: Parity, feature_mismatches: int, n_feature_values: int) -> Tab
         ("features, online against batch, that differ in a bit", count(feature_mismatches),
          count(n_feature_values)),
     )  # fmt: skip
-    columns = (Column("check"), Column("found", True), Column("compared", True))
+    columns = heads("check", ">found", ">compared")
     return Table("The served graph against the fitted model", columns, rows)
 
 
@@ -165,16 +152,18 @@ def psi(rows: Sequence[Drift], overall: float, overall_bounds: Bounds | None) ->
     """
     lines = [_drift(item) for item in sorted(rows, key=lambda item: -item.psi.value)]
     lines.append(("overall, mean", number(overall, "nats"), _bounds(overall_bounds), "", "", ""))
-    columns = (
-        Column("feature"),
-        Column("PSI", True),
-        Column("population PSI, 95 % bounds", True),
-        Column("95 % of own windows below", True),
-        Column("p against own windows", True),
-        Column("rows", True),
+    columns = heads(
+        "feature",
+        ">PSI",
+        ">population PSI, 95 % bounds",
+        ">95 % of own windows below",
+        ">p against own windows",
+        ">rows",
     )
     note = "A PSI below what the reference's own windows give says nothing about drift."
-    return Table("Population stability index against frozen bins, nats", columns, tuple(lines), note)
+    return Table(
+        "Population stability index against frozen bins, nats", columns, tuple(lines), note
+    )
 
 
 def _scored(found: Scores | None) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from mlwb.gates import Check, Outcome, Verdict
 from mlwb.report._html import Html, escape, mark
 from mlwb.report._judged import condense, expected, measured, telling, warnings, why
 from mlwb.report._numbers import NOT_MEASURED, count, interval, number
-from mlwb.report._table import Cell, Column, Table
+from mlwb.report._table import Cell, Table, heads
 from mlwb.report._words import metric_unit, metric_words
 from mlwb.stats import wilson
 
@@ -29,8 +29,10 @@ def phases(summaries: Mapping[str, Summary]) -> Table:
     -------
     Table
     """
-    heads = ("requests", "errors", "95 %", "p50", "p95", "p99", "agree", "95 %", "mean |Δ|")
-    columns = (Column("phase"), *(Column(head, True) for head in heads))
+    columns = heads(
+        "phase", ">requests", ">errors", ">95 %", ">p50", ">p95", ">p99", ">agree", ">95 %",
+        ">mean |Δ|",
+    )  # fmt: skip
     rows = tuple(
         (
             name,
@@ -60,36 +62,21 @@ def records(written: Sequence[Record]) -> Table:
         )
         for item in written
     )
-    heads = ("origin", "model version", "record", "sha256 begins")
-    columns = (Column("evidence"), Column("numbers", True), *map(Column, heads))
+    columns = heads("evidence", ">numbers", "origin", "model version", "record", "sha256 begins")
     return Table(f"{len(rows)} records of evidence", columns, rows)
 
 
 def verdicts(found: Sequence[Verdict]) -> Table:
     """One row a gate: outcome, the number that tells most, its limit, and why."""
     passed = sum(item.is_pass for item in found)
-    columns = (
-        Column("gate"),
-        Column("outcome"),
-        Column("measured"),
-        Column("limit", True),
-        Column("why"),
-    )
+    columns = heads("gate", "outcome", "measured", ">limit", "why")
     rows = tuple(_verdict(item) for item in found)
     return Table(f"{passed} of {len(rows)} gates pass", columns, rows)
 
 
 def checks(found: Sequence[Verdict]) -> Table:
     """Every check behind the verdicts; segments that hold are shown by their tightest."""
-    columns = (
-        Column("check"),
-        Column("outcome"),
-        Column("measured"),
-        Column("value", True),
-        Column("limit", True),
-        Column("n", True),
-        Column("counts"),
-    )
+    columns = heads("check", "outcome", "measured", ">value", ">limit", ">n", "counts")
     rows = tuple(
         _check(check, stands_for) for item in found for check, stands_for in condense(item.checks)
     )

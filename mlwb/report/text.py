@@ -6,7 +6,16 @@ from html import escape
 
 from mlwb.gates import GATES, Decision, Replay
 from mlwb.report._html import Html
-from mlwb.report._numbers import bounded, count, count_of, duration, interval, moment, number, signed
+from mlwb.report._numbers import (
+    bounded,
+    count,
+    count_of,
+    duration,
+    interval,
+    moment,
+    number,
+    signed,
+)
 
 __all__ = [
     "bounded",
@@ -49,10 +58,9 @@ def headline(decided: Decision, version: str, policy_name: str) -> str:
     if decided.promote:
         waived = f"; the policy waives {gates}" if n else ""
         return f"PROMOTE: ALLOWED. {version} passes under policy {policy_name}{waived}."
-    does = "gate does" if n == 1 else "gates do"
-    does = does.replace("gate ", "gates ", 1) if n == 1 else does
+    does = "does" if n == 1 else "do"
     return (
-        f"PROMOTE: BLOCKED. {n} of {len(GATES)} {does} not pass {version} "
+        f"PROMOTE: BLOCKED. {n} of {len(GATES)} gates {does} not pass {version} "
         f"under policy {policy_name}: {gates}."
     )
 

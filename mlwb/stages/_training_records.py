@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,10 +12,8 @@ from mlwb.core.clock import Clock
 from mlwb.evidence import Interval, Metric, Record, new_record, rate
 from mlwb.model import Scores, rank_correlation
 from mlwb.params import TrainingParams
+from mlwb.stages._training_result import Result
 from mlwb.stages.common import context, market_inputs, market_origin, null
-
-if TYPE_CHECKING:
-    from mlwb.stages.training import Result
 
 __all__ = ["HARM", "build", "quantiles"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,22 +12,16 @@ from mlwb.core.canonical import canonical_bytes, digest_bytes, parse_json
 from mlwb.core.clock import Clock, SystemClock, format_utc
 from mlwb.evidence import Record
 from mlwb.features import FeatureStream, spec_digest
-from mlwb.features.labels import Labels
 from mlwb.gates import Verdict
 from mlwb.inference import Predictor, latency
 from mlwb.model import (
     SCORE,
     Dataset,
-    FittedModel,
     GroupEffect,
     ModelFacts,
     OutOfFold,
-    Parity,
     PurgedKFold,
-    Scores,
-    Skill,
     Trial,
-    TrialResult,
     ablate,
     choose,
     export_onnx,
@@ -48,7 +41,8 @@ from mlwb.model import (
 from mlwb.params import Policy, TrainingParams
 from mlwb.registry import Registry
 from mlwb.stages import _training_records as records_of
-from mlwb.stages._paper import Paper, paper_trade
+from mlwb.stages._paper import paper_trade
+from mlwb.stages._training_result import Fitted, Inputs, Result
 from mlwb.stages.common import (
     Prepared,
     home_of,
@@ -66,114 +60,6 @@ GATES = ("signal", "ablation", "wf", "pnl", "parity", "schema")
 _LATENCY_REPEATS = 2_000
 _ONLINE_BARS = 3_000
 """Bars stepped online and compared with the batch bit for bit, after 24 h of warm-up."""
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What training reads.
-
-    Parameters
-    ----------
-    params : TrainingParams
-        As loaded.
-    prepared : Prepared
-        Market and features.
-    labels : Labels
-        Of every bar.
-    train, holdout : Dataset
-        Rows before and after ``windows.train_end``; no label spans the cut.
-    version : str
-        Of the candidate.
-    champion : str
-        Comparable version that serves, or an empty string: then one is trained.
-    taken : tuple of str
-        Versions there are.
-    """
-
-    params: TrainingParams
-    prepared: Prepared
-    labels: Labels
-    train: Dataset
-    holdout: Dataset
-    version: str
-    champion: str
-    taken: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A version that can be published.
-
-    Parameters
-    ----------
-    version : str
-        Its name.
-    model : FittedModel
-        Refitted on all training rows.
-    predictor : Predictor
-        The exported graph in the serving runtime.
-    trials : tuple of TrialResult
-        Everything that was tried, in order.
-    chosen : TrialResult
-        The one taken.
-    files : mapping of str to bytes
-        The version's files, without manifest.
-    """
-
-    version: str
-    model: FittedModel
-    predictor: Predictor
-    trials: tuple[TrialResult, ...]
-    chosen: TrialResult
-    files: dict[str, bytes]
-
-
-@dataclass(frozen=True)
-class Result:
-    """What training measured.
-
-    Parameters
-    ----------
-    inputs : Inputs
-        What it read.
-    candidate : Fitted
-        The new version.
-    bootstrap : Fitted or None
-        The champion trained on the earlier window, when there was none to compare with.
-    scores, holdout : Scores
-        Out of fold, and on the held-out window.
-    champion_holdout : Scores or None
-        The champion on the same held-out rows.
-    skill : Skill
-        Rank IC out of fold with its bootstrap.
-    effects : tuple of GroupEffect
-        Ablation.
-    segments : OutOfFold
-        Walk-forward.
-    paper : Paper or None
-        Traded on paper; None where the label has no rule.
-    parity : Parity
-        Graph against model.
-    feature_mismatches : int
-        Online and batch features that differ in any bit.
-    latencies : mapping of int to ndarray
-        Milliseconds of a call at batch 1 and 32.
-    """
-
-    inputs: Inputs
-    candidate: Fitted
-    bootstrap: Fitted | None
-    scores: Scores
-    holdout: Scores
-    champion_holdout: Scores | None
-    skill: Skill
-    effects: tuple[GroupEffect, ...]
-    segments: OutOfFold
-    paper: Paper | None
-    parity: Parity
-    feature_mismatches: int
-    n_feature_values: int
-    latencies: dict[int, Any]
 
 
 def load(params: TrainingParams) -> Inputs:

@@ -59,6 +59,13 @@ def test_every_changed_byte_is_noticed(chain: Chain) -> None:
         assert chain.problems(), f"byte {place} of {len(data)}"
 
 
+@pytest.mark.parametrize("edit", [(b",", b", "), (b'"n":1.5', b'"n":1.50'), (b"{", b"{ ")])
+def test_the_same_value_in_other_bytes_is_noticed(edit: tuple[bytes, bytes], chain: Chain) -> None:
+    """A blank or a longer number that parses to the same line is an edit too."""
+    chain.path.write_bytes(chain.path.read_bytes().replace(*edit))
+    assert {problem.kind for problem in chain.problems()} == {"edited"}
+
+
 def test_every_removed_line_but_the_last_is_noticed(chain: Chain) -> None:
     """A removed line breaks the chain; the last one is missed only by whoever knows the head."""
     lines = chain.path.read_bytes().splitlines(keepends=True)

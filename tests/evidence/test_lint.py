@@ -69,6 +69,7 @@ def test_true_rates_are_never_accused(counts: tuple[int, int]) -> None:
         ([rate("error_rate", 11, 1000), rate("success_rate", 1000, 1000)], ["counts"]),
         ([rate("error_rate", 11, 1000), rate("success_rate", 989, 1000)], []),
         ([rate("error_rate", 11, 1000), rate("success_rate", 988, 999)], ["counts"]),
+        ([rate("error_rate", 11, 1000), rate("success_rate", 989, 999)], ["counts"]),
         (
             [
                 rate("precision_top_20pct", 120, 200),

@@ -178,6 +178,18 @@ def test_a_cut_ledger_leaves_its_records_behind(filled: EvidenceStore) -> None:
     assert [problem.kind for problem in filled.verify(head)] == ["truncated"]
 
 
+def test_a_record_taken_out_with_its_ledger_redone_is_noticed(filled: EvidenceStore) -> None:
+    """Whoever removes a record and chains the ledger anew still has the next record to explain."""
+    bodies = [dict(link.body) for link in filled._chain.links()]
+    removed = filled.path(bodies.pop(1)["run_id"])
+    filled._chain.path.unlink()
+    for body in bodies:
+        filled._chain.append(body)
+    removed.unlink()
+    (filled.root / "parity.json").unlink()
+    assert [(p.kind, p.where) for p in filled.verify()] == [("reordered", bodies[1]["run_id"])]
+
+
 def test_a_broken_ledger_stops_reading_and_writing(filled: EvidenceStore, make: MakeRecord) -> None:
     """Nothing is read past, or written behind, an edited ledger."""
     ledger = filled.root / "ledger.jsonl"

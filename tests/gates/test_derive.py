@@ -178,8 +178,9 @@ def test_a_second_run_does_not_turn_a_red_night_green(
 ) -> None:
     """Running again on the same date until it is green does not help."""
     nights = [_night(policy, clock, n) for n in range(8)]
-    again = _night(policy, clock, 2, green=0)
-    assert _streak([*nights, again], policy, now) == 2
+    red = _night(policy, clock, 2, green=0)
+    assert _streak([red, *nights], policy, now) == 2
+    assert _streak([*nights, red], policy, now) == 2
 
 
 def test_an_old_streak_is_stale(policy: Policy, clock: ManualClock) -> None:
@@ -265,7 +266,30 @@ def test_a_confirmation_counts_once_and_for_known_bytes(
     assert record is not None
     used = replace(green, used_confirmations=(record.run_id,))
     assert not evaluate("confirmation", used, policy, now).is_pass
-    assert not evaluate("confirmation", replace(green, manifest_sha256=""), policy, now).is_pass
+
+
+@pytest.mark.parametrize("field", ["phrase", "manifest_sha256"])
+def test_nothing_said_to_nothing_asked_is_no_confirmation(
+    field: str, green: EvidenceView, policy: Policy, *, now: datetime, spoil: Any
+) -> None:
+    """An empty phrase for a policy without one, or no bytes for no bytes, is not a yes."""
+    record = green.newest("confirmation")
+    assert record is not None
+    view = spoil.record(green, "confirmation", details={**record.details, field: ""})
+    view = replace(view, manifest_sha256="" if field == "manifest_sha256" else "sha256:" + "a" * 64)
+    gate = policy.gates["confirmation"]
+    gate = replace(gate, settings={} if field == "phrase" else gate.settings)
+    unasked = replace(policy, gates={**policy.gates, "confirmation": gate})
+    assert not evaluate("confirmation", view, unasked, now).is_pass
+
+
+def test_a_policy_that_wants_no_evidence_gets_no_pass(
+    green: EvidenceView, policy: Policy, now: datetime
+) -> None:
+    """Without a list of kinds nothing can be complete."""
+    gate = replace(policy.gates["evidence"], settings={})
+    empty = replace(policy, gates={**policy.gates, "evidence": gate})
+    assert evaluate("evidence", green, empty, now).outcome is Outcome.UNPROVEN
 
 
 def test_newer_evidence_voids_a_confirmation(

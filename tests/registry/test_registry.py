@@ -100,11 +100,14 @@ def test_no_decision_no_promotion(decision: dict[str, Any] | None, serving: Regi
 
 
 def test_a_decision_counts_once(serving: Registry, yes: Decide) -> None:
-    """After a rollback an old yes does not promote again."""
-    decision = yes("v2")
+    """After a rollback an old yes does not promote again, confirmed or not."""
+    decision = yes("v3", verdicts=[])
+    serving.promote("v3", decision=decision, expect_current="v2", reason="better")
     serving.rollback(reason="drift")
-    with pytest.raises(PromotionRefusedError, match="used before"):
-        serving.promote("v2", decision=decision, expect_current="v1", reason="again")
+    with pytest.raises(PromotionRefusedError, match="decision was used before"):
+        serving.promote("v3", decision=decision, expect_current="v2", reason="again")
+    serving.promote("v3", decision=yes("v3"), expect_current="v2", reason="decided again")
+    assert serving.state().history == ("v1", "v2", "v3")
 
 
 def test_bootstrap_is_for_empty_registries(serving: Registry) -> None:

@@ -51,25 +51,29 @@ async def request(
     async def send(message: MutableMapping[str, Any]) -> None:
         sent.append(message)
 
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": method or ("GET" if body is None else "POST"),
-        "scheme": "http",
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": query,
-        "root_path": "",
-        "headers": list(headers),
-        "client": ("127.0.0.1", 1),
-        "server": ("127.0.0.1", 4010),
-    }
+    scope = _scope(method or ("GET" if body is None else "POST"), path, query)
+    scope["headers"] = list(headers)
     await app(scope, receive, send)
     if not sent:
         return Reply(0, {}, b"")
     found = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
     return Reply(sent[0]["status"], found, b"".join(m.get("body", b"") for m in sent[1:]))
+
+
+def _scope(method: str, path: str, query: bytes) -> dict[str, Any]:
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": query,
+        "root_path": "",
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 4010),
+    }
 
 
 def call(app: App, path: str, body: Any = None, **options: Any) -> Reply:

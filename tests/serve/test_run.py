@@ -44,13 +44,13 @@ def test_a_port_in_use_is_a_clear_error(models: Path) -> None:
     """One message, no traceback of a socket."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(ServerStartError, match=f"cannot listen on 127.0.0.1:{port}"):
+        with pytest.raises(ServerStartError, match=rf"cannot listen on 127\.0\.0\.1:{port}"):
             run_server(ServeSettings(models, port=port))
 
 
 def test_an_address_of_another_machine_is_a_clear_error(models: Path) -> None:
     """An address that is not here (one kept for documentation)."""
-    with pytest.raises(ServerStartError, match="cannot listen on 192.0.2.1"):
+    with pytest.raises(ServerStartError, match=r"cannot listen on 192\.0\.2\.1"):
         run_server(ServeSettings(models, host="192.0.2.1", port=0))
 
 

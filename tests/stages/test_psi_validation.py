@@ -1,0 +1,34 @@
+"""PSI validation judges held-out rows by the reference frozen in training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from mlwb.core.clock import ManualClock
+from mlwb.drift import psi_of_counts
+from mlwb.params import load_policy
+from mlwb.stages import psi_validation
+from tests.stages.conftest import PARAMS, small
+
+
+def test_the_snapshot_can_be_recomputed_from_the_file_alone(trained: Path) -> None:
+    """Edges and counts in the record give the recorded index of every feature."""
+    params = small("psi_validation", trained)
+    result = psi_validation.measure(psi_validation.load(params))
+    (record,) = psi_validation.record(result, params, ManualClock())
+    for item in record.details["features"][:-1]:
+        counts = [np.asarray(item[f"{side}_counts"]) for side in ("reference", "current")]
+        again = psi_of_counts(item["name"], counts[0], counts[1]).value
+        assert again == record.value("psi", item["name"])
+
+
+def test_a_short_reference_leaves_the_gate_unproven(trained: Path) -> None:
+    """Features without a null of their own cannot pass the PSI gate."""
+    params = small("psi_validation", trained)
+    result = psi_validation.measure(psi_validation.load(params))
+    records = psi_validation.record(result, params, ManualClock())
+    verdicts = psi_validation.judge(records, load_policy(PARAMS / "policy.yml"), ManualClock())
+    assert verdicts[0].gate == "psi"
+    assert not verdicts[0].is_pass
