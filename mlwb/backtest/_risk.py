@@ -25,7 +25,8 @@ class Risk:
     net_return : float
         Sum of net returns.
     sharpe : float
-        Mean over sd (ddof 1) of UTC-daily returns times sqrt(365); NaN below two days.
+        Mean over sd (ddof 1) of UTC-daily returns times sqrt(365); NaN below two days and when
+        all days are equal.
     sharpe_se : float
         Its standard error by Lo (2002) for independent days.
     psr : float
@@ -68,10 +69,9 @@ def risk(net: Float1D, ts: Int1D) -> Risk:
 
 def _sharpe(daily: Float1D) -> tuple[float, float, float]:
     n = len(daily)
-    spread = float(daily.std(ddof=1)) if n > 1 else 0.0
-    if spread == 0.0:
+    if n < 2 or np.ptp(daily) == 0.0:  # the sd of equal days can be 1e-18 for rounding alone
         return math.nan, math.nan, math.nan
-    ratio = float(daily.mean()) / spread
+    ratio = float(daily.mean()) / float(daily.std(ddof=1))
     scale = math.sqrt(_YEAR_DAYS)
     error = math.sqrt((1.0 + 0.5 * ratio * ratio) / n)
     shape = (

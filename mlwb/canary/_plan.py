@@ -31,7 +31,12 @@ class Phase:
 
     def shadows(self, index: int) -> bool:
         """True for the requests of this phase that are shadowed: an even, fixed pattern."""
-        return math.floor((index + 1) * self.share) > math.floor(index * self.share)
+        return _whole((index + 1) * self.share) > _whole(index * self.share)
+
+
+def _whole(x: float) -> int:
+    """Floor that forgives rounding: 100 times a share of 0.29 is 28.999999999999996."""
+    return math.floor(x + 1e-9)
 
 
 def plan(percents: Sequence[float], *, observed: int) -> tuple[Phase, ...]:

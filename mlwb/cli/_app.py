@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from typing import Annotated
 
-import click
 import typer
 
 from mlwb import __version__
@@ -51,15 +50,9 @@ app.add_typer(_evidence.app, name="evidence")
 def main() -> int:
     """Run the command line; every error mlwb raises on purpose is one line and an exit code."""
     try:
-        app(standalone_mode=False)
-    except typer.Exit as done:
-        return done.exit_code
-    except (typer.Abort, KeyboardInterrupt):
-        errors.print("interrupted")
-        return 130
-    except click.ClickException as usage:
-        usage.show()
-        return 2
+        app()
+    except SystemExit as done:
+        return done.code if isinstance(done.code, int) else int(done.code is not None)
     except MlwbError as error:
         errors.print(f"[bold red]error[/] [dim]{error.code}[/]", end=" ")
         errors.print(str(error), markup=False, soft_wrap=True)

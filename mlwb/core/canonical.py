@@ -69,17 +69,24 @@ def to_plain(value: object) -> JsonValue:
 
 def _plain_container(value: object) -> JsonValue:
     if isinstance(value, np.ndarray):
-        return [to_plain(item) for item in value.tolist()]
+        return to_plain(value.tolist())
     if isinstance(value, Mapping):
-        return {str(key): to_plain(item) for key, item in value.items()}
+        return _plain_mapping(value)
     if isinstance(value, (set, frozenset)):
         return [to_plain(item) for item in sorted(value)]
     if isinstance(value, (list, tuple)):
         return [to_plain(item) for item in value]
-    if dataclasses.is_dataclass(value):
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = dataclasses.fields(value)
         return {field.name: to_plain(getattr(value, field.name)) for field in fields}
     raise EvidenceSchemaError("a value has no JSON form", got=type(value).__name__)
+
+
+def _plain_mapping(value: Mapping[Any, Any]) -> dict[str, JsonValue]:
+    plain = {str(key): to_plain(item) for key, item in value.items()}
+    if len(plain) != len(value):
+        raise EvidenceSchemaError("two keys of a mapping are the same text", got=", ".join(plain))
+    return plain
 
 
 def canonical_bytes(value: object) -> bytes:
@@ -107,7 +114,7 @@ def canonical_bytes(value: object) -> bytes:
     """
     try:
         return rfc8785.dumps(to_plain(value))
-    except rfc8785.CanonicalizationError as error:
+    except (rfc8785.CanonicalizationError, RecursionError) as error:
         raise EvidenceSchemaError(f"a value has no canonical form: {error}") from error
 
 
@@ -160,9 +167,10 @@ def parse_json(data: bytes | str) -> JsonValue:
     """
     try:
         return json.loads(
-            data,
+            data if isinstance(data, str) else data.decode("utf-8"),
             parse_constant=_refuse_constant,
             parse_float=_finite_float,
+            parse_int=_finite_int,
             object_pairs_hook=_unique_keys,
         )
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -178,6 +186,11 @@ def _finite_float(text: str) -> float:
     if not math.isfinite(number):
         raise EvidenceSchemaError("a number is not finite", got=text)
     return number
+
+
+def _finite_int(text: str) -> int:
+    _finite_float(text)
+    return int(text)
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

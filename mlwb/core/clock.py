@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+from mlwb.core.errors import EvidenceSchemaError
+
 __all__ = ["Clock", "ManualClock", "SystemClock", "format_utc", "parse_utc"]
 
 
@@ -76,9 +78,30 @@ def format_utc(moment: datetime) -> str:
 def parse_utc(text: str) -> datetime:
     """Inverse of :func:`format_utc`.
 
+    Parameters
+    ----------
+    text : str
+        RFC 3339 with a zone; without one the moment would depend on the machine.
+
+    Returns
+    -------
+    datetime
+        UTC.
+
+    Raises
+    ------
+    EvidenceSchemaError
+        The text is not a time, or names no zone.
+
     Examples
     --------
     >>> parse_utc("2025-10-22T14:30:00Z").hour
     14
     """
-    return datetime.fromisoformat(text).astimezone(UTC)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise EvidenceSchemaError("not a time", expected="RFC 3339", got=repr(text)) from error
+    if moment.tzinfo is None:
+        raise EvidenceSchemaError("a time without a zone", expected="... Z", got=repr(text))
+    return moment.astimezone(UTC)

@@ -73,10 +73,11 @@ class BinnedReference:
             edges = np.asarray(stored["edges"], dtype=np.float64)
             counts = np.asarray(stored["counts"], dtype=np.int64)
             reference = cls(str(stored["name"]), edges, counts)
-        except (KeyError, TypeError, ValueError) as error:
+            fits = counts.shape == (len(edges) + 1 + N_SPECIAL,) and bool((counts >= 0).all())
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ArtifactError(f"not a binned reference: {error}") from error
-        fits = len(counts) == len(edges) + 1 + N_SPECIAL and bool((counts >= 0).all())
-        if not fits or not bool((np.diff(edges) > 0).all()):
+        rising = edges.ndim == 1 and np.isfinite(edges).all() and (np.diff(edges) > 0).all()
+        if not fits or not rising:
             raise ArtifactError("not a binned reference", got=reference.name)
         return reference
 

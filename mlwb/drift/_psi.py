@@ -25,7 +25,8 @@ class PsiResult:
     name : str
         Feature name.
     value : float
-        In nats, >= 0, with smoothing.
+        In nats, >= 0, with smoothing; infinite where smoothing is 0 and a used cell is empty on
+        one side.
     raw : float
         The same without smoothing; NaN where a used cell is empty on one side.
     per_bin : ndarray of shape (n_cells,), float64
@@ -130,4 +131,5 @@ def _shares(counts: AnyArray) -> Float1D:
 
 
 def _terms(p: Float1D, q: Float1D) -> Float1D:
-    return np.asarray((q - p) * np.log(q / p), dtype=np.float64)
+    with np.errstate(divide="ignore"):  # an empty cell without smoothing is infinitely far
+        return np.asarray((q - p) * np.log(q / p), dtype=np.float64)

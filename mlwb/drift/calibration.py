@@ -22,6 +22,9 @@ __all__ = ["BlockNull", "Bounds", "block_counts", "block_null", "bounds", "ks_tw
 
 MIN_BLOCKS = 5
 """Fewer blocks than this say nothing about the spread of a statistic."""
+_SPREADLESS, _FAR = 1e-4, 1e-9
+"""Scales below these shares of the null's mean and of the value move a bound by 3 % at most, and
+are beyond what the noncentral chi-square can be computed for."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,8 @@ def bounds(value: float, null: BlockNull, *, level: float = 0.95) -> Bounds:
     The null scores are matched by ``g * chi2_h``; the bounds are ``g * lambda`` with lambda the
     noncentrality at which the observed value sits at the level's quantile. A value unusually
     small for its null would give an upper bound of 0; the bound is never below the value.
+    A null without spread (the time of day: every day is the same) leaves no uncertainty; the
+    bounds are then the value less the null's mean, and the value.
 
     Parameters
     ----------
@@ -141,9 +146,10 @@ def bounds(value: float, null: BlockNull, *, level: float = 0.95) -> Bounds:
     Bounds
     """
     mean, variance = float(null.scores.mean()), float(null.scores.var(ddof=1))
-    scale = max(variance / (2.0 * mean), 1e-12) if mean > 0.0 else 1e-12
-    degrees = max(mean / scale, 1e-6)
-    x = value / scale
+    scale = variance / (2.0 * mean) if mean > 0.0 else 0.0
+    if scale <= max(_SPREADLESS * mean, _FAR * value):
+        return Bounds(lower=max(value - mean, 0.0), upper=value, level=level)
+    x, degrees = value / scale, mean / scale
     return Bounds(
         lower=scale * _noncentrality(x, degrees, level),
         upper=max(scale * _noncentrality(x, degrees, 1.0 - level), value),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlwb.core.canonical import parse_json
 from mlwb.core.errors import EvidenceSchemaError
+from mlwb.core.imports import without_iri_grammar
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
@@ -62,7 +63,8 @@ def _place(error: ValidationError) -> str:
 
 @cache
 def _validator(name: str) -> Draft202012Validator:
-    from jsonschema import Draft202012Validator
+    with without_iri_grammar():
+        from jsonschema import Draft202012Validator
 
     text = (files("mlwb.evidence") / "schemas" / f"{name}.json").read_bytes()
     return Draft202012Validator(parse_json(text))

@@ -103,25 +103,27 @@ class FeatureStream:
             The state belongs to other features, or to another version of their code.
         """
         stream = cls(chosen)
-        states = dumped.get("states", ())
-        fits = [len(state) for state in states] == [len(state) for state in stream._states]
-        if (
-            dumped.get("schema") != _STATE_SCHEMA
-            or dumped.get("digest") != stream.digest
-            or not fits
-        ):
+        sizes = [len(state) for state in stream._states]
+        try:
+            stream._states = [[_number(x, math.nan) for x in s] for s in dumped["states"]]
+            stream._first_ts = _number(dumped["first_ts"], math.nan)
+            stream._last_ts = _number(dumped["last_ts"], -math.inf)
+            fits = (dumped["schema"], dumped["digest"]) == (_STATE_SCHEMA, stream.digest)
+        except (KeyError, TypeError, ValueError):
+            fits = False
+        if not fits or [len(state) for state in stream._states] != sizes:
             raise DataSchemaError(
                 "the saved feature state does not fit these features",
                 expected=stream.digest,
                 got=str(dumped.get("digest", "no digest")),
                 todo="warm the stream from bars instead",
             )
-        stream._states = [[math.nan if x is None else float(x) for x in s] for s in states]
-        first, last = dumped["first_ts"], dumped["last_ts"]
-        stream._first_ts = math.nan if first is None else float(first)
-        stream._last_ts = -math.inf if last is None else float(last)
         return stream
 
 
 def _plain(x: float) -> float | None:
     return x if math.isfinite(x) else None
+
+
+def _number(x: float | None, absent: float) -> float:
+    return absent if x is None else float(x)

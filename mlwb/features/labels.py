@@ -151,11 +151,9 @@ def _resolved_median(bars: Float2D, size: Float1D, horizon_s: int, *, window_s: 
     """Median of the sizes resolved at or before each bar, over the trailing window."""
     ts = bars[:, TS].astype(np.int64)
     seen = np.isfinite(size)
-    resolved_at = ts[seen] + horizon_s
-    known = pd.Series(size[seen], index=pd.to_datetime(resolved_at, unit="s", utc=True))
+    resolved = np.full(len(ts), np.nan)
+    resolved[np.searchsorted(ts, ts[seen] + horizon_s)] = size[seen]
+    known = pd.Series(resolved, index=pd.to_datetime(ts, unit="s", utc=True))
     least = max(1, int(_MIN_HISTORY * window_s / INTERVAL_S))
     medians = known.rolling(pd.Timedelta(seconds=window_s), min_periods=least).median()
-    at = np.searchsorted(resolved_at, ts, side="right") - 1
-    out = np.full(len(ts), np.nan)
-    out[at >= 0] = medians.to_numpy(dtype=np.float64)[at[at >= 0]]
-    return out
+    return medians.to_numpy(dtype=np.float64)

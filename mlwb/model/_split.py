@@ -141,6 +141,10 @@ class WalkForward:
     def __init__(
         self, t0: Int1D, t1: Int1D, *, n_segments: int = 8, first_train: float = 0.3
     ) -> None:
+        if len(t0) < 2 * n_segments:
+            raise EmptyWindowError(
+                "too few rows to walk forward", expected=f">= {2 * n_segments}", got=str(len(t0))
+            )
         self.t0, self.t1, self.n_segments, self.first_train = t0, t1, n_segments, first_train
 
     def get_n_splits(self, X: object = None, y: object = None, groups: object = None) -> int:  # noqa: ARG002, N803 - the scikit-learn signature

@@ -16,6 +16,9 @@ from mlwb.params._yaml import parse_yaml, read_yaml
 
 __all__ = ["check_overrides", "load_params", "params_values", "parse_override", "parse_params"]
 
+_EXACT = 2**53
+"""Whole numbers beyond this are not float64."""
+
 
 def load_params(
     stage: str,
@@ -97,7 +100,10 @@ def parse_override(text: str) -> tuple[str, Any]:
     name, sign, value = text.partition("=")
     if not sign or not name.strip():
         raise ParamsError("an override is NAME=VALUE", got=repr(text))
-    return name.strip(), parse_yaml(f"value: {value}", name=f"-p {name.strip()}")["value"]
+    parsed = parse_yaml(f"value: {value}", name=f"-p {name.strip()}")
+    if len(parsed) != 1:
+        raise ParamsError("an override is one value", got=repr(text))
+    return name.strip(), parsed["value"]
 
 
 def _profile_values(folder: Path, profile: str) -> dict[str, Any]:
@@ -145,6 +151,8 @@ def _put(values: dict[str, Any], name: str, value: Any) -> None:
     *sections, last = name.split(".")
     for section in sections:
         values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise ParamsError(f"{section} is a section", expected="NAME: VALUE lines below it")
     values[last] = value
 
 
@@ -193,7 +201,7 @@ def _value(hint: Any, value: Any, metadata: Mapping[str, Any], *, path: str) -> 
 
 
 def _scalar(hint: type[Any], value: Any, path: str) -> Any:
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+    if hint is float and type(value) is int and abs(value) <= _EXACT:
         value = float(value)
     if type(value) is not hint or (hint is float and not math.isfinite(value)):
         raise ParamsError(f"{path} has the wrong type", expected=hint.__name__, got=repr(value))

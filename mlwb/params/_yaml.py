@@ -14,7 +14,10 @@ __all__ = ["parse_yaml", "read_yaml"]
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader without the surprises of YAML 1.1 (`on`, `1_000`, `12:30`, `010`, dates)."""
+    """SafeLoader without tags and the surprises of YAML 1.1 (`on`, `1_000`, `12:30`, `010`)."""
+
+    def fetch_tag(self) -> None:
+        raise yaml.scanner.ScannerError(None, None, "tags are not read here", self.get_mark())
 
 
 _StrictLoader.yaml_implicit_resolvers = {}
@@ -74,11 +77,11 @@ def parse_yaml(text: str, *, name: str = "text") -> dict[str, Any]:
     """
     try:
         value = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader made stricter
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise ParamsError(f"{name} is not YAML: {reason}") from error
     except ParamsError as error:
         raise ParamsError(f"{name}, {error}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise ParamsError(f"{name} is not YAML: {reason}") from error
     if value is None:
         return {}
     if not isinstance(value, dict):

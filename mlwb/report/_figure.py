@@ -12,16 +12,29 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure as Drawing
 from PIL import Image
 
+from mlwb.core.arrays import Float1D, Int1D
 from mlwb.report._style import FAIL, INK, LINE, PAPER, QUIET
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     from matplotlib.axes import Axes
 
-__all__ = ["Figure", "draw", "limit_line", "quiet_axes", "unmeasured"]
+__all__ = [
+    "Figure",
+    "dates",
+    "days",
+    "draw",
+    "limit_line",
+    "percent",
+    "quiet_axes",
+    "shades",
+    "unmeasured",
+]
 
 WIDTH, HEIGHT = 860, 320
 """CSS pixels; pictures have twice as many."""
@@ -182,3 +195,25 @@ def quiet_axes(ax: Axes, *, grid: str = "both") -> None:
     if grid != "none":
         ax.grid(visible=True, axis=grid)  # type: ignore[arg-type]
     ax.tick_params(length=0)
+
+
+def days(seconds: Int1D) -> Float1D:
+    """Seconds since 1970 as matplotlib counts time."""
+    return np.asarray(seconds / 86_400.0, dtype=np.float64)
+
+
+def dates(ax: Axes) -> None:
+    """Write the x axis, which counts :func:`days`, as dates."""
+    locator: Any = AutoDateLocator(minticks=4, maxticks=9)  # type: ignore[no-untyped-call]
+    ax.xaxis.set_major_locator(locator)
+    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+
+
+def percent(value: float, _: float) -> str:
+    """A share on an axis."""
+    return f"{100 * value:g} %"
+
+
+def shades(*colours: str) -> LinearSegmentedColormap:
+    """A colour map that runs evenly through the colours."""
+    return LinearSegmentedColormap.from_list("shades", list(colours))

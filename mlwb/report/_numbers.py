@@ -59,8 +59,8 @@ def number(value: float | None, unit: str = "1", *, decimals: int | None = None)
     --------
     >>> number(0.6614), number(20160, "rows"), number(0.0004, "p"), number(None)
     ('0.661', '20,160\xa0rows', '< 0.001', 'not measured')
-    >>> number(0.973, "%")
-    '97.3\xa0%'
+    >>> number(0.973, "%"), number(0.99996, "%")
+    ('97.3\xa0%', '> 99.9\xa0%')
     """
     if value is None or math.isnan(value):
         return NOT_MEASURED
@@ -73,8 +73,10 @@ def _digits(value: float, places: int, unit: str) -> str:
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
     least = 10.0**-places
-    if unit == "p" and value < least:
+    if unit in ("p", "%") and 0.0 <= value < least and (value > 0.0 or unit == "p"):
         return f"< {least:.{places}f}"
+    if unit == "%" and 100.0 - least < value < 100.0:
+        return f"> {100.0 - least:.{places}f}"
     if places and 0.0 < abs(value) < least / 2.0:
         return f"{value:.1e}".replace("-", "−")
     return f"{value:,.{places}f}".replace("-", "−")
@@ -136,8 +138,8 @@ def count_of(k: int, n: int) -> str:
 
     Examples
     --------
-    >>> count_of(3, 1200)
-    '3 of 1,200 (0.3\xa0%)'
+    >>> count_of(3, 1000)
+    '3 of 1,000 (0.3\xa0%)'
     """
     return f"{k:,} of {n:,} ({number(k / n, '%')})" if n else "0 of 0"
 

@@ -3,39 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
-from mlwb.drift import PsiResult
-from mlwb.drift.calibration import BlockNull, Bounds
+from mlwb.drift.calibration import Bounds
 from mlwb.model import Dataset, GroupEffect, Parity, Scores, TrialResult
 from mlwb.report._numbers import NOT_MEASURED, count, interval, moment, number, signed
+from mlwb.report._shapes import Drift
 from mlwb.report._table import Table, heads
 
-__all__ = ["Drift", "ablation", "parity", "psi", "scores", "trials", "windows"]
-
-
-class Drift(Protocol):
-    """One feature against its reference, as PSI validation measures it."""
-
-    @property
-    def name(self) -> str:
-        """Feature name."""
-        ...
-
-    @property
-    def psi(self) -> PsiResult:
-        """Plain statistic."""
-        ...
-
-    @property
-    def null(self) -> BlockNull | None:
-        """What the reference's own windows give; None where it is too short."""
-        ...
-
-    @property
-    def bounds(self) -> Bounds | None:
-        """Of the population PSI; None without a null."""
-        ...
+__all__ = ["ablation", "parity", "psi", "scores", "trials", "windows"]
 
 
 def windows(train: Dataset, holdout: Dataset, version: str, champion: str) -> Table:

@@ -100,6 +100,11 @@ class FeatureDrift:
     daily: Any
     reference: BinnedReference
 
+    @property
+    def current(self) -> Int1D:
+        """Held-out counts of all days together."""
+        return np.asarray(self.daily.sum(axis=0), dtype=np.int64)
+
 
 @dataclass(frozen=True)
 class Result:
@@ -131,6 +136,11 @@ class Result:
     rolling: Float1D
     ks: float
     ks_p: float
+
+    @property
+    def worst(self) -> FeatureDrift:
+        """The feature with the largest plain index."""
+        return max(self.features, key=lambda item: item.psi.value)
 
 
 def load(params: PsiValidationParams) -> Inputs:
@@ -334,7 +344,7 @@ def _detail(item: FeatureDrift) -> dict[str, Any]:
         "name": item.name,
         "edges": item.reference.edges,
         "reference_counts": item.reference.counts,
-        "current_counts": item.daily.sum(axis=0),
+        "current_counts": item.current,
         "per_bin": item.psi.per_bin,
         "reference_digest": item.reference.digest,
         "null_scores": [] if item.null is None else item.null.scores,

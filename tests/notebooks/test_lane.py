@@ -21,14 +21,14 @@ PRINTED = {"output_type": "stream", "name": "stdout"}
 def _lane(folder: Path, *options: str) -> tuple[dict[str, int], str]:
     command = [sys.executable, "-m", "pytest", "-q", "-rA", "-p", "tests.notebooks.lane"]
     done = subprocess.run(
-        [*command, "-p", "no:cacheprovider", *options, folder],
+        [*command, "-c", "pyproject.toml", "-p", "no:cacheprovider", *options, folder],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
         timeout=120,
     )
-    last = done.stdout.strip().splitlines()[-1]
+    last = (done.stdout.strip() or done.stderr).splitlines()[-1]
     counts = {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|error|skipped)", last)}
     return counts, done.stdout + done.stderr
 
@@ -53,7 +53,7 @@ def test_papermill_s_notebooks_pass_strictly(tmp_path: Path) -> None:
         out = tmp_path / "golden" / f"{number}.ipynb"
         run = run_notebook(source, parameters={"seed": number}, out=out, title="T", timeout_s=60)
         assert run.status == "ok"
-    counts, said = _lane(tmp_path / "golden", "--nbval", "-n", "2", "-p", "randomly")
+    counts, said = _lane(tmp_path / "golden", "--nbval", "-n", "2")
     assert counts == {"passed": 16}, said
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from mlwb.core.clock import ManualClock
 from mlwb.registry import Registry, VersionInfo
+from mlwb.registry._version import is_intact
 
 Decide = Callable[..., dict[str, Any]]
 DieAt = Callable[[int, Callable[[], object]], bool]
@@ -45,13 +46,14 @@ def test_a_promotion_survives_a_crash_at_any_step(
 ) -> None:
     """Latest is the old or the new version, whole; repair is idempotent; then work goes on."""
     decision = yes("v3")
+    assert serving.backup() is not None, "taken here, so that the steps below are the promotion's"
 
     def promote(registry: Registry) -> None:
         registry.promote("v3", decision=decision, expect_current="v2", reason="better")
 
     home = serving.models_dir.parent
     copies = _every_step(home, promote, die_at=die_at, clock=clock)
-    assert len(copies) > 30
+    assert len(copies) > 12
     outcomes = []
     for registry in copies:
         _check_readable(registry, {"v2", "v3"})
@@ -105,6 +107,19 @@ def test_publishing_survives_a_crash_at_any_step(
         assert registry.verify("v4") == ()
 
 
+@pytest.mark.slow
+def test_a_crash_while_backing_up_leaves_nothing_half_copied(
+    serving: Registry, die_at: DieAt, clock: ManualClock
+) -> None:
+    """A backup is there whole or not at all, and the registry is as it was."""
+    home = serving.models_dir.parent
+    for registry in _every_step(home, Registry.backup, die_at=die_at, clock=clock)[::3]:
+        copies = sorted((registry.models_dir.parent / "backups").glob("*-v2/v2"))
+        assert all(is_intact(copy, sha256=serving.show("v2").sha256) for copy in copies)
+        assert registry.doctor() == ()
+
+
+@pytest.mark.slow
 def test_restoring_survives_a_crash_at_any_step(
     serving: Registry, die_at: DieAt, clock: ManualClock
 ) -> None:

@@ -1,0 +1,310 @@
+"""Figures about a model out of sample."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mlwb.core.arrays import Float1D, Int1D
+from mlwb.model import GroupEffect, TrialResult
+from mlwb.report._figure import Figure, draw, limit_line, percent, quiet_axes, unmeasured
+from mlwb.report._numbers import count, interval, moment, number, signed
+from mlwb.report._style import GOOD, INK, OTHER, QUIET
+from mlwb.stats import wilson
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Drawing
+
+__all__ = ["ablation", "calibration", "deciles", "fold_auc", "walk_forward"]
+
+_TENTHS = 10
+_GREY = "#9aa5b1"
+
+
+def fold_auc(
+    results: Sequence[TrialResult],
+    *,
+    chosen: TrialResult | None = None,
+    limit: float | str | None = None,
+) -> Figure:
+    """AUC of every trial: its folds as dots, their mean as a bar.
+
+    Parameters
+    ----------
+    results : sequence of TrialResult
+        In the order tried.
+    chosen : TrialResult, optional
+        The one taken; the best mean when not given.
+    limit : float or str, optional
+        Of the mean AUC.
+
+    Returns
+    -------
+    Figure
+    """
+    if not results:
+        return unmeasured("Search", "No trial was made.")
+    ordered = sorted(results, key=lambda found: -found.out_of_fold.mean_auc)
+    taken = chosen or ordered[0]
+    folds = taken.out_of_fold.fold_auc
+    title = (
+        f"{taken.trial.name} is taken: mean AUC {number(taken.out_of_fold.mean_auc)} over "
+        f"{len(folds)} folds, {interval(min(folds), max(folds))}"
+    )
+    others = [found for found in ordered if found.trial.name != taken.trial.name]
+    if others:
+        gain = others[0].out_of_fold.mean_auc - taken.out_of_fold.mean_auc
+        title += f"; next is {others[0].trial.name} ({signed(gain, decimals=4)})"
+    subtitle = "AUC on purged folds; dots are folds, bars their mean, one half is chance"
+
+    def paint(drawing: Drawing) -> None:
+        ax = drawing.subplots()
+        for y, found in enumerate(ordered):
+            colour = GOOD if found.trial.name == taken.trial.name else _GREY
+            auc = found.out_of_fold.fold_auc
+            ax.plot(auc, [y] * len(auc), "o", color=colour, markersize=5, alpha=0.75, mew=0)
+            mean = found.out_of_fold.mean_auc
+            ax.vlines(mean, y - 0.3, y + 0.3, color=colour, linewidth=3)
+            ax.annotate(f"{mean:.3f}", (mean, y - 0.32), ha="center", va="bottom", fontsize=8)
+        names = [
+            f.trial.name + ("  ✓ taken" if f.trial.name == taken.trial.name else "")
+            for f in ordered
+        ]
+        ax.set_yticks(range(len(ordered)), names)
+        ax.tick_params(axis="y", labelcolor=INK)
+        ax.set_ylim(len(ordered) - 0.4, -0.7)
+        _show_chance(ax, "x", 0.5)
+        if limit is not None:
+            limit_line(ax, float(limit), f"limit {limit}")
+        ax.set_xlabel("AUC")
+        quiet_axes(ax, grid="x")
+
+    return draw(paint, title=title, subtitle=subtitle, height=90 + 46 * len(ordered))
+
+
+def deciles(y: Float1D, probability: Float1D) -> Figure:
+    """Share of label 1 in each tenth of rows by score.
+
+    Rows with equal scores share their labels, so that the order of rows cannot matter.
+
+    Parameters
+    ----------
+    y, probability : ndarray of shape (n_rows,), float64
+        Labels 0 or 1 and scores.
+
+    Returns
+    -------
+    Figure
+    """
+    if len(y) < _TENTHS:
+        return unmeasured("Share by score", "Fewer than ten rows are scored.")
+    groups = _tenths(y, probability)
+    shares = np.asarray([float(labels.mean()) for labels, _ in groups])
+    base = float(y.mean())
+    lift = f", {shares[-1] / base:.2f} times as many" if base > 0.0 else ""
+    title = (
+        f"Of the highest tenth of scores {number(shares[-1], '%')} have label 1, of all rows "
+        f"{number(base, '%')}{lift}"
+    )
+    steps = int((np.diff(shares) >= 0.0).sum())
+    subtitle = (
+        f"Share of label 1 by tenth of the score, {count(len(y))} rows, 95 % Wilson intervals for "
+        f"independent rows; it rises in {steps} of {_TENTHS - 1} steps"
+    )
+
+    def paint(drawing: Drawing) -> None:
+        ax = drawing.subplots()
+        place = np.arange(1, _TENTHS + 1)
+        ax.bar(place, shares, width=0.72, color=[GOOD if s >= base else _GREY for s in shares])
+        for x, (labels, _) in zip(place, groups, strict=True):
+            ax.vlines(x, *wilson(round(float(labels.sum())), len(labels)), color=INK, linewidth=1.0)
+            ax.annotate(f"{100 * labels.mean():.0f} %", (x, 0.0), xytext=(0, 4), ha="center",
+                        textcoords="offset points", fontsize=8.5, color="w")  # fmt: skip
+        _level(ax, base, f"all rows {number(base, '%')}")
+        ax.set_xticks(place, ["lowest", *map(str, place[1:-1]), "highest"])
+        ax.set_xlabel("tenth of rows by score")
+        ax.set_ylabel("share of label 1")
+        ax.set_ylim(0.0, min(1.0, float(shares.max()) * 1.15 + 0.02))
+        ax.yaxis.set_major_formatter(percent)
+        quiet_axes(ax, grid="y")
+
+    return draw(paint, title=title, subtitle=subtitle)
+
+
+def calibration(y: Float1D, probability: Float1D) -> Figure:
+    """Predicted probability against observed share, tenth by tenth.
+
+    Parameters
+    ----------
+    y, probability : ndarray of shape (n_rows,), float64
+        Labels 0 or 1 and probabilities.
+
+    Returns
+    -------
+    Figure
+    """
+    if len(y) < _TENTHS:
+        return unmeasured("Calibration", "Fewer than ten rows are scored.")
+    groups = _tenths(y, probability)
+    said = np.asarray([float(p.mean()) for _, p in groups])
+    seen = np.asarray([float(labels.mean()) for labels, _ in groups])
+    gap = float(np.abs(said - seen).max())
+    title = f"Said and seen differ by at most {100 * gap:.1f} points in any tenth of the rows"
+    subtitle = (
+        f"Left: mean probability against share of label 1 by tenth, 95 % Wilson intervals, "
+        f"{count(len(y))} rows; right: how often each probability is said"
+    )
+
+    def paint(drawing: Drawing) -> None:
+        left, right = drawing.subplots(1, 2, width_ratios=[1.3, 1.0])
+        ends = [min(said.min(), seen.min()) - 0.03, max(said.max(), seen.max()) + 0.03]
+        left.plot(ends, ends, color=QUIET, linewidth=1.0, linestyle=(0, (5, 3)))
+        left.annotate("as said", (ends[1], ends[1]), ha="right", va="bottom", color=QUIET,
+                      fontsize=8.5, xytext=(-14, -2), textcoords="offset points")  # fmt: skip
+        for x, (labels, _) in zip(said, groups, strict=True):
+            left.vlines(
+                x, *wilson(round(float(labels.sum())), len(labels)), color=GOOD, linewidth=1.2
+            )
+        left.plot(said, seen, "o", color=GOOD, markersize=5)
+        left.set_xlabel("probability said")
+        left.set_ylabel("share seen")
+        right.hist(
+            probability, bins=50, color=GOOD, alpha=0.8, weights=np.full(len(y), 1.0 / len(y))
+        )
+        right.set_xlabel("probability said")
+        right.set_ylabel("share of rows")
+        for axis in (left.xaxis, left.yaxis, right.xaxis, right.yaxis):
+            axis.set_major_formatter(percent)
+        quiet_axes(left)
+        quiet_axes(right, grid="y")
+
+    return draw(paint, title=title, subtitle=subtitle)
+
+
+def ablation(effects: Sequence[GroupEffect], *, level: float = 0.10) -> Figure:
+    """Change of the rank IC when a group of features is dropped.
+
+    Parameters
+    ----------
+    effects : sequence of GroupEffect
+        One a group.
+    level : float, default=0.10
+        Holm-adjusted p at which a rise is called harm.
+
+    Returns
+    -------
+    Figure
+    """
+    if not effects:
+        return unmeasured("Ablation", "There is no group that could be dropped.")
+    ordered = sorted(effects, key=lambda effect: effect.delta)
+    harmful = [e.group for e in ordered if e.delta > 0.0 and e.p_adjusted <= level]
+    top = ordered[0]
+    helps = f"; {top.group} helps most ({signed(top.delta)} without it)" if top.delta < 0.0 else ""
+    title = f"{', '.join(harmful) or 'No group'} does harm{helps}"
+    subtitle = (
+        "Mean rank IC without the group minus with it, refitted on the same folds; "
+        f"a rise with Holm p of at most {level:g} is harm"
+    )
+
+    def paint(drawing: Drawing) -> None:
+        ax = drawing.subplots()
+        place = np.arange(len(ordered))
+        delta = [effect.delta for effect in ordered]
+        tone = [OTHER if effect.group in harmful else GOOD for effect in ordered]
+        ax.barh(place, delta, height=0.55, color=tone)
+        widest = max(map(abs, delta)) or 1.0
+        for y, effect in zip(place, ordered, strict=True):
+            said = f"{signed(effect.delta, decimals=4)}   p {number(effect.p_adjusted, 'p')}"
+            ax.annotate(said, (max(effect.delta, 0.0), y), xytext=(6, 0), va="center",
+                        textcoords="offset points", fontsize=8.5)  # fmt: skip
+        ax.axvline(0.0, color=QUIET, linewidth=0.9)
+        ax.set_yticks(place, [effect.group for effect in ordered])
+        ax.tick_params(axis="y", labelcolor=INK)
+        ax.set_xlim(min(*delta, 0.0) - 0.05 * widest, max(*delta, 0.0) + 0.35 * widest)
+        ax.invert_yaxis()
+        ax.set_xlabel("change of rank IC without the group")
+        quiet_axes(ax, grid="x")
+
+    return draw(paint, title=title, subtitle=subtitle, height=90 + 34 * len(ordered))
+
+
+def walk_forward(
+    starts: Int1D | Sequence[int], auc: Sequence[float], *, limit: float | str = 0.5
+) -> Figure:
+    """AUC of every segment, judged by a model that saw only what came before.
+
+    Parameters
+    ----------
+    starts : sequence of int
+        First decision of each segment, seconds since 1970.
+    auc : sequence of float
+        Of each segment; NaN was not measured.
+    limit : float or str, default=0.5
+        What a segment should exceed; one half is chance.
+
+    Returns
+    -------
+    Figure
+    """
+    values = np.asarray(auc, dtype=np.float64)
+    known = np.isfinite(values)
+    if not known.any():
+        return unmeasured("Walk-forward", "No segment has both classes.")
+    least = float(limit)
+    above = int((values[known] > least).sum())
+    worst = int(np.nanargmin(values))
+    title = (
+        f"{above} of {len(values)} segments are above {least:g}; the weakest, from "
+        f"{moment(starts[worst])}, has AUC {number(values[worst])}"
+    )
+    subtitle = "AUC by segment in time order; each model learnt only from earlier rows"
+
+    def paint(drawing: Drawing) -> None:
+        ax = drawing.subplots()
+        place = np.arange(len(values))
+        tone = [GOOD if value > least else OTHER for value in values]
+        ax.vlines(place, least, values, color=tone, linewidth=2.2)
+        ax.scatter(place, values, color=tone, s=46, zorder=3)
+        for x, value in zip(place, values, strict=True):
+            said = f"{value:.3f}" if np.isfinite(value) else "not measured"
+            at = value if np.isfinite(value) else least
+            ax.annotate(said, (x, at), xytext=(0, 8), textcoords="offset points", ha="center",
+                        fontsize=8.5)  # fmt: skip
+        limit_line(ax, least, f"limit {least:g}" if least != 0.5 else "chance 0.5", horizontal=True)
+        ax.set_xticks(place, [moment(start) for start in starts])
+        ax.set_xlim(-0.6, len(values) - 0.2)
+        reach = float(np.nanmax(np.abs(values - least))) or 0.05
+        ax.set_ylim(
+            min(least, float(np.nanmin(values))) - 0.15 * reach,
+            float(np.nanmax(values)) + 0.3 * reach,
+        )
+        ax.set_xlabel("first decision of the segment, UTC")
+        ax.set_ylabel("AUC")
+        quiet_axes(ax, grid="y")
+
+    return draw(paint, title=title, subtitle=subtitle)
+
+
+def _tenths(y: Float1D, probability: Float1D) -> list[tuple[Float1D, Float1D]]:
+    """Rows in ten equal groups by score, lowest first; ties share their mean label."""
+    distinct, inverse = np.unique(probability, return_inverse=True)
+    shared = np.bincount(inverse, weights=y) / np.bincount(inverse)
+    order = np.argsort(inverse, kind="stable")
+    labels, scores = shared[inverse][order], distinct[inverse][order]
+    return list(zip(np.array_split(labels, _TENTHS), np.array_split(scores, _TENTHS), strict=True))
+
+
+def _level(ax: Axes, value: float, said: str) -> None:
+    ax.axhline(value, color=INK, linewidth=1.0, linestyle=(0, (5, 3)))
+    ax.annotate(said, (0.0, value), xycoords=("axes fraction", "data"), xytext=(4, 3), fontsize=8.5,
+                textcoords="offset points", color=INK)  # fmt: skip
+
+
+def _show_chance(ax: Axes, axis: str, value: float) -> None:
+    (ax.axvline if axis == "x" else ax.axhline)(value, color=QUIET, linewidth=0.9)
+    ax.annotate("chance", (value, 1.0), xycoords=("data", "axes fraction"), xytext=(4, 2),
+                textcoords="offset points", fontsize=8.5, color=QUIET, va="bottom")  # fmt: skip

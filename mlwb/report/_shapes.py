@@ -1,0 +1,55 @@
+"""What results must look like to be shown: stages measure them, and report cannot import stages."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from mlwb.backtest import Ledger, Risk
+from mlwb.core.arrays import Int1D
+from mlwb.drift import PsiResult
+from mlwb.drift.calibration import BlockNull, Bounds
+
+__all__ = ["Drift", "Traded"]
+
+
+class Drift(Protocol):
+    """One feature against its reference, as PSI validation measures it."""
+
+    @property
+    def name(self) -> str:
+        """Feature name."""
+        ...
+
+    @property
+    def psi(self) -> PsiResult:
+        """Plain statistic."""
+        ...
+
+    @property
+    def null(self) -> BlockNull | None:
+        """What the reference's own windows give; None where it is too short."""
+        ...
+
+    @property
+    def bounds(self) -> Bounds | None:
+        """Of the population PSI; None without a null."""
+        ...
+
+
+class Traded(Protocol):
+    """A rule traded on paper, as training measures it."""
+
+    @property
+    def ts(self) -> Int1D:
+        """Bars, seconds since 1970."""
+        ...
+
+    @property
+    def ledger(self) -> Ledger:
+        """Step by step."""
+        ...
+
+    @property
+    def risk(self) -> Risk:
+        """In one look."""
+        ...

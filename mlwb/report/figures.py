@@ -1,0 +1,39 @@
+"""Figures for notebooks: each says its message in a title computed from the data.
+
+Every function returns a :class:`Figure`: PNG with alternative text, the same bytes for the same
+data. Where there is nothing to draw, it says so.
+"""
+
+from __future__ import annotations
+
+from mlwb.core.bars import MID
+from mlwb.report._figure import Figure
+from mlwb.report._figures_data import distributions, market
+from mlwb.report._figures_drift import psi_bins, psi_by_feature, psi_rolling
+from mlwb.report._figures_model import ablation, calibration, deciles, fold_auc, walk_forward
+from mlwb.report._figures_paper import equity, paper
+from mlwb.report._figures_study import decay, information, redundancy
+from mlwb.report._figures_traffic import agreement, latency, phases
+
+__all__ = [
+    "MID",
+    "Figure",
+    "ablation",
+    "agreement",
+    "calibration",
+    "decay",
+    "deciles",
+    "distributions",
+    "equity",
+    "fold_auc",
+    "information",
+    "latency",
+    "market",
+    "paper",
+    "phases",
+    "psi_bins",
+    "psi_by_feature",
+    "psi_rolling",
+    "redundancy",
+    "walk_forward",
+]

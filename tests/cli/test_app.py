@@ -1,0 +1,125 @@
+"""The command line: help with an example everywhere, one line and a code for every error."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from mlwb.cli._app import app
+from mlwb.core.home import find_project
+from mlwb.gates import GATES
+
+
+def mlwb(*arguments: str, home: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a home of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "mlwb", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=home,
+        env={**os.environ, "MLWB_HOME": str(home), "COLUMNS": "120", **environ},
+    )
+
+
+def commands() -> list[tuple[str, Any]]:
+    """Every command with its full name."""
+    found: list[tuple[str, Any]] = []
+
+    def walk(name: str, command: Any) -> None:
+        if hasattr(command, "commands"):
+            for child, inner in command.commands.items():
+                walk(f"{name} {child}", inner)
+        else:
+            found.append((name, command))
+
+    walk("mlwb", typer.main.get_command(app))
+    return found
+
+
+@pytest.mark.parametrize(("name", "command"), commands(), ids=str)
+def test_every_command_shows_an_example(name: str, command: Any) -> None:
+    """`--help` of every command ends with an example that starts with the command itself."""
+    assert command.help
+    assert (command.epilog or "").startswith(f"Example: {name}")
+
+
+def test_every_gate_is_a_command() -> None:
+    """`mlwb gate <id>` exists for every gate of the matrix."""
+    names = {name.removeprefix("mlwb gate ") for name, _ in commands() if " gate " in name}
+    assert set(GATES) <= names
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["run", "--data", "nothing.csv"], 3, "nothing.csv"),
+        (["run", "-p", "label.kin=direction"], 2, "label.kind"),
+        (["run", "-p", "label.kind=sideways"], 2, "sideways"),
+        (["run", "-p", "cv.n_splits=1"], 2, "n_splits"),
+        (["run", "-p", "nonsense"], 2, "NAME=VALUE"),
+        (["run", "--profile", "unheard-of"], 2, "unheard-of"),
+        (["run", "--policy", "unheard-of.yml"], 2, "unheard-of.yml"),
+        (["data", "quality", "empty.csv"], 3, "empty.csv"),
+        (["data", "quality", "."], 3, "error"),
+        (["gate", "all"], 6, "mlwb run"),
+        (["gate", "replay"], 6, "decision"),
+        (["registry", "promote"], 6, "mlwb run"),
+        (["registry", "rollback", "--reason", "x"], 5, "error"),
+        (["registry", "show", "v9"], 5, "v9"),
+        (["serve"], 5, "latest"),
+        (["unheard-of"], 2, "unheard-of"),
+    ],
+)
+def test_an_error_is_one_line_and_its_code(
+    arguments: list[str], code: int, says: str, tmp_path: Path
+) -> None:
+    """Bad input never ends in a stack trace, and the exit code is the documented one."""
+    (tmp_path / "empty.csv").touch()
+    done = mlwb(*arguments, home=tmp_path)
+    said = done.stdout + done.stderr
+    assert done.returncode == code, said
+    assert "Traceback" not in said
+    assert says in said
+    assert not list(tmp_path.glob("artifacts/models/v*"))
+
+
+@pytest.mark.parametrize("content", ["date,open\n", "\x00\x01\x02", "a,b,c\n1,2,3\n"])
+def test_a_file_that_is_no_market_is_refused(content: str, tmp_path: Path) -> None:
+    """Header only, binary and foreign tables end with exit code 3 and the file's name."""
+    (tmp_path / "bars.csv").write_text(content)
+    done = mlwb("data", "quality", "bars.csv", home=tmp_path)
+    assert (done.returncode, "Traceback" in done.stderr) == (3, False), done.stderr
+    assert "bars.csv" in done.stderr
+
+
+def test_json_is_json(tmp_path: Path) -> None:
+    """`--json` prints one JSON document and nothing else."""
+    done = mlwb("doctor", "--json", home=tmp_path)
+    assert json.loads(done.stdout)["problems"] == []
+
+
+def test_the_version_is_printed(tmp_path: Path) -> None:
+    """`mlwb --version` names the package version."""
+    assert mlwb("--version", home=tmp_path).stdout.startswith("mlwb ")
+
+
+def test_the_command_line_starts_without_the_research_stack() -> None:
+    """Help does not wait for pandas, scikit-learn or papermill."""
+    code = (
+        "import sys; import mlwb.cli._app; "
+        "heavy = ('pandas', 'sklearn', 'papermill', 'matplotlib', 'numba'); "
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=find_project()
+    )
+    assert done.stdout.strip() == "[]"
