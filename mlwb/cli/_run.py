@@ -82,10 +82,9 @@ def _run(
         overrides=_overrides(data, source, param or []),
         cold=cold,
     )
-    clock = SystemClock()
     with _Display(shown=not (quiet or as_json)) as display:
-        outcome = run_loop(options, clock, display.tell)
-    summary = finish_run(options, outcome, clock)
+        outcome = run_loop(options, SystemClock(), display.tell)
+    summary = finish_run(options, outcome)
     if as_json:
         print_json(summary)
     else:

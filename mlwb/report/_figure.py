@@ -29,6 +29,7 @@ __all__ = [
     "dates",
     "days",
     "draw",
+    "grouped",
     "limit_line",
     "percent",
     "quiet_axes",
@@ -40,6 +41,7 @@ WIDTH, HEIGHT = 860, 320
 """CSS pixels; pictures have twice as many."""
 _DPI = 100
 _COLOURS = 128
+_TITLE = "color:var(--fg,inherit);font-size:1.08em"
 
 _RC: Any = {
     "font.family": ["DejaVu Sans"],
@@ -58,6 +60,7 @@ _RC: Any = {
     "axes.titlesize": 9.0,
     "axes.titlelocation": "left",
     "axes.unicode_minus": True,
+    "axes.formatter.useoffset": False,
     "grid.color": LINE,
     "grid.linewidth": 0.7,
     "xtick.color": "#b4bcc6",
@@ -108,8 +111,9 @@ class Figure:
             )
         data = base64.b64encode(self.png).decode("ascii")
         return (
-            '<figure class="plot"><figcaption>'
-            f"<strong>{escape(self.title)}</strong><br>{escape(self.subtitle)}</figcaption>"
+            '<figure class="plot"><figcaption style="margin:0 0 .5em">'
+            f'<strong style="{_TITLE}">{escape(self.title)}</strong><br>'
+            f"{escape(self.subtitle)}</figcaption>"
             f'<img alt="{escape(self.alt)}" width="{self.width}" height="{self.height}" '
             f'src="data:image/png;base64,{data}"></figure>'
         )
@@ -206,7 +210,12 @@ def dates(ax: Axes) -> None:
     """Write the x axis, which counts :func:`days`, as dates."""
     locator: Any = AutoDateLocator(minticks=4, maxticks=9)  # type: ignore[no-untyped-call]
     ax.xaxis.set_major_locator(locator)
-    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))  # type: ignore[no-untyped-call]
+
+
+def grouped(value: float, _: float) -> str:
+    """A number on an axis, with its thousands apart."""
+    return f"{value:,.10g}".replace("-", "−")
 
 
 def percent(value: float, _: float) -> str:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlwb.core.arrays import Float1D, Float2D, Int1D
-from mlwb.report._figure import Figure, dates, days, draw, quiet_axes, unmeasured
+from mlwb.report._figure import Figure, dates, days, draw, grouped, quiet_axes, unmeasured
 from mlwb.report._numbers import count, moment, number, significant
-from mlwb.report._style import BAND, FAIL, GOOD, INK, OTHER, QUIET
+from mlwb.report._style import BAND, GOOD, INK, OTHER, QUIET
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -74,6 +74,7 @@ def market(ts: Int1D, mid: Float1D, *, cuts: Mapping[str, int], symbol: str) -> 
         ax.plot(when, (low + high) / 2.0, color=GOOD, linewidth=1.1)
         _mark_cuts(ax, cuts)
         dates(ax)
+        ax.yaxis.set_major_formatter(grouped)
         ax.set_ylabel("price")
         ax.margins(x=0.0)
         quiet_axes(ax, grid="y")
@@ -183,7 +184,7 @@ def _mark_cuts(ax: Axes, cuts: Mapping[str, int]) -> None:
         if name == "end":
             ax.axvspan(left, right, color=BAND, zorder=0, linewidth=0)
         else:
-            ax.axvline(right, color=FAIL if name == "train_end" else QUIET, linewidth=1.0,
+            ax.axvline(right, color=INK if name == "train_end" else QUIET, linewidth=1.0,
                        linestyle=(0, (5, 3)))  # fmt: skip
         middle = (left + right) / 2
         ax.annotate(

@@ -106,7 +106,7 @@ def psi_bins(reference: BinnedReference, current: Int1D) -> Figure:
     top = int(adds.argmax())
     part = f"{adds[top] / found.value:.0%}".replace("%", " %") if found.value else "0 %"
     title = (
-        f"{reference.name}: PSI {number(found.value, 'nats')}, {part} of it from "
+        f"{reference.name}: PSI {number(found.value, 'nats')}, {part} of it from the bin "
         f"{labels[top]}, which held {number(float(shares[0][top]), '%')} of rows and now holds "
         f"{number(float(shares[1][top]), '%')}"
     )
@@ -125,7 +125,7 @@ def psi_bins(reference: BinnedReference, current: Int1D) -> Figure:
         upper.margins(y=0.18)
         lower.bar(place, adds, width=0.5, color=[OTHER if i == top else _GREY for i in place])
         lower.set_ylabel("adds")
-        lower.set_xticks(place, labels, fontsize=7.5)
+        lower.set_xticks(place, [label.replace(" to ", "\nto ") for label in labels], fontsize=7.5)
         lower.locator_params(axis="y", nbins=3)
         for ax in (upper, lower):
             quiet_axes(ax, grid="y")
@@ -224,7 +224,8 @@ def _bin_label(reference: BinnedReference, cell: int) -> str:
         return f"≤ {significant(float(reference.edges[0]))}"
     if cell == n - 1:
         return f"> {significant(float(reference.edges[-1]))}"
-    return f"≤ {significant(float(reference.edges[cell]))}"
+    low, high = (significant(float(edge)) for edge in reference.edges[cell - 1 : cell + 1])
+    return f"{low} to {high}"
 
 
 def _root(values: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -57,7 +57,8 @@ def fold_auc(
     others = [found for found in ordered if found.trial.name != taken.trial.name]
     if others:
         gain = others[0].out_of_fold.mean_auc - taken.out_of_fold.mean_auc
-        title += f"; next is {others[0].trial.name} ({signed(gain, decimals=4)})"
+        apart = "as good to three digits" if abs(gain) < 0.0005 else f"{signed(gain)}"
+        title += f"; next is {others[0].trial.name}, {apart}"
     subtitle = "AUC on purged folds; dots are folds, bars their mean, one half is chance"
 
     def paint(drawing: Drawing) -> None:
@@ -152,29 +153,29 @@ def calibration(y: Float1D, probability: Float1D) -> Figure:
     said = np.asarray([float(p.mean()) for _, p in groups])
     seen = np.asarray([float(labels.mean()) for labels, _ in groups])
     gap = float(np.abs(said - seen).max())
-    title = f"Said and seen differ by at most {100 * gap:.1f} points in any tenth of the rows"
+    title = f"Predicted and observed shares differ by at most {100 * gap:.1f} points in any tenth"
     subtitle = (
-        f"Left: mean probability against share of label 1 by tenth, 95 % Wilson intervals, "
-        f"{count(len(y))} rows; right: how often each probability is said"
+        f"Left: mean prediction against share of label 1 by tenth, 95 % Wilson intervals, "
+        f"{count(len(y))} rows; right: how often each probability is given"
     )
 
     def paint(drawing: Drawing) -> None:
         left, right = drawing.subplots(1, 2, width_ratios=[1.3, 1.0])
         ends = [min(said.min(), seen.min()) - 0.03, max(said.max(), seen.max()) + 0.03]
         left.plot(ends, ends, color=QUIET, linewidth=1.0, linestyle=(0, (5, 3)))
-        left.annotate("as said", (ends[1], ends[1]), ha="right", va="bottom", color=QUIET,
+        left.annotate("exact", (ends[1], ends[1]), ha="right", va="bottom", color=QUIET,
                       fontsize=8.5, xytext=(-14, -2), textcoords="offset points")  # fmt: skip
         for x, (labels, _) in zip(said, groups, strict=True):
             left.vlines(
                 x, *wilson(round(float(labels.sum())), len(labels)), color=GOOD, linewidth=1.2
             )
         left.plot(said, seen, "o", color=GOOD, markersize=5)
-        left.set_xlabel("probability said")
-        left.set_ylabel("share seen")
+        left.set_xlabel("predicted probability")
+        left.set_ylabel("observed share")
         right.hist(
             probability, bins=50, color=GOOD, alpha=0.8, weights=np.full(len(y), 1.0 / len(y))
         )
-        right.set_xlabel("probability said")
+        right.set_xlabel("predicted probability")
         right.set_ylabel("share of rows")
         for axis in (left.xaxis, left.yaxis, right.xaxis, right.yaxis):
             axis.set_major_formatter(percent)
@@ -214,7 +215,10 @@ def ablation(effects: Sequence[GroupEffect], *, level: float = 0.10) -> Figure:
         ax = drawing.subplots()
         place = np.arange(len(ordered))
         delta = [effect.delta for effect in ordered]
-        tone = [OTHER if effect.group in harmful else GOOD for effect in ordered]
+        tone = [
+            OTHER if effect.group in harmful else GOOD if effect.delta < 0.0 else _GREY
+            for effect in ordered
+        ]
         ax.barh(place, delta, height=0.55, color=tone)
         widest = max(map(abs, delta)) or 1.0
         for y, effect in zip(place, ordered, strict=True):
@@ -274,7 +278,10 @@ def walk_forward(
             at = value if np.isfinite(value) else least
             ax.annotate(said, (x, at), xytext=(0, 8), textcoords="offset points", ha="center",
                         fontsize=8.5)  # fmt: skip
-        limit_line(ax, least, f"limit {least:g}" if least != 0.5 else "chance 0.5", horizontal=True)
+        if least == 0.5:
+            _show_chance(ax, "y", least)
+        else:
+            limit_line(ax, least, f"limit {least:g}", horizontal=True)
         ax.set_xticks(place, [moment(start) for start in starts])
         ax.set_xlim(-0.6, len(values) - 0.2)
         reach = float(np.nanmax(np.abs(values - least))) or 0.05
@@ -305,6 +312,13 @@ def _level(ax: Axes, value: float, said: str) -> None:
 
 
 def _show_chance(ax: Axes, axis: str, value: float) -> None:
-    (ax.axvline if axis == "x" else ax.axhline)(value, color=QUIET, linewidth=0.9)
-    ax.annotate("chance", (value, 1.0), xycoords=("data", "axes fraction"), xytext=(4, 2),
-                textcoords="offset points", fontsize=8.5, color=QUIET, va="bottom")  # fmt: skip
+    words: Any = {"textcoords": "offset points", "fontsize": 8.5, "color": QUIET}
+    if axis == "x":
+        ax.axvline(value, color=QUIET, linewidth=0.9)
+        ax.annotate(
+            "chance", (value, 1.0), xycoords=("data", "axes fraction"), xytext=(4, 2), **words
+        )
+        return
+    ax.axhline(value, color=QUIET, linewidth=0.9)
+    ax.annotate("chance", (1.0, value), xycoords=("axes fraction", "data"), xytext=(-4, 4),
+                ha="right", **words)  # fmt: skip

@@ -63,7 +63,10 @@ def information(items: Sequence[Information]) -> Figure:
         ax.tick_params(axis="y", labelcolor=INK)
         ax.set_xlabel("rank IC")
         quiet_axes(ax, grid="x")
-        ax.legend(loc="lower right", title="ahead", title_fontsize=8.5)
+        ax.legend(
+            loc="upper left", bbox_to_anchor=(1.0, 1.0), title="ahead", title_fontsize=8.5,
+            alignment="left",
+        )  # fmt: skip
 
     return draw(paint, title=title, subtitle=subtitle, height=90 + 34 * len(order))
 
@@ -176,7 +179,7 @@ def redundancy(found: Redundancy) -> Figure:
             matrix, cmap=shades(SERIES[1], "#ffffff", SERIES[0]), vmin=-1.0, vmax=1.0, aspect="auto"
         )
         for i, j in np.ndindex(n, n):
-            said = f"{matrix[i, j]:.2f}".replace("-", "−")
+            said = number(float(matrix[i, j]), decimals=2)
             light = abs(matrix[i, j]) > 0.6
             ax.text(j, i, said, ha="center", va="center", fontsize=8, color="w" if light else INK)
         ax.set_yticks(range(n), labels)

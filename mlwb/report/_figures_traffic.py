@@ -42,11 +42,9 @@ def latency(samples: Mapping[str, Float1D], *, limit_ms: float | str) -> Figure:
     p95 = {name: float(np.quantile(values, 0.95)) for name, values in known.items()}
     slowest = max(p95, key=lambda name: p95[name])
     most = float(limit_ms)
-    side = f"{most / p95[slowest]:.0f} times below" if p95[slowest] * 1.5 < most else "below"
-    side = side if p95[slowest] < most else "not below"
     title = (
-        f"95 % of answers come within {number(p95[slowest], 'ms')}, also in the slowest phase "
-        f"({slowest}): {side} {most:g} ms"
+        f"In the slowest phase ({slowest}) 95 % of answers come within "
+        f"{number(p95[slowest], 'ms')}, {_beside(p95[slowest], most)} the limit of {most:g} ms"
     )
     total = sum(len(values) for values in known.values())
     subtitle = (
@@ -161,6 +159,12 @@ def phases(summaries: Mapping[str, Summary], *, limits: Mapping[str, float | str
     return draw(paint, title=title, subtitle=subtitle)
 
 
+def _beside(value: float, limit: float) -> str:
+    if value >= limit:
+        return "not below"
+    return f"{limit / value:.0f} times below" if 2.0 * value <= limit else "below"
+
+
 def _strip(ax: Axes, y: int, values: Float1D) -> None:
     p50, p95, p99 = (float(q) for q in np.quantile(values, [0.5, 0.95, 0.99]))
     ax.hlines(y, p50, p99, color=GOOD, linewidth=1.2)
@@ -177,7 +181,9 @@ def _cloud(ax: Axes, x: Float1D, y: Float1D, delta: float) -> None:
     ends = ends + np.asarray([-margin, margin])
     ax.fill_between(ends, ends - delta, ends + delta, color=BAND, linewidth=0)
     ax.plot(ends, ends, color=QUIET, linewidth=0.9, linestyle=(0, (5, 3)))
-    ax.hexbin(x, y, gridsize=45, extent=(*ends, *ends), mincnt=1, bins="log", cmap=shades("#a9c8e8", GOOD, "#06294d"),
+    shade = shades("#a9c8e8", GOOD, "#06294d")
+    span = (float(ends[0]), float(ends[1]))
+    ax.hexbin(x, y, gridsize=45, extent=(*span, *span), mincnt=1, bins="log", cmap=shade,
               linewidths=0.1)  # fmt: skip
     ax.set_xlim(*ends)
     ax.set_ylim(*ends)

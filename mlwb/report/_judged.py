@@ -9,7 +9,7 @@ from mlwb.gates import Check, Outcome, Verdict
 from mlwb.report._numbers import bounded, number
 from mlwb.report._words import metric_unit, metric_words
 
-__all__ = ["condense", "expected", "measured", "reason", "telling", "warnings", "why"]
+__all__ = ["condense", "expected", "measured", "plainly", "reason", "telling", "warnings", "why"]
 
 
 def telling(verdict: Verdict) -> Check | None:
@@ -31,15 +31,43 @@ def expected(check: Check) -> str:
     return bounded(check.comparator, check.limit, metric_unit(check.metric))
 
 
+def plainly(check: Check) -> str:
+    """A number and the limit it misses."""
+    return f"{measured(check)}, must be {expected(check)}"
+
+
 def reason(check: Check) -> str:
     """Why a check has its outcome, in words a person knows."""
-    if check.outcome is Outcome.FAIL and check.observed is not None:
-        return f"{measured(check)}, must be {expected(check)}"
+    return "".join(_parts(check))
+
+
+def _parts(check: Check) -> tuple[str, str]:
+    """What it is about, and what is said of it."""
+    _, is_compared, rest = check.reason.partition(f"must be {check.comparator} {check.limit}")
+    if is_compared and check.observed is not None:
+        return f"{plainly(check)}{rest}", ""
     label = f"{check.metric}[{check.segment}]" if check.segment else check.metric
     if not check.reason.startswith(label):
-        return check.reason
+        return "", check.reason
     where = f" of {check.segment}" if check.segment else ""
-    return f"{metric_words(check.metric)}{where}{check.reason.removeprefix(label)}"
+    return f"{metric_words(check.metric)}{where}", check.reason.removeprefix(label)
+
+
+def _reasons(checks: Sequence[Check]) -> list[str]:
+    """One sentence a check; checks of which the same is said share one."""
+    about: dict[str, list[str]] = {}
+    for check in checks:
+        subject, said = _parts(check)
+        about.setdefault(said or f"\0{subject}", []).append(subject)
+    return [
+        _joined(subjects) + ("" if said[0] == "\0" else said) for said, subjects in about.items()
+    ]
+
+
+def _joined(subjects: Sequence[str]) -> str:
+    named = [subject for subject in subjects if subject]
+    more = f" and {len(named) - 2} more" if len(named) > 2 else ""
+    return ", ".join(named[:2]) + more
 
 
 def why(verdict: Verdict, *, most: int = 3) -> tuple[str, ...]:
@@ -58,7 +86,7 @@ def why(verdict: Verdict, *, most: int = 3) -> tuple[str, ...]:
     """
     binding = [check for check in verdict.checks if check.is_binding]
     broken = [check for check in binding if check.outcome is not Outcome.PASS]
-    said = [reason(check) for check in broken]
+    said = _reasons(broken)
     if not said:
         said = [f"all {len(binding)} limits hold" if len(binding) != 1 else "its one limit holds"]
     if not verdict.checks:

@@ -64,22 +64,32 @@ def number(value: float | None, unit: str = "1", *, decimals: int | None = None)
     """
     if value is None or math.isnan(value):
         return NOT_MEASURED
-    suffix = _SUFFIX.get(unit, _GAP + unit)
     places = _DECIMALS.get(unit, 0) if decimals is None else decimals
-    return _digits(100.0 * value if unit == "%" else value, places, unit) + suffix
+    shown = 100.0 * value if unit == "%" else float(value)
+    is_tiny = unit == "1" and decimals is None and 0.0 < abs(shown) < 0.0005
+    digits = _scientific(shown) if is_tiny else _edge(shown, places, unit) or _fixed(shown, places)
+    return digits + _SUFFIX.get(unit, _GAP + unit)
 
 
-def _digits(value: float, places: int, unit: str) -> str:
-    if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
+def _edge(value: float, places: int, unit: str) -> str:
+    """Nothing is rounded to a certainty: a small share is not 0 %, a p value is never 0."""
     least = 10.0**-places
-    if unit in ("p", "%") and 0.0 <= value < least and (value > 0.0 or unit == "p"):
+    if unit in ("p", "nats", "%") and (0.0 < value < least or (unit == "p" and value == 0.0)):
         return f"< {least:.{places}f}"
     if unit == "%" and 100.0 - least < value < 100.0:
         return f"> {100.0 - least:.{places}f}"
-    if places and 0.0 < abs(value) < least / 2.0:
-        return f"{value:.1e}".replace("-", "−")
-    return f"{value:,.{places}f}".replace("-", "−")
+    return ""
+
+
+def _fixed(value: float, places: int) -> str:
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    said = f"{value:,.{places}f}"
+    return said.removeprefix("-") if not float(said.replace(",", "")) else said.replace("-", "−")
+
+
+def _scientific(value: float) -> str:
+    return f"{value:.1e}".replace("-", "−")
 
 
 def signed(value: float | None, unit: str = "1", *, decimals: int | None = None) -> str:
@@ -104,8 +114,9 @@ def interval(low: float, high: float, unit: str = "1") -> str:
     """
     if math.isnan(low) or math.isnan(high):
         return NOT_MEASURED
-    suffix = _SUFFIX.get(unit, _GAP + unit)
-    return f"{number(low, unit).removesuffix(suffix)} to {number(high, unit)}"
+    places, factor = _DECIMALS.get(unit, 0), 100.0 if unit == "%" else 1.0
+    bounds = " to ".join(_fixed(factor * bound, places) for bound in (low, high))
+    return bounds + _SUFFIX.get(unit, _GAP + unit)
 
 
 def bounded(comparator: str, limit: str, unit: str = "1") -> str:
@@ -117,7 +128,9 @@ def bounded(comparator: str, limit: str, unit: str = "1") -> str:
     ('≥ 0.62', '< 1\xa0%')
     """
     sign = {">=": "≥", "<=": "≤", "==": "="}.get(comparator, comparator)
-    said = f"{(Decimal(limit) * 100).normalize():f}" if unit == "%" else limit
+    said = f"{int(limit):,}" if limit.isdigit() else limit
+    if unit == "%":
+        said = f"{(Decimal(limit) * 100).normalize():f}"
     suffix = _SUFFIX.get(unit, _GAP + unit)
     return f"{sign} {said}{suffix}"
 
@@ -181,6 +194,6 @@ def significant(value: float | None) -> str:
     if value is None or math.isnan(value):
         return NOT_MEASURED
     if value == 0.0 or math.isinf(value):
-        return _digits(value, 0, "1")
+        return _fixed(value, 0)
     places = max(2 - math.floor(math.log10(abs(value))), 0)
-    return _digits(value, places, "") if places <= 6 else f"{value:.2e}".replace("-", "−")
+    return _fixed(value, places) if places <= 6 else _scientific(value)

@@ -55,13 +55,13 @@ class Table:
     note: str = ""
 
     def _repr_html_(self) -> str:
+        note = f'<p class="quiet">{escape(self.note)}</p>' if self.note else ""
+        if not self.rows:
+            return f'<p class="quiet">{escape(self.caption)}</p>{note}'
         heads = "".join(
             f'<th scope="col"{_class(column)}>{escape(column.name)}</th>' for column in self.columns
         )
         body = "".join(f"<tr>{self._row(row)}</tr>" for row in self.rows)
-        if not self.rows:
-            body = f'<tr><td colspan="{len(self.columns)}" class="quiet">nothing to show</td></tr>'
-        note = f'<p class="quiet">{escape(self.note)}</p>' if self.note else ""
         return (
             f"<table><caption>{escape(self.caption)}</caption><thead><tr>{heads}</tr></thead>"
             f"<tbody>{body}</tbody></table>{note}"
@@ -76,6 +76,8 @@ class Table:
         return f'<th scope="row"{_class(self.columns[0])}>{first}</th>{cells}'
 
     def __repr__(self) -> str:
+        if not self.rows:
+            return "\n".join(filter(None, [self.caption, self.note]))
         lines = [[column.name for column in self.columns], *(map(_plain, row) for row in self.rows)]
         grid = [list(line) for line in lines]
         widths = [max(len(line[i]) for line in grid) for i in range(len(self.columns))]
@@ -87,8 +89,8 @@ class Table:
             for line in grid
         ]
         rule = "  ".join("-" * width for width in widths)
-        rest = shown[1:] or ["nothing to show"]
-        return "\n".join([self.caption, "", shown[0], rule, *rest, *filter(None, [self.note])])
+        body = [self.caption, "", shown[0], rule, *shown[1:]]
+        return "\n".join([*body, *filter(None, [self.note])])
 
 
 def _class(column: Column) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from mlwb.data import Count, Finding, QualityReport
@@ -10,7 +11,10 @@ from mlwb.report._numbers import count, duration, number, significant
 from mlwb.report._table import Cell, Table, heads
 from mlwb.study import Distribution, Stationarity
 
-__all__ = ["distributions", "findings", "quality", "stationarity"]
+__all__ = ["distributions", "findings", "findings_table", "quality", "stationarity"]
+
+_NOISE = 1e-9
+"""Standard deviations below which a value is rounding."""
 
 
 def quality(report: QualityReport) -> Table:
@@ -59,11 +63,16 @@ def quality(report: QualityReport) -> Table:
 
 def findings(report: QualityReport) -> Table:
     """What a person should know about a market, worst first."""
-    ordered = sorted(report.findings, key=lambda found: not found.is_serious)
-    serious = len(report.serious)
+    return findings_table(report.findings)
+
+
+def findings_table(items: Sequence[Finding]) -> Table:
+    """Findings, serious ones first."""
+    ordered = sorted(items, key=lambda found: not found.is_serious)
+    serious = sum(found.is_serious for found in ordered)
     caption = f"{count(len(ordered))} findings, {count(serious)} of them serious"
     if not ordered:
-        caption = "Nothing found that speaks against the data"
+        caption = "✓ Nothing found that speaks against the data"
     columns = heads("finding", "weight", ">count", "where")
     return Table(caption, columns, tuple(_finding(found) for found in ordered))
 
@@ -71,8 +80,7 @@ def findings(report: QualityReport) -> Table:
 def stationarity(items: Sequence[Stationarity]) -> Table:
     """ADF and KPSS read together, one row a feature."""
     rows = tuple(
-        (item.name, item.verdict, number(item.adf_p, "p"), number(item.kpss_p, "p"),
-         count(item.n_obs))
+        (item.name, item.verdict, _p(item.adf_p), _p(item.kpss_p), count(item.n_obs))
         for item in items
     )  # fmt: skip
     steady = sum(item.verdict == "stationary" for item in items)
@@ -91,9 +99,10 @@ def distributions(items: Sequence[Distribution]) -> Table:
             item.name,
             count(item.n_obs),
             number(item.missing_share, "%"),
-            significant(item.mean),
-            significant(item.sd),
-            *(significant(item.quantiles[i]) for i in (0, 2, 4)),
+            *(
+                significant(0.0 if abs(value) < _NOISE * item.sd else value)
+                for value in (item.mean, item.sd, *(item.quantiles[i] for i in (0, 2, 4)))
+            ),
             number(item.mode_share, "%"),
         )
         for item in items
@@ -102,6 +111,10 @@ def distributions(items: Sequence[Distribution]) -> Table:
         "feature", ">rows", ">missing", ">mean", ">sd", ">0.5 %", ">median", ">99.5 %", ">mode"
     )
     return Table("Features over the training window, each in its own unit", columns, rows)
+
+
+def _p(value: float) -> str:
+    return "–" if math.isnan(value) else number(value, "p")
 
 
 def _counted(found: Count) -> tuple[Cell, Cell, Cell]:

@@ -98,8 +98,8 @@ def parity(found: Parity, feature_mismatches: int, n_feature_values: int) -> Tab
     """
     of = count(found.n_rows)
     rows = (
-        ("largest difference of a probability", f"{found.max_abs_diff:.1e}", of),
-        ("99 % of differences are below", f"{found.p99_abs_diff:.1e}", of),
+        ("largest difference of a probability", number(found.max_abs_diff), of),
+        ("99 % of differences are below", number(found.p99_abs_diff), of),
         ("rows that differ by more than 1e-5", count(found.n_above), of),
         ("decisions flipped at one half", count(found.flips), of),
         ("features, online against batch, that differ in a bit", count(feature_mismatches),
@@ -127,15 +127,11 @@ def psi(rows: Sequence[Drift], overall: float, overall_bounds: Bounds | None) ->
     """
     lines = [_drift(item) for item in sorted(rows, key=lambda item: -item.psi.value)]
     lines.append(("overall, mean", number(overall, "nats"), _bounds(overall_bounds), "", "", ""))
-    columns = heads(
-        "feature",
-        ">PSI",
-        ">population PSI, 95 % bounds",
-        ">95 % of own windows below",
-        ">p against own windows",
-        ">rows",
+    columns = heads("feature", ">PSI", ">95 % bounds", ">own windows, 95 %", ">p", ">rows")
+    note = (
+        "Bounds are of the population PSI. Own windows are stretches of the reference as long as "
+        "this one: a PSI they reach by themselves, or a large p against them, is no sign of drift."
     )
-    note = "A PSI below what the reference's own windows give says nothing about drift."
     return Table(
         "Population stability index against frozen bins, nats", columns, tuple(lines), note
     )

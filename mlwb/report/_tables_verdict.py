@@ -30,17 +30,16 @@ def phases(summaries: Mapping[str, Summary]) -> Table:
     Table
     """
     columns = heads(
-        "phase", ">requests", ">errors", ">95 %", ">p50", ">p95", ">p99", ">agree", ">95 %",
+        "phase", ">errors", ">95 %", ">p50, ms", ">p95, ms", ">p99, ms", ">agree", ">95 %",
         ">mean |Δ|",
     )  # fmt: skip
     rows = tuple(
         (
             name,
-            count(found.n_requests),
             *_rate(found.n_errors, found.n_requests),
-            number(found.p50_ms, "ms"),
-            number(found.p95_ms, "ms"),
-            number(found.p99_ms, "ms"),
+            number(found.p50_ms, decimals=2),
+            number(found.p95_ms, decimals=2),
+            number(found.p99_ms, decimals=2),
             *_rate(found.n_matched, found.n_compared),
             number(found.mean_abs_delta, decimals=4),
         )
@@ -56,14 +55,14 @@ def records(written: Sequence[Record]) -> Table:
             item.kind,
             count(len(item.metrics)),
             item.origin,
-            item.model_version,
             _code(item.run_id),
             _code(item.sha256.removeprefix("sha256:")[:12]),
         )
         for item in written
     )
-    columns = heads("evidence", ">numbers", "origin", "model version", "record", "sha256 begins")
-    return Table(f"{len(rows)} records of evidence", columns, rows)
+    columns = heads("evidence", ">numbers", "origin", "record", "sha256 begins")
+    versions = ", ".join(sorted({item.model_version for item in written}))
+    return Table(f"{len(rows)} records of evidence about {versions}", columns, rows)
 
 
 def verdicts(found: Sequence[Verdict]) -> Table:

@@ -26,6 +26,7 @@ __all__ = [
     "headline",
     "interval",
     "moment",
+    "named",
     "number",
     "replayed",
     "signed",
@@ -53,7 +54,7 @@ def headline(decided: Decision, version: str, policy_name: str) -> str:
     >>> headline(Decision(False, ("psi FAIL: too far",)), "v1.8.1", "default")
     'PROMOTE: BLOCKED. 1 of 16 gates does not pass v1.8.1 under policy default: psi.'
     """
-    gates = ", ".join(_gate(reason) for reason in decided.reasons)
+    gates = ", ".join(named(decided))
     n = len(decided.reasons)
     if decided.promote:
         waived = f"; the policy waives {gates}" if n else ""
@@ -63,6 +64,11 @@ def headline(decided: Decision, version: str, policy_name: str) -> str:
         f"PROMOTE: BLOCKED. {n} of {len(GATES)} gates {does} not pass {version} "
         f"under policy {policy_name}: {gates}."
     )
+
+
+def named(decided: Decision) -> tuple[str, ...]:
+    """The gates a decision's reasons are about: those that block, or that the policy waives."""
+    return tuple(reason.replace(":", " ").split(" ", 1)[0] for reason in decided.reasons)
 
 
 def decision(decided: Decision, version: str, policy_name: str) -> Html:
@@ -88,7 +94,3 @@ def replayed(again: Replay) -> Html:
     items = "".join(f"<li>{escape(item)}</li>" for item in again.differences)
     html = f'<p class="note"><span class="fail">✗ not repeated</span> {said}</p><ul>{items}</ul>'
     return Html(html, "\n".join([f"✗ {said}", *(f"  - {item}" for item in again.differences)]))
-
-
-def _gate(reason: str) -> str:
-    return reason.replace(":", " ").split(" ", 1)[0]

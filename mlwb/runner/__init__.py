@@ -5,6 +5,7 @@ Does not belong here: measuring, judging, figures. Notebooks call the stages; th
 notebooks.
 """
 
+from mlwb.runner._finish import finish_run, past_runs
 from mlwb.runner._notebook import NotebookRun, raise_for_status, run_notebook
 from mlwb.runner._pipeline import STEPS, Event, Options, Outcome, Step, policy_path, run_loop
 from mlwb.runner._render import RenderedReport, render_html
@@ -22,6 +23,8 @@ __all__ = [
     "RenderedReport",
     "RunningServer",
     "Step",
+    "finish_run",
+    "past_runs",
     "policy_path",
     "raise_for_status",
     "render_html",

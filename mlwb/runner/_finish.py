@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from mlwb.core import fsops
 from mlwb.core.canonical import canonical_bytes, digest_file, parse_json
-from mlwb.core.clock import Clock
+from mlwb.core.clock import parse_utc
 from mlwb.core.errors import DataRejectedError, EvidenceSchemaError
+from mlwb.data import Finding
 from mlwb.evidence import EvidenceStore, Record
-from mlwb.gates import decide
-from mlwb.params import load_policy
-from mlwb.report import index, text
-from mlwb.runner._pipeline import TITLES, Options, Outcome, command_line, policy_path
+from mlwb.gates import Decision, decide
+from mlwb.gates import Outcome as GateOutcome
+from mlwb.params import Policy, load_policy
+from mlwb.report import index
+from mlwb.runner._pipeline import STEPS, TITLES, Options, Outcome, command_line, policy_path
 
 __all__ = ["finish_run", "past_runs"]
 
 _SCHEMA = "mlwb.run/1"
-KEY_NUMBERS = (
-    ("AUC, out of fold", "offline_report", "auc", "", "signal.auc"),
-    ("precision in the top 20 %", "offline_report", "precision_top_20pct", "", "signal.precision_top_20pct"),
-    ("p against", "significance", "p_against", "", "signal.p_against"),
-    ("PSI, overall", "psi_snapshot", "psi_overall", "", "psi.plain_overall"),
-    ("p95 of an answer", "smoke", "p95_ms", "", "perf.p95_ms"),
-    ("champion and candidate agree", "shadow", "match_rate", "", "shadow.match_rate"),
-)
-"""Headline numbers: title, kind, metric, segment, limit they are held against."""
+_TITLES = {"data": "Data check", "replay": "Serve and replay", **TITLES}
 
 
-def finish_run(options: Options, outcome: Outcome, clock: Clock) -> dict[str, Any]:
-    """Write ``run.json``, the page and the list of runs; point ``outputs/latest`` at this one.
+def finish_run(options: Options, outcome: Outcome) -> dict[str, Any]:
+    """Write ``run.json``, the page and the list of runs; point ``outputs/latest`` at this run.
 
     Parameters
     ----------
@@ -39,40 +34,27 @@ def finish_run(options: Options, outcome: Outcome, clock: Clock) -> dict[str, An
         What was run.
     outcome : Outcome
         How it ended.
-    clock : Clock
-        Stamps the list.
 
     Returns
     -------
     dict
-        ``promote``, ``sentence``, ``report``, ``evidence``, ``next``, and the contents of
-        ``run.json``.
+        What ``run.json`` holds: ``promote``, ``sentence``, verdicts, steps, digests; and for the
+        person at the terminal ``report``, ``evidence`` and ``next``.
     """
-    store = EvidenceStore(options.home.evidence)
     policy = load_policy(policy_path(options.home, options.policy))
-    stopped = outcome.error is not None
-    decision = None if stopped else decide(outcome.verdicts, policy)
-    promote = bool(decision and decision.promote)
-    summary: dict[str, Any] = {
-        "schema": _SCHEMA,
-        "run_id": outcome.run_id,
-        "version": outcome.version,
-        "champion": outcome.champion,
-        "started": outcome.started,
-        "finished": outcome.finished,
-        "promote": promote,
-        "policy": {"name": policy.name, "digest": policy.digest},
-        "sentence": _sentence(outcome, promote=promote),
-        "error": {"code": outcome.error.code, "message": str(outcome.error)}
-        if outcome.error
-        else None,
-        "verdicts": {verdict.gate: str(verdict.outcome) for verdict in outcome.verdicts},
-        "steps": [vars(step) for step in outcome.steps],
-        "numbers": _numbers(store, outcome),
-        "files": _digests(outcome.folder),
-    }
+    decision = None if outcome.error else decide(outcome.verdicts, policy)
+    store = EvidenceStore(options.home.evidence)
+    own, before = _own_and_before(store, outcome)
+    summary = _summary(options, outcome, policy, decision=decision, own=own)
+    page = index.render_index(
+        _view(options, outcome, policy, decision=decision, own=own, before=before)
+    )
     outcome.folder.mkdir(parents=True, exist_ok=True)
+    fsops.write_atomic(outcome.folder / "index.html", page)
     fsops.write_atomic(outcome.folder / "run.json", canonical_bytes(summary))
+    fsops.replace_link(options.home.outputs / "latest", outcome.folder.name)
+    runs = index.render_runs([_entry(run) for run in past_runs(options.home.outputs)])
+    fsops.write_atomic(options.home.outputs / "index.html", runs)
     return summary
 
 
@@ -91,39 +73,182 @@ def past_runs(outputs: Path) -> list[dict[str, Any]]:
     return sorted(found, key=lambda run: (run["started"], run["run_id"]))
 
 
+def _summary(
+    options: Options,
+    outcome: Outcome,
+    policy: Policy,
+    *,
+    decision: Decision | None,
+    own: Mapping[str, Record],
+) -> dict[str, Any]:
+    error = outcome.error
+    promote = bool(decision and decision.promote)
+    quality, offline = own.get("data_quality"), own.get("offline_report")
+    return {
+        "schema": _SCHEMA,
+        "run_id": outcome.run_id,
+        "version": outcome.version,
+        "champion": outcome.champion,
+        "started": outcome.started,
+        "finished": outcome.finished,
+        "symbol": quality.details["symbol"] if quality else "",
+        "origin": quality.origin if quality else "",
+        "auc": offline.value("auc") if offline else None,
+        "promote": promote,
+        "policy": {"name": policy.name, "digest": policy.digest},
+        "sentence": _sentence(outcome, promote=promote),
+        "error": {"code": error.code, "message": str(error)} if error else None,
+        "verdicts": {verdict.gate: str(verdict.outcome) for verdict in outcome.verdicts},
+        "steps": [vars(step) for step in outcome.steps],
+        "files": {path.name: digest_file(path) for path in sorted(outcome.folder.glob("0*.*"))},
+        "report": str(options.home.outputs / "latest" / "index.html"),
+        "evidence": str(options.home.evidence),
+        "next": [command.text for command in _commands(options, promote=promote)],
+    }
+
+
 def _sentence(outcome: Outcome, *, promote: bool) -> str:
     if isinstance(outcome.error, DataRejectedError):
-        return f"{outcome.version} was not trained: the data gate refused the market."
+        return "no model was trained: the data gate refused the market"
     if outcome.error is not None:
-        return f"{outcome.version}: the run stopped at {outcome.steps[-1].name}."
+        return f"the run stopped at {_TITLES[outcome.steps[-1].name].lower()}"
     passed = sum(verdict.is_pass for verdict in outcome.verdicts)
     of = f"{passed} of {len(outcome.verdicts)} gates pass"
     if promote:
-        return f"{outcome.version} may replace {outcome.champion}: {of}, the rest is waived or soft."
-    return f"{outcome.version} stays a candidate: {of}."
+        return (
+            f"{outcome.version} may replace {outcome.champion}; {of}, the others are waived or soft"
+        )
+    return f"{outcome.version} stays a candidate behind {outcome.champion}; {of}"
 
 
-def _numbers(store: EvidenceStore, outcome: Outcome) -> dict[str, float | None]:
-    """Headline numbers of this run's own records."""
-    newest = _own(store, outcome)
-    return {
-        f"{kind}.{metric}": newest[kind].value(metric, segment)
-        for _, kind, metric, segment, _ in KEY_NUMBERS
-        if kind in newest
-    }
+def _own_and_before(
+    store: EvidenceStore, outcome: Outcome
+) -> tuple[dict[str, Record], dict[str, Record]]:
+    """Newest record of each kind, written by this run and written before it."""
+    started = _whole_second(outcome.started)
+    own: dict[str, Record] = {}
+    before: dict[str, Record] = {}
+    for record in store.records():
+        is_own = record.model_version == outcome.version and parse_utc(record.timestamp) >= started
+        (own if is_own else before)[record.kind] = record
+    return own, before
 
 
-def _own(store: EvidenceStore, outcome: Outcome) -> dict[str, Record]:
-    newest = store.newest_each()
-    return {
-        kind: record
-        for kind, record in newest.items()
-        if record.model_version == outcome.version and record.timestamp >= outcome.started
-    }
+def _whole_second(stamp: str) -> datetime:
+    return parse_utc(stamp).replace(microsecond=0)
 
 
-def _digests(folder: Path) -> dict[str, str]:
-    if not folder.is_dir():
-        return {}
-    names: Sequence[Path] = sorted(folder.glob("0*.*"))
-    return {path.name: digest_file(path) for path in names}
+def _view(
+    options: Options,
+    outcome: Outcome,
+    policy: Policy,
+    *,
+    decision: Decision | None,
+    own: Mapping[str, Record],
+    before: Mapping[str, Record],
+) -> index.IndexView:
+    promote = bool(decision and decision.promote)
+    return index.IndexView(
+        run_id=outcome.run_id,
+        started=outcome.started,
+        finished=outcome.finished,
+        market=_market(own.get("data_quality")),
+        champion=outcome.champion,
+        candidate=outcome.version if "parity" in own else "",
+        policy_name=policy.name,
+        policy_digest=policy.digest,
+        decision=decision,
+        verdicts=outcome.verdicts,
+        numbers=index.key_numbers(own, policy, previous=before) if "parity" in own else (),
+        reports=_links(outcome),
+        provenance=_provenance(own),
+        commands=tuple(_commands(options, promote=promote)),
+        stopped=_stopped(outcome, own.get("data_quality")),
+    )
+
+
+def _market(quality: Record | None) -> index.MarketFacts | None:
+    if quality is None:
+        return None
+    return index.MarketFacts(
+        symbol=quality.details["symbol"],
+        rows=int(quality.value("bars") or 0),
+        first_utc=quality.details["first_utc"],
+        last_utc=quality.details["last_utc"],
+        origin=quality.origin,
+    )
+
+
+def _links(outcome: Outcome) -> tuple[index.ReportLink, ...]:
+    ran = {step.name: step for step in outcome.steps}
+    return tuple(
+        index.ReportLink(
+            title=_TITLES[name],
+            file=ran[name].report if name in ran else "",
+            seconds=ran[name].seconds if name in ran else None,
+            status=ran[name].status if name in ran else "not run",
+        )
+        for name in STEPS
+    )
+
+
+def _provenance(own: Mapping[str, Record]) -> tuple[tuple[str, str], ...]:
+    if not own:
+        return ()
+    newest = list(own.values())[-1]
+    inputs = own["data_quality"].inputs if "data_quality" in own else ()
+    changed = {True: " (with changes)", False: "", None: ""}[newest.code.dirty]
+    return (
+        ("Code", f"{newest.code.commit or newest.code.package_version}{changed}"),
+        ("Lock file", newest.environment.lock_digest),
+        ("Python", f"{newest.environment.python}, {newest.environment.platform}"),
+        *((f"Market file {item.uri}", item.sha256) for item in inputs),
+        ("Evidence ledger before the last record", newest.prev_sha256),
+    )
+
+
+def _commands(options: Options, *, promote: bool) -> list[index.Command]:
+    typed = command_line(options)
+    found = [index.Command(about="Repeat this run", text=f"mlwb run {typed}".strip())]
+    if promote:
+        found.append(index.Command(about="Promote", text="mlwb registry promote"))
+    else:
+        found.append(index.Command(about="What is missing", text="mlwb registry status"))
+    found.append(index.Command(about="Serve what is promoted", text="mlwb serve"))
+    return found
+
+
+def _stopped(outcome: Outcome, quality: Record | None) -> index.Stopped | None:
+    error = outcome.error
+    if error is None:
+        return None
+    findings: tuple[Finding, ...] = ()
+    if isinstance(error, DataRejectedError) and quality is not None:
+        findings = tuple(
+            Finding(item["check"], item["count"], item["serious"], item["detail"])
+            for item in quality.details["findings"]
+        )
+    return index.Stopped(
+        step=_TITLES[outcome.steps[-1].name],
+        error=error.code,
+        message=str(error),
+        findings=findings,
+    )
+
+
+def _entry(run: Mapping[str, Any]) -> index.RunEntry:
+    seconds = (parse_utc(run["finished"]) - parse_utc(run["started"])).total_seconds()
+    decision = "STOPPED" if run["error"] else ("ALLOWED" if run["promote"] else "BLOCKED")
+    return index.RunEntry(
+        run_id=run["run_id"],
+        href=f"{run['run_id']}/index.html",
+        started=run["started"],
+        seconds=seconds,
+        symbol=run["symbol"],
+        origin=run["origin"],
+        candidate=run["version"],
+        policy_name=run["policy"]["name"],
+        decision=decision,
+        outcomes=tuple((gate, GateOutcome(word)) for gate, word in run["verdicts"].items()),
+        auc=run["auc"],
+    )

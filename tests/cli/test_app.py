@@ -73,7 +73,7 @@ def test_every_gate_is_a_command() -> None:
         (["gate", "all"], 6, "mlwb run"),
         (["gate", "replay"], 6, "decision"),
         (["registry", "promote"], 6, "mlwb run"),
-        (["registry", "rollback", "--reason", "x"], 5, "error"),
+        (["registry", "rollback", "--reason", "x"], 1, "no previous"),
         (["registry", "show", "v9"], 5, "v9"),
         (["serve"], 5, "latest"),
         (["unheard-of"], 2, "unheard-of"),

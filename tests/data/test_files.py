@@ -81,6 +81,18 @@ def test_a_zip_holds_one_file(tmp_path: Path) -> None:
         open_source(path)
 
 
+def test_an_encrypted_zip_is_refused(tmp_path: Path) -> None:
+    """The flag alone is believed; nobody is asked for a password."""
+    path = tmp_path / "bars.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.csv", TEXT)
+    packed = bytearray(path.read_bytes())
+    packed[packed.index(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(packed)
+    with pytest.raises(DataSchemaError, match="is encrypted"):
+        open_source(path)
+
+
 def test_half_a_zip_is_damage(tmp_path: Path) -> None:
     """A zip without its directory cannot be opened."""
     path = tmp_path / "bars.zip"

@@ -226,3 +226,75 @@ def test_the_last_of_conflicting_rows_is_kept() -> None:
     assert market.frame["volume"].tolist() == [1, 3, 4]
     assert market.frame["quality"].tolist() == [0, Quality.CONFLICTING, 0]
     assert quality(market).duplicates_conflicting == Count(1, 4)
+
+
+def bars_of(cells: np.ndarray, calendar: str = "24/7") -> Market:
+    """Consecutive minutes with the given cells."""
+    ts_ns = np.arange(len(cells)) * 60 * 10**9
+    source = SourceInfo("x", (), (), "utc", calendar, "live")
+    return assemble(RawBars(ts_ns, cells), symbol="X", source=source)
+
+
+@pytest.mark.parametrize(("back", "n_spikes"), [(1.0, 1), (0.8, 1), (0.5, 0), (0.0, 0)])
+def test_a_jump_that_stays_is_no_spike(market: Market, back: float, n_spikes: int) -> None:
+    """News moves a price and leaves it there; a bad print is taken back."""
+    cells = market.raw.cells.copy()
+    jump = np.ones(len(cells))
+    jump[1000], jump[1001:] = 1.5, 1.5 ** (1.0 - back)
+    cells[:, [0, 1, 2, 3, 5, 6]] *= jump[:, None]
+    assert quality(bars_of(cells)).spikes.k == n_spikes
+
+
+def test_three_equal_runs_among_many_are_no_paging(market: Market) -> None:
+    """Pages are most of the runs, not a coincidence among them."""
+    keep = np.ones(2880, dtype=bool)
+    keep[np.cumsum([40, 41, 41, *range(50, 70)])] = False
+    report = quality(with_calendar(market, keep, "24/7"))
+    assert report.n_gaps == 23
+    assert report.n_pages == 0
+
+
+def test_negative_volumes_are_impossible(market: Market) -> None:
+    """Counted, NaN in the frame, kept in raw."""
+    cells = market.raw.cells.copy()
+    cells[7, 4], cells[9, 7] = -1.0, -2.0
+    found = bars_of(cells)
+    assert quality(found).non_positive.k == 2
+    assert found.frame.index[found.frame["volume"].isna()].tolist() == [7]
+    assert found.raw.cells[7, 4] == -1.0
+
+
+@pytest.mark.parametrize(("is_frozen", "longest"), [(True, 20), (False, 0)])
+def test_without_volume_moving_quotes_are_life(*, is_frozen: bool, longest: int) -> None:
+    """Flat bars are stale only when the quotes stand still as well."""
+    cells = np.full((40, 9), np.nan)
+    cells[:, :4] = np.repeat(np.arange(40.0) + 100, 4).reshape(40, 4)
+    cells[10:31, :4] = 110.0
+    cells[:, 5], cells[:, 6] = cells[:, 3] - 1, cells[:, 3] + 1
+    if not is_frozen:
+        cells[10:31:2, 6] += 0.5
+    assert quality(bars_of(cells)).stale_longest_bars == longest
+
+
+def test_completeness_leaves_closed_minutes_out() -> None:
+    """Bars outside the calendar do not make up for those missing inside."""
+    report = quality(with_calendar(simulate_market(days=7), np.ones(7 * 1440, dtype=bool), "fx"))
+    assert report.completeness == report.coverage
+
+
+def test_a_trade_only_source_can_have_an_outage(market: Market) -> None:
+    """Seven hours without a bar are no quiet spell of a market that trades every few minutes."""
+    keep = np.random.default_rng(3).random(2880) < 0.44
+    keep[1000:1420] = False
+    report = quality(with_calendar(market, keep, "trade-only"))
+    assert report.shape == "broken"
+    assert {item.check for item in report.serious} == {"coverage", "gaps"}
+
+
+def test_short_pages_of_a_trade_only_source_are_broken() -> None:
+    """Also where no hole is longer than a quiet spell may be."""
+    market = simulate_market(days=3, defects=DefectPlan(page_keep=50, page_ask=120))
+    report = quality(with_calendar(market, np.ones(len(market.frame), dtype=bool), "trade-only"))
+    assert report.n_long_gaps == 0
+    assert report.shape == "broken"
+    assert [item.check for item in report.serious] == ["coverage", "paging"]

@@ -136,11 +136,14 @@ def test_published_checksum_is_compared(
     assert details == [] if is_right else published in details[0]
 
 
+@pytest.mark.parametrize("rest", [[], [0, "0", 5, "0", "0", "0"]])
 @pytest.mark.parametrize("as_text", [True, False])
-def test_api_answers(rows: pd.DataFrame, tmp_path: Path, *, as_text: bool) -> None:
-    """Prices as numbers or, as the exchange sends them, as text."""
+def test_api_answers(
+    rows: pd.DataFrame, tmp_path: Path, *, as_text: bool, rest: list[object]
+) -> None:
+    """Six or all twelve fields, prices as numbers or, as the exchange sends them, as text."""
     answer = [
-        [stamp, *(repr(v) if as_text else v for v in values)]
+        [stamp, *(repr(v) if as_text else v for v in values), *rest]
         for stamp, *values in epoch(rows, 1000).itertuples(index=False)
     ]
     path = tmp_path / "BTCUSDT_1m.json.gz"

@@ -12,7 +12,7 @@ import pytest
 from mlwb.runner import run_notebook
 from tests.runner.notebook_kit import code, prose, write
 
-pytestmark = pytest.mark.notebook
+pytestmark = [pytest.mark.notebook, pytest.mark.slow]
 
 ROOT = Path(__file__).resolve().parents[2]
 PRINTED = {"output_type": "stream", "name": "stdout"}

@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -272,16 +274,15 @@ def test_endless_printing_is_cut(tmp_path: Path) -> None:
     assert second == "next\n"
 
 
-def test_ctrl_c_is_a_status(tmp_path: Path) -> None:
-    """SIGINT to the waiting process ends the kernel; the notebook on disk says interrupted."""
+@contextmanager
+def _run_elsewhere(tmp_path: Path, out: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A process that runs a notebook, and its kernel's pid, while the third cell sleeps."""
     marker = tmp_path / "pid"
     source = write(
         tmp_path / "long.ipynb",
         code("1"),
-        code(
-            f"import os, pathlib, time\npathlib.Path({str(marker)!r}).write_text(str(os.getpid()))"
-        ),
-        code("time.sleep(600)"),
+        code("import os, pathlib, time"),
+        code(f"pathlib.Path({str(marker)!r}).write_text(str(os.getpid())); time.sleep(600)"),
         code("2"),
     )
     script = (
@@ -291,12 +292,23 @@ def test_ctrl_c_is_a_status(tmp_path: Path) -> None:
         "    out=pathlib.Path(sys.argv[2]))\n"
         "sys.stdout.write(f'{run.status} {run.failed_cell} {run.n_executed}')"
     )
-    out = tmp_path / "executed.ipynb"
     with subprocess.Popen(
-        [sys.executable, "-c", script, source, out], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", script, source, out],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
     ) as process:
-        pid = int(_when_written(marker))
-        time.sleep(0.3)
+        try:
+            yield process, int(_when_written(marker))
+        finally:
+            process.kill()
+
+
+@pytest.mark.slow
+def test_ctrl_c_is_a_status(tmp_path: Path) -> None:
+    """SIGINT to the waiting process ends the kernel; the notebook on disk says interrupted."""
+    out = tmp_path / "executed.ipynb"
+    with _run_elsewhere(tmp_path, out) as (process, pid):
         process.send_signal(signal.SIGINT)
         said, _ = process.communicate(timeout=30)
     assert said == "interrupted 3 2"
@@ -310,6 +322,16 @@ def test_ctrl_c_is_a_status(tmp_path: Path) -> None:
         "failed",
         "not_run",
     ]
+
+
+@pytest.mark.slow
+def test_kernel_does_not_outlive_a_killed_parent(tmp_path: Path) -> None:
+    """SIGKILL cannot be handled; the kernel notices by itself, the notebook is not called ok."""
+    out = tmp_path / "executed.ipynb"
+    with _run_elsewhere(tmp_path, out) as (process, pid):
+        process.kill()
+    _assert_gone([pid])
+    assert "mlwb" not in read(out).metadata
 
 
 def _when_written(path: Path) -> str:
