@@ -147,7 +147,7 @@ def _reason(outcome: Outcome, checks: tuple[Check, ...]) -> str:
     if outcome is Outcome.PASS:
         said = f"{len(binding)} of {len(binding)} limits hold"
     else:
-        worst = [check.reason for check in binding if check.outcome is outcome]
+        worst = list(dict.fromkeys(c.reason for c in binding if c.outcome is outcome))
         more = f" (and {len(worst) - 2} more)" if len(worst) > 2 else ""
         said = ("; ".join(worst[:2]) or "every check is waived") + more
     notes = [f"waived: {c.reason}" if c.waived else f"warning: {c.reason}" for c in warned[:2]]

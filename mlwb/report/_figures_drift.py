@@ -121,8 +121,7 @@ def psi_bins(reference: BinnedReference, current: Int1D) -> Figure:
         upper.bar(place - 0.2, 100 * shares[0], width=0.38, color=_GREY, label="reference")
         upper.bar(place + 0.2, 100 * shares[1], width=0.38, color=GOOD, label="now")
         upper.set_ylabel("share of rows, %")
-        upper.legend(loc="upper right", ncols=2, borderaxespad=0.0)
-        upper.margins(y=0.18)
+        upper.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.0)
         lower.bar(place, adds, width=0.5, color=[OTHER if i == top else _GREY for i in place])
         lower.set_ylabel("adds")
         lower.set_xticks(place, [label.replace(" to ", "\nto ") for label in labels], fontsize=7.5)
@@ -151,9 +150,12 @@ def psi_rolling(values: Float1D, *, limit: float | str) -> Figure:
     if len(known) == 0:
         return unmeasured("Rolling PSI", "The held-out window is shorter than one window.")
     over = int((known >= float(limit)).sum())
-    held = f"all below {limit}" if not over else f"{over} at or above {limit}"
+    held = f"{over} at or above {limit}" if over else f"none reaches {limit}"
     span = interval(float(known.min()), float(known.max()), "nats")
-    title = f"Overall PSI of {len(known)} rolling windows: {span}, {held}"
+    title = f"Overall PSI over {len(known)} rolling windows: {span}, {held}"
+    if len(known) == 1:
+        side = "at or above" if over else "below"
+        title = f"Overall PSI over one window: {number(float(known[0]), 'nats')}, {side} {limit}"
 
     def paint(drawing: Drawing) -> None:
         ax = drawing.subplots()

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlwb.core.arrays import Float1D, Int1D
-from mlwb.model import GroupEffect, TrialResult
 from mlwb.report._figure import Figure, draw, limit_line, percent, quiet_axes, unmeasured
 from mlwb.report._numbers import count, interval, moment, number, signed
 from mlwb.report._style import GOOD, INK, OTHER, QUIET
@@ -17,6 +16,8 @@ from mlwb.stats import wilson
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawing
+
+    from mlwb.model import GroupEffect, TrialResult
 
 __all__ = ["ablation", "calibration", "deciles", "fold_auc", "walk_forward"]
 

@@ -10,11 +10,12 @@ import numpy as np
 from mlwb.report._figure import Figure, draw, quiet_axes, shades, unmeasured
 from mlwb.report._numbers import duration, interval, number
 from mlwb.report._style import INK, QUIET, SERIES
-from mlwb.study import Information, Redundancy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawing
+
+    from mlwb.study import Information, Redundancy
 
 __all__ = ["decay", "information", "redundancy"]
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from mlwb.data import Finding
 from mlwb.evidence import Metric, Record
 from mlwb.gates import Decision, Outcome, Verdict
 from mlwb.params import Policy
 from mlwb.report._words import metric_unit
+
+if TYPE_CHECKING:
+    from mlwb.data import Finding
 
 __all__ = [
     "Command",
@@ -244,13 +247,24 @@ def key_numbers(
     policy : Policy
         Gives the limits.
     previous : mapping of str to Record, optional
-        Evidence of the run before.
+        Evidence of the run before; not compared when it is of another market or label.
 
     Returns
     -------
     tuple of KeyNumber
     """
-    return tuple(_card(card, records, policy, previous or {}) for card in _CARDS)
+    before = previous if previous and _is_alike(records, previous) else {}
+    return tuple(_card(card, records, policy, before) for card in _CARDS)
+
+
+def _is_alike(records: Mapping[str, Record], previous: Mapping[str, Record]) -> bool:
+    """Whether two runs asked the same question of the same market."""
+    sides = [found.get("offline_report") for found in (records, previous)]
+    asked = [
+        (side.origin, side.details.get("symbol"), side.details.get("label")) if side else None
+        for side in sides
+    ]
+    return asked[0] is not None and asked[0] == asked[1]
 
 
 def _card(

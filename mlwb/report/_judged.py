@@ -45,7 +45,7 @@ def _parts(check: Check) -> tuple[str, str]:
     """What it is about, and what is said of it."""
     _, is_compared, rest = check.reason.partition(f"must be {check.comparator} {check.limit}")
     if is_compared and check.observed is not None:
-        return f"{plainly(check)}{rest}", ""
+        return plainly(check) + (f" ({rest[2:]})" if rest else ""), ""
     label = f"{check.metric}[{check.segment}]" if check.segment else check.metric
     if not check.reason.startswith(label):
         return "", check.reason

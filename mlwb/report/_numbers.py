@@ -104,7 +104,7 @@ def signed(value: float | None, unit: str = "1", *, decimals: int | None = None)
     return f"+{said}" if value is not None and value > 0.0 else said
 
 
-def interval(low: float, high: float, unit: str = "1") -> str:
+def interval(low: float, high: float, unit: str = "1", *, decimals: int | None = None) -> str:
     """Two bounds.
 
     Examples
@@ -114,7 +114,8 @@ def interval(low: float, high: float, unit: str = "1") -> str:
     """
     if math.isnan(low) or math.isnan(high):
         return NOT_MEASURED
-    places, factor = _DECIMALS.get(unit, 0), 100.0 if unit == "%" else 1.0
+    places = _DECIMALS.get(unit, 0) if decimals is None else decimals
+    factor = 100.0 if unit == "%" else 1.0
     bounds = " to ".join(_fixed(factor * bound, places) for bound in (low, high))
     return bounds + _SUFFIX.get(unit, _GAP + unit)
 

@@ -73,7 +73,7 @@ footer{margin-top:3rem;padding-top:.8rem;border-top:1px solid var(--line);font-s
 svg.trend{display:block;width:100%;max-width:30rem;height:4rem;margin:.4rem 0 1.2rem;overflow:visible}
 svg.trend polyline{fill:none;stroke:var(--link);stroke-width:2;vector-effect:non-scaling-stroke}
 svg.trend line{stroke:var(--line);vector-effect:non-scaling-stroke}
-@media(max-width:600px){body{padding-top:1.25rem}th,td{padding-right:.8rem}details .facts div{flex-direction:column;gap:0}}
+@media(max-width:600px){body{padding-top:1.25rem}th,td{padding-right:.8rem}.gates th span{display:none}details .facts div{flex-direction:column;gap:0}}
 @media print{@page{size:A4;margin:15mm}body{max-width:none;padding:0;font-size:10pt}.skip{display:none}h2{break-after:avoid;margin-top:1.4rem}tr,.banner,.cards li{break-inside:avoid}thead{display:table-header-group}.scroll{overflow:visible}}
 """  # noqa: E501 - a rule a line
 

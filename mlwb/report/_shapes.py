@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from mlwb.backtest import Ledger, Risk
 from mlwb.core.arrays import Int1D
 from mlwb.drift import PsiResult
-from mlwb.drift.calibration import BlockNull, Bounds
+
+if TYPE_CHECKING:
+    from mlwb.backtest import Ledger, Risk
+    from mlwb.drift.calibration import BlockNull, Bounds
 
 __all__ = ["Drift", "Traded"]
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from mlwb.data import Count, Finding, QualityReport
 from mlwb.report._html import Html
 from mlwb.report._numbers import count, duration, number, significant
 from mlwb.report._table import Cell, Table, heads
-from mlwb.study import Distribution, Stationarity
+
+if TYPE_CHECKING:
+    from mlwb.data import Count, Finding, QualityReport
+    from mlwb.study import Distribution, Stationarity
 
 __all__ = ["distributions", "findings", "findings_table", "quality", "stationarity"]
 

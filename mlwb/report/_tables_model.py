@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from mlwb.drift.calibration import Bounds
-from mlwb.model import Dataset, GroupEffect, Parity, Scores, TrialResult
 from mlwb.report._numbers import NOT_MEASURED, count, interval, moment, number, signed
 from mlwb.report._shapes import Drift
 from mlwb.report._table import Table, heads
+
+if TYPE_CHECKING:
+    from mlwb.drift.calibration import Bounds
+    from mlwb.model import Dataset, GroupEffect, Parity, Scores, TrialResult
 
 __all__ = ["ablation", "parity", "psi", "scores", "trials", "windows"]
 

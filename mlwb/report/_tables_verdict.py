@@ -87,7 +87,7 @@ def _rate(k: int, n: int) -> tuple[Cell, Cell]:
     if n == 0:
         return NOT_MEASURED, ""
     low, high = wilson(k, n)
-    return f"{count(k)} of {count(n)}", interval(low, high, "%")
+    return f"{count(k)} of {count(n)}", interval(low, high, "%", decimals=2)
 
 
 def _code(text: str) -> Html:

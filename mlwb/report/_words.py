@@ -50,7 +50,7 @@ METRIC_WORDS: dict[str, tuple[str, str]] = {
     "psi_overall_upper": ("overall PSI, upper 95 % bound", "nats"),
     "psi_rolling_7d_max": ("largest 7-day PSI", "nats"),
     "p_block_holm": ("p against the block null", "p"),
-    "not_gateable_unlisted": ("features no window this long can judge", "count"),
+    "not_gateable_unlisted": ("features beyond judging", "count"),
     "prediction_psi": ("PSI of the score", "nats"),
     "prediction_ks_p": ("KS p of the score", "p"),
     "requests": ("requests", "requests"),

@@ -76,13 +76,14 @@ def decision(decided: Decision, version: str, policy_name: str) -> Html:
     plain = headline(decided, version, policy_name)
     sign, tone = ("✓", "pass") if decided.promote else ("✗", "fail")
     verdict, _, rest = plain.partition(". ")
-    items = "".join(f"<li>{escape(reason)}</li>" for reason in decided.reasons)
+    reasons = [reason.partition("; ")[0] for reason in decided.reasons]
+    items = "".join(f"<li>{escape(reason)}</li>" for reason in reasons)
     listed = f"<ul>{items}</ul>" if items else ""
     html = (
         f'<div class="banner"><p class="headline {tone}">{sign} {escape(verdict)}</p>'
         f"<p>{escape(rest)}</p>{listed}</div>"
     )
-    return Html(html, "\n".join([f"{sign} {plain}", *(f"  - {r}" for r in decided.reasons)]))
+    return Html(html, "\n".join([f"{sign} {plain}", *(f"  - {reason}" for reason in reasons)]))
 
 
 def replayed(again: Replay) -> Html:

@@ -368,7 +368,11 @@ def _footer(run: _Run, stage: str) -> dict[str, str]:
 
 def command_line(options: Options) -> str:
     """The options as they are typed; file names without their folders."""
-    shown = [f"-p {name}={_typed(value)}" for name, value in options.overrides.items()]
+    given = dict(options.overrides)
+    shown = [f"--data {Path(str(name)).name}" for name in given.pop("data.source", ())]
+    if "data.profile" in given:
+        shown.append(f"--source {given.pop('data.profile')}")
+    shown += [f"-p {name}={_typed(value)}" for name, value in given.items()]
     if options.profile:
         shown.append(f"--profile {options.profile}")
     if options.policy != "policy.yml":
@@ -378,7 +382,7 @@ def command_line(options: Options) -> str:
 
 def _typed(value: Any) -> str:
     if isinstance(value, (list, tuple)):
-        return "[" + ",".join(Path(str(item)).name for item in value) + "]"
+        return "[" + ",".join(str(item) for item in value) + "]"
     return str(value)
 
 

@@ -23,6 +23,7 @@ from mlwb.stages.common import (
     context,
     home_of,
     judge_gates,
+    null,
     store_of,
     traffic_path,
     write_all,
@@ -189,16 +190,24 @@ def share(name: str, k: int, n: int, segment: str = "") -> Metric:
     return rate(name, k, n, ci=interval, segment=segment, deterministic=False)
 
 
+LEAST = {"p50_ms": 1, "p95_ms": 59, "p99_ms": 299, "max_ms": 1}
+"""Observations below which a percentile is no more than the maximum (95 % one-sided, free of any
+distribution)."""
+
+
 def latency_metrics(summary: Summary, segment: str = "") -> list[Metric]:
-    """p50, p95, p99 and maximum of the client's latency."""
+    """p50, p95, p99 and maximum of the client's latency, where there are enough requests."""
     values = {
         "p50_ms": summary.p50_ms,
         "p95_ms": summary.p95_ms,
         "p99_ms": summary.p99_ms,
         "max_ms": summary.max_ms,
     }
+    n = summary.n_requests
     return [
-        Metric(name, value, unit="ms", n=summary.n_requests, segment=segment, deterministic=False)
+        Metric(name, value, unit="ms", n=n, segment=segment, deterministic=False)
+        if n >= LEAST[name]
+        else null(name, f"{n} requests are too few for it", "ms", segment)
         for name, value in values.items()
     ]
 

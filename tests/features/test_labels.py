@@ -93,7 +93,7 @@ def thresholds(labels: Labels) -> Float1D:
     return np.where(labels.valid & (size > 0), size, np.nan) / (labels.target + 1.0)
 
 
-@pytest.mark.parametrize("at", [100, 450, 505, 700])
+@pytest.mark.parametrize("at", [100, 450, 560, 700])
 def test_threshold_is_known_when_the_label_is_decided(at: int) -> None:
     """Spoiling every price after a bar changes the coming moves but not one threshold up to it."""
     bars = gappy()
