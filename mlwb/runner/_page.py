@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any, Literal
 
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
@@ -200,8 +201,17 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         if isinstance(value, dict) and value:
             found |= _flat(value, f"{prefix}{name}.")
         else:
-            found[f"{prefix}{name}"] = json.dumps(value, ensure_ascii=False, default=str)
+            found[f"{prefix}{name}"] = json.dumps(_shown(value), ensure_ascii=False, default=str)
     return found
+
+
+def _shown(value: Any) -> Any:
+    """A path without its folders: a report travels, a machine's folders do not."""
+    if isinstance(value, list):
+        return [_shown(item) for item in value]
+    if isinstance(value, str) and PurePath(value).is_absolute():
+        return PurePath(value).name
+    return value
 
 
 def _outputs(cell: NotebookNode, *, alt: str) -> Iterator[str]:

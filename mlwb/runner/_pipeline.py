@@ -325,7 +325,7 @@ def _notebook(run: _Run, stage: str) -> None:
 
     done = run_notebook(
         run.options.home.notebooks / f"{name}.ipynb",
-        parameters=params_values(params),
+        parameters=params_values(_without_home(run, params)),
         out=executed,
         title=TITLES[stage],
         timeout_s=NOTEBOOK_TIMEOUT_S,
@@ -340,6 +340,14 @@ def _notebook(run: _Run, stage: str) -> None:
         run.champion = run.store.newest("offline_report").details["champion"]
     if stage == "release_review":
         run.verdicts = _confirmed_verdicts(run)
+
+
+def _without_home(run: _Run, params: Any) -> Any:
+    """The same parameters without this machine's folders; the kernel finds them by itself."""
+    policy = Path(params.run.policy)
+    known = policy.parent == run.options.home.params
+    where = replace(params.run, home="", policy=policy.name if known else str(policy))
+    return replace(params, run=where)
 
 
 def _confirmed_verdicts(run: _Run) -> tuple[Verdict, ...]:

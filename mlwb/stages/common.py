@@ -258,8 +258,8 @@ def context(
     stage : str
         Stage name.
     params : object
-        The stage's parameters; the run section (paths, version) is left out of the digest, so
-        that the same measurement elsewhere has the same digest.
+        The stage's parameters; the run section and the folders of data files are left out of
+        the digest, so that the same measurement elsewhere has the same digest.
     clock : Clock
         Stamps the records.
     version : str
@@ -271,6 +271,8 @@ def context(
     """
     home = home_of(params.run)
     values = {name: value for name, value in params_values(params).items() if name != "run"}
+    if "data" in values:
+        values["data"]["source"] = [Path(name).name for name in values["data"]["source"]]
     lock = home.project / "requirements.lock"
     code: Code = code_state(home.project)
     return Context(

@@ -57,7 +57,7 @@ def test_round_trips_add_up(positions: list[float], seed: int) -> None:
     """Net of all round trips is the net of the book, and each trip is one run of a position."""
     found = book(positions, seed)
     trips = round_trips(found)
-    runs = sum(1 for a, b in zip([0.0, *positions], positions, strict=False) if b != a and b != 0.0)
+    runs = sum(1 for a, b in zip([0.0, *positions], positions, strict=False) if b not in (a, 0.0))
     assert len(trips) == runs
     assert trips.sum() == pytest.approx(found.net.sum(), abs=1e-15)
 

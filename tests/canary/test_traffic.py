@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -153,7 +154,7 @@ def test_healthy_rollout_goes_on() -> None:
     ids=["errors", "shadow errors", "latency", "match"],
 )
 def test_limit_itself_goes_on_and_beyond_aborts(
-    at_limit: dict[str, float], beyond: dict[str, float], said: str
+    at_limit: dict[str, Any], beyond: dict[str, Any], said: str
 ) -> None:
     """Each limit on both sides, with the number in the reason."""
     assert abort_reason(replace(HEALTHY, **at_limit), LIMITS) == ""

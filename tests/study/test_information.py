@@ -97,7 +97,7 @@ def test_effective_rows_of_ar1_are_theorys(phi: float) -> None:
 
 
 def test_effective_rows_stay_between_one_and_all() -> None:
-    """A trend is worth hardly a row, alternation no more than all; NaN and constants are handled."""
+    """A trend is worth hardly a row, alternation no more than all; NaN is left out."""
     trend = np.arange(1_000.0)
     assert 1.0 <= effective_n(trend) < 10.0
     assert effective_n(np.tile([1.0, -1.0], 100)) == 200.0

@@ -1,0 +1,258 @@
+"""Results small enough to be drawn many times."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mlwb.backtest import Ledger, Risk, account, risk
+from mlwb.canary import Summary, Traffic, summarise
+from mlwb.core.arrays import Float1D, Int1D
+from mlwb.core.clock import ManualClock
+from mlwb.data import Count, Finding, QualityReport
+from mlwb.drift import BinnedReference, PsiResult, bin_counts, fit_reference, psi_of_counts
+from mlwb.drift.calibration import BlockNull, Bounds
+from mlwb.evidence import Context, Metric, Record, new_record
+from mlwb.gates import GATES, Check, Decision, Outcome, Verdict
+from mlwb.model import OutOfFold, Split, Trial, TrialResult
+from mlwb.report import index
+
+START = 1_735_689_600
+"""2025-01-01T00:00:00Z."""
+
+
+@dataclass(frozen=True)
+class Drifted:
+    """One feature against its reference, as PSI validation hands it over."""
+
+    name: str
+    psi: PsiResult
+    null: BlockNull | None
+    bounds: Bounds | None
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A traded rule, as training hands it over."""
+
+    ts: Int1D
+    ledger: Ledger
+    risk: Risk
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """The same numbers in every test."""
+    return np.random.default_rng(7)
+
+
+@pytest.fixture
+def make_trial() -> Callable[..., TrialResult]:
+    """A trial with given fold AUCs."""
+
+    def make(family: str, c: float, fold_auc: Sequence[float]) -> TrialResult:
+        rows = np.arange(10, dtype=np.int64)
+        split = Split(rows, rows, 0, 0, 0)
+        splits = tuple(split for _ in fold_auc)
+        found = OutOfFold(rows, rows, np.full(10, 0.5), tuple(fold_auc), splits)
+        return TrialResult(Trial(family, c, 1), found)
+
+    return make
+
+
+@pytest.fixture
+def make_drift() -> Callable[..., Drifted]:
+    """A feature with given PSI, bounds and 95 % of its null."""
+
+    def make(
+        name: str, value: float, ends: tuple[float, float] | None, null95: float | None = 0.01
+    ) -> Drifted:
+        psi = PsiResult(name, value, value, np.asarray([value]), 0.001, 20_000, 5_000)
+        null = None if null95 is None else BlockNull(np.full(20, null95), 7)
+        bounds = None if ends is None else Bounds(*ends, level=0.95)
+        return Drifted(name, psi, null, bounds)
+
+    return make
+
+
+@pytest.fixture
+def reference(rng: np.random.Generator) -> BinnedReference:
+    """Ten bins of a standard normal."""
+    return fit_reference("rsi14_z", rng.normal(size=20_000))
+
+
+@pytest.fixture
+def shifted(reference: BinnedReference, rng: np.random.Generator) -> Int1D:
+    """Counts after the mean moved by one half."""
+    return bin_counts(reference.edges, rng.normal(0.5, 1.0, 5_000))
+
+
+@pytest.fixture
+def paper(rng: np.random.Generator) -> Paper:
+    """Ten days of minutes, traded at a loss."""
+    ts = START + 60 * np.arange(14_400, dtype=np.int64)
+    position = np.sign(rng.normal(size=len(ts)))
+    ledger = account(position, rng.normal(0.0, 3e-4, len(ts)), np.full(len(ts), 1e-5))
+    return Paper(ts, ledger, risk(ledger.net, ts))
+
+
+@pytest.fixture
+def make_summary(rng: np.random.Generator) -> Callable[..., Summary]:
+    """Traffic with a given number of requests and errors."""
+
+    def make(n: int, errors: int = 0, shift: float = 0.0) -> Summary:
+        return summarise(traffic(rng, n, errors=errors, shift=shift), match_delta=0.05)
+
+    return make
+
+
+def traffic(rng: np.random.Generator, n: int, *, errors: int = 0, shift: float = 0.0) -> Traffic:
+    """Requests of which the first few failed, and a shadow that is off by ``shift``."""
+    score = rng.uniform(0.2, 0.8, n)
+    status = np.full(n, 200)
+    status[:errors] = 503
+    return Traffic(
+        status=status,
+        latency_ms=rng.lognormal(0.2, 0.3, n),
+        score=score,
+        shadowed=np.ones(n, dtype=np.bool_),
+        shadow_score=score + shift,
+        shadow_ms=rng.lognormal(-1.0, 0.2, n),
+    )
+
+
+@pytest.fixture
+def make_report() -> Callable[..., QualityReport]:
+    """A quality report with some fields of its own."""
+
+    def make(**fields: Any) -> QualityReport:
+        n, none = 20_160, Count(0, 20_160)
+        usual: dict[str, Any] = {
+            "symbol": "EURUSD", "calendar": "fx", "first_utc": "2025-01-01T00:00Z",
+            "last_utc": "2025-01-14T23:59Z", "rows_read": n, "bars": n, "span_days": 14.0,
+            "coverage": Count(n, n), "completeness": Count(n, n), "n_gaps": 0, "longest_gap_s": 0,
+            "longest_gap_bars": 0, "n_long_gaps": 0, "page_bars": 0, "n_pages": 0,
+            "outside_calendar": 0, "stale_runs": 0, "stale_longest_bars": 0, "stale": none,
+            "zero_volume": Count(0, 0), "duplicates_identical": none,
+            "duplicates_conflicting": none, "most_repeats": 1, "out_of_order": none,
+            "is_newest_first": False, "off_grid": none, "unpaired": 0, "crossed": none,
+            "locked": none, "non_finite": none, "non_positive": none, "ohlc_violations": none,
+            "spikes": none, "checksum_mismatches": Count(0, 0), "clock_skew_median_ms": None,
+            "clock_skew_p99_ms": None, "shape": "dense", "findings": (),
+        }  # fmt: skip
+        return QualityReport(**(usual | fields))
+
+    return make
+
+
+@pytest.fixture
+def make_check() -> Callable[..., Check]:
+    """A check that holds, with some fields of its own."""
+
+    def make(**fields: Any) -> Check:
+        usual: dict[str, Any] = {
+            "id": "signal.auc", "metric": "auc", "segment": "", "observed": 0.66,
+            "comparator": ">=", "limit": "0.62", "n": 20_160, "outcome": Outcome.PASS,
+            "severity": "hard", "waived": "", "reason": "auc = 0.66 >= 0.62",
+        }  # fmt: skip
+        return Check(**(usual | fields))
+
+    return make
+
+
+@pytest.fixture
+def make_verdict(make_check: Callable[..., Check]) -> Callable[..., Verdict]:
+    """A verdict on the checks given, by default one that holds."""
+
+    def make(*checks: Check, **fields: Any) -> Verdict:
+        usual: dict[str, Any] = {
+            "gate": "signal", "outcome": Outcome.PASS, "severity": "hard", "waived": "",
+            "reason": "1 of 1 limits hold", "checks": checks or (make_check(),), "evidence": (),
+            "policy_digest": "sha256:" + "0" * 64,
+        }  # fmt: skip
+        return Verdict(**(usual | fields))
+
+    return make
+
+
+@pytest.fixture
+def failed(make_check: Callable[..., Check], make_verdict: Callable[..., Verdict]) -> Verdict:
+    """A PSI gate that fails on one feature of two."""
+    shared = {"id": "psi.feature", "metric": "psi_upper", "comparator": "<", "limit": "0.3"}
+    good = make_check(**shared, segment="rsi14_z", observed=0.05)
+    bad = make_check(
+        **shared, segment="spread_bp", observed=1.2501, outcome=Outcome.FAIL,
+        reason="psi_upper[spread_bp] = 1.2501, must be < 0.3",
+    )  # fmt: skip
+    return make_verdict(good, bad, gate="psi", outcome=Outcome.FAIL, reason=bad.reason)
+
+
+@pytest.fixture
+def make_record(clock: ManualClock) -> Callable[..., Record]:
+    """A record of a kind with some metrics."""
+
+    def make(kind: str, *metrics: Metric, origin: str = "simulated", **details: Any) -> Record:
+        context = Context(clock=clock, model_version="v1.8.1", origin=origin)
+        return new_record(kind, metrics, context, details=details)
+
+    return make
+
+
+@pytest.fixture
+def make_view(
+    make_verdict: Callable[..., Verdict], failed: Verdict
+) -> Callable[..., index.IndexView]:
+    """A blocked run, with some fields of its own."""
+
+    def make(**fields: Any) -> index.IndexView:
+        others = [make_verdict(gate=gate) for gate in GATES if gate != "psi"]
+        usual: dict[str, Any] = {
+            "run_id": "mlwb_v1.8.1_run_20261121T111111Z_1234abcd",
+            "started": "2026-11-21T11:11:11Z",
+            "finished": "2026-11-21T11:12:03.5Z",
+            "market": index.MarketFacts(
+                symbol="SYNTH", rows=129_600, first_utc="2026-01-01T00:00:00Z",
+                last_utc="2026-03-31T23:59:00Z", origin="simulated",
+            ),
+            "champion": "v1.8.0",
+            "candidate": "v1.8.1",
+            "policy_name": "default",
+            "policy_digest": "sha256:" + "0" * 64,
+            "decision": Decision(False, ("psi FAIL: spread_bp moved; far too much",)),
+            "verdicts": (*others, failed),
+            "numbers": (index.KeyNumber(name="AUC", value=0.661, comparator=">=", limit="0.62"),),
+            "reports": (
+                index.ReportLink(title="Training", file="02_training.html", seconds=21.4),
+                index.ReportLink(title="Canary analysis", status="not run"),
+            ),
+            "provenance": (("Code", "a5bb2da"), ("Lock file", "")),
+            "commands": (index.Command(about="Repeat this run", text="mlwb run"),),
+        }  # fmt: skip
+        return index.IndexView(**(usual | fields))
+
+    return make
+
+
+@pytest.fixture
+def psi_of(reference: BinnedReference) -> Callable[[Int1D], float]:
+    """The PSI of some counts against the reference."""
+    return lambda counts: psi_of_counts("x", reference.counts, counts).value
+
+
+@pytest.fixture
+def finding() -> Finding:
+    """A finding whose detail tries to be markup."""
+    return Finding(
+        "duplicates_identical", 24_000, True, "<img src=x onerror=alert(1)> stands twice"
+    )
+
+
+@pytest.fixture
+def labels(rng: np.random.Generator) -> tuple[Float1D, Float1D]:
+    """Labels and probabilities that mean what they say."""
+    probability = rng.uniform(0.2, 0.8, 5_000)
+    return (rng.random(5_000) < probability).astype(np.float64), probability

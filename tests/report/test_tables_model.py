@@ -1,0 +1,74 @@
+"""Tables about a model and about drift."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from mlwb.drift.calibration import Bounds
+from mlwb.model import Dataset, GroupEffect, Parity, Scores, TrialResult
+from mlwb.report import tables
+
+
+def _dataset(n: int) -> Dataset:
+    t0 = 1_735_689_600 + 60 * np.arange(n, dtype=np.int64)
+    return Dataset(np.zeros((n, 1)), np.ones(n), t0, t0 + 60, np.zeros(n), ("bias",))
+
+
+def test_windows() -> None:
+    """Rows, span and share of label 1 of both sides; an empty side does not break the page."""
+    table = tables.windows(_dataset(10), _dataset(0), "v1.8.1", "")
+    assert table.rows[0] == (
+        "training", "10", "2025-01-01 00:00", "2025-01-01 00:10", "100.0\u00a0%",
+    )  # fmt: skip
+    assert table.rows[1][1:3] == ("0", "not measured")
+    assert "a champion trained on the earlier part" in table.caption
+    assert tables.windows(_dataset(1), _dataset(1), "v2", "v1").caption == "Candidate v2 against v1"
+
+
+def test_trials_best_first(make_trial: Callable[..., TrialResult]) -> None:
+    """Sorted by mean AUC, with the worst and the best fold."""
+    table = tables.trials(
+        [make_trial("logistic", 0.1, [0.6, 0.7]), make_trial("boosting", 1.0, [0.65, 0.69])]
+    )
+    assert [row[0] for row in table.rows] == ["boosting", "logistic C=0.1"]
+    assert table.rows[1][1:4] == ("0.650", "0.600", "0.700")
+
+
+def test_scores_without_champion() -> None:
+    """Without a champion its row says that nothing was measured."""
+    found = Scores(0.661, 0.701, 0.28, 0.5, 0.23, 20_160, 4_032)
+    table = tables.scores({"held out": found, "champion": None})
+    assert table.rows[0] == (
+        "held out", "0.661", "70.1\u00a0%", "28.0\u00a0%", "50.0\u00a0%", "0.230", "20,160",
+    )  # fmt: skip
+    assert table.rows[1][1] == "not measured"
+
+
+def test_ablation_most_helpful_first() -> None:
+    """The group whose loss hurts most leads."""
+    effects = [GroupEffect("a", 0.001, 0.4, 0.8), GroupEffect("b", -0.03, 1.0, 1.0)]
+    assert [row[:2] for row in tables.ablation(effects).rows] == [
+        ("b", "−0.0300"),
+        ("a", "+0.0010"),
+    ]
+
+
+def test_parity() -> None:
+    """Differences with their exponent, and the features compared bit by bit."""
+    table = tables.parity(Parity(109_056, 2.2e-16, 1.1e-16, 0, 0, ()), 2, 33_000)
+    assert table.rows[0][1:] == ("2.2e−16", "109,056")
+    assert table.rows[-1][1:] == ("2", "33,000")
+
+
+def test_psi_largest_first_and_mean_last(make_drift: Callable[..., Any]) -> None:
+    """A reference too short for a null leaves its feature without bounds, not without a row."""
+    rows = [make_drift("a", 0.02, (0.0, 0.05)), make_drift("b", 0.4, None, None)]
+    table = tables.psi(rows, 0.21, Bounds(0.1, 0.3, 0.95))
+    assert [row[0] for row in table.rows] == ["b", "a", "overall, mean"]
+    assert table.rows[0][2] == "not measured"
+    assert table.rows[1][1:] == ("0.020", "0.000 to 0.050", "0.010", "0.048", "5,000")
+    assert table.rows[2][2] == "0.100 to 0.300"
+    assert tables.psi([], 0.0, None).rows[-1][2] == "not measured"
