@@ -7,6 +7,7 @@ import math
 import types
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from mlwb.core.canonical import digest
 from mlwb.core.errors import UnknownParameterError
@@ -54,6 +55,7 @@ class FeatureSpec:
         return digest([self.name, self.unit, [repr(x) for x in self.start], code])
 
 
+@cache
 def _source_of(function: Callable[..., object]) -> dict[str, str]:
     found: dict[str, str] = {}
     waiting = [function]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import types
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import numba
 import numpy as np
@@ -68,8 +68,9 @@ def compute(chosen: Sequence[FeatureSpec], bars: Float2D) -> Float2D:
         raise DataSchemaError(
             "not an array of bars", expected=f"{len(BAR_FIELDS)} columns", got=str(bars.shape)
         )
-    ts = bars[:, TS]
-    if not (np.all(np.diff(ts) > 0) and np.all(ts % INTERVAL_S == 0)):
+    minutes = bars[:, TS] / INTERVAL_S
+    on_grid = np.isfinite(minutes).all() and np.array_equal(minutes, np.rint(minutes))
+    if not (on_grid and np.all(np.diff(minutes) > 0)):
         raise DataSchemaError("bar times must increase on the minute grid")
     out = np.empty((len(chosen), len(bars)))
     for row, spec in zip(out, chosen, strict=True):
@@ -94,7 +95,7 @@ def _bind(function: Callable[..., Any], code: str, known: dict[str, Any]) -> Any
             for used in function.__code__.co_names
             if isinstance(scope.get(used), types.FunctionType)
         }
-        known[name] = _jit(_renamed(function, name, code, **called))
+        known[name] = _jit(_renamed(function, name, code, **called), inline="always")
     return known[name]
 
 
@@ -107,5 +108,5 @@ def _renamed(function: Callable[..., Any], name: str, code: str, **bound: Any) -
     return copy
 
 
-def _jit(function: Callable[..., Any]) -> Any:
-    return numba.njit(cache=True, fastmath=False)(function)
+def _jit(function: Callable[..., Any], *, inline: Literal["never", "always"] = "never") -> Any:
+    return numba.njit(cache=True, fastmath=False, inline=inline)(function)

@@ -15,6 +15,7 @@ __all__ = [
     "interval",
     "moment",
     "number",
+    "several",
     "signed",
     "significant",
 ]
@@ -145,6 +146,17 @@ def count(value: int) -> str:
     '129,600'
     """
     return f"{value:,}"
+
+
+def several(n: int, noun: str) -> str:
+    """So many of a thing whose plural ends in s.
+
+    Examples
+    --------
+    >>> several(1, "record"), several(1200, "record")
+    ('1 record', '1,200 records')
+    """
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
 def count_of(k: int, n: int) -> str:

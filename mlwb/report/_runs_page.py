@@ -8,7 +8,7 @@ from html import escape
 from mlwb.report._html import SYMBOLS
 from mlwb.report._index_page import badge, link
 from mlwb.report._index_view import RunEntry
-from mlwb.report._numbers import count, duration, number
+from mlwb.report._numbers import count, duration, number, several
 from mlwb.report._page import page
 
 __all__ = ["render_runs"]
@@ -54,7 +54,7 @@ def _sentence(ordered: Sequence[RunEntry]) -> str:
     newest = ordered[0]
     allowed = sum(entry.decision == "ALLOWED" for entry in ordered)
     return (
-        f"{count(len(ordered))} runs; {count(allowed)} allowed a promotion. The newest is "
+        f"{several(len(ordered), 'run')}; {count(allowed)} allowed a promotion. The newest is "
         f"{escape(newest.decision)}: {_passed(newest)} of {len(newest.outcomes)} gates pass."
     )
 

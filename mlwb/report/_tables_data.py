@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mlwb.report._html import Html
-from mlwb.report._numbers import count, duration, number, significant
+from mlwb.report._numbers import count, duration, number, several, significant
 from mlwb.report._table import Cell, Table, heads
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def quality(report: QualityReport) -> Table:
         ("files unlike their checksum", report.checksum_mismatches),
     ]
     rows = [(name, *_counted(found)) for name, found in counted]
-    gap = f"longest gap ({count(report.n_gaps)} gaps inside the calendar)"
+    gap = f"longest gap ({several(report.n_gaps, 'gap')} inside the calendar)"
     skew = number(report.clock_skew_p99_ms, "ms")
     rows += [
         (gap, duration(report.longest_gap_s), "", ""),
@@ -73,7 +73,7 @@ def findings_table(items: Sequence[Finding]) -> Table:
     """Findings, serious ones first."""
     ordered = sorted(items, key=lambda found: not found.is_serious)
     serious = sum(found.is_serious for found in ordered)
-    caption = f"{count(len(ordered))} findings, {count(serious)} of them serious"
+    caption = f"{several(len(ordered), 'finding')}, {count(serious)} of them serious"
     if not ordered:
         caption = "✓ Nothing found that speaks against the data"
     columns = heads("finding", "weight", ">count", "where")

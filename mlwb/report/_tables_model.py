@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from mlwb.report._numbers import NOT_MEASURED, count, interval, moment, number, signed
+from mlwb.report._numbers import NOT_MEASURED, count, interval, moment, number, several, signed
 from mlwb.report._shapes import Drift
 from mlwb.report._table import Table, heads
 
@@ -61,7 +61,7 @@ def trials(results: Sequence[TrialResult]) -> Table:
         for found in ordered
     )
     columns = heads("trial", ">mean AUC", ">worst fold", ">best fold", ">rows")
-    return Table(f"{len(rows)} trials under purged validation", columns, rows)
+    return Table(f"{several(len(rows), 'trial')} under purged validation", columns, rows)
 
 
 def scores(found: Mapping[str, Scores | None]) -> Table:

@@ -9,7 +9,7 @@ from mlwb.evidence import Record
 from mlwb.gates import Check, Outcome, Verdict
 from mlwb.report._html import Html, escape, mark
 from mlwb.report._judged import condense, expected, measured, telling, warnings, why
-from mlwb.report._numbers import NOT_MEASURED, count, interval, number
+from mlwb.report._numbers import NOT_MEASURED, count, interval, number, several
 from mlwb.report._table import Cell, Table, heads
 from mlwb.report._words import metric_unit, metric_words
 from mlwb.stats import wilson
@@ -62,7 +62,7 @@ def records(written: Sequence[Record]) -> Table:
     )
     columns = heads("evidence", ">numbers", "origin", "record", "sha256 begins")
     versions = ", ".join(sorted({item.model_version for item in written}))
-    return Table(f"{len(rows)} records of evidence about {versions}", columns, rows)
+    return Table(f"{several(len(rows), 'record')} of evidence about {versions}", columns, rows)
 
 
 def verdicts(found: Sequence[Verdict]) -> Table:
@@ -70,7 +70,7 @@ def verdicts(found: Sequence[Verdict]) -> Table:
     passed = sum(item.is_pass for item in found)
     columns = heads("gate", "outcome", "measured", ">limit", "why")
     rows = tuple(_verdict(item) for item in found)
-    return Table(f"{passed} of {len(rows)} gates pass", columns, rows)
+    return Table(f"{passed} of {several(len(rows), 'gate')} passed", columns, rows)
 
 
 def checks(found: Sequence[Verdict]) -> Table:
@@ -80,7 +80,7 @@ def checks(found: Sequence[Verdict]) -> Table:
         _check(check, stands_for) for item in found for check, stands_for in condense(item.checks)
     )
     n_checks = sum(len(item.checks) for item in found)
-    return Table(f"{n_checks} checks of {len(found)} gates", columns, rows)
+    return Table(f"{several(n_checks, 'check')} of {several(len(found), 'gate')}", columns, rows)
 
 
 def _rate(k: int, n: int) -> tuple[Cell, Cell]:

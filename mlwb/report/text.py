@@ -14,6 +14,7 @@ from mlwb.report._numbers import (
     interval,
     moment,
     number,
+    several,
     signed,
 )
 
@@ -89,7 +90,8 @@ def decision(decided: Decision, version: str, policy_name: str) -> Html:
 def replayed(again: Replay) -> Html:
     """Whether the decision came out the same from the files alone."""
     if again.is_equal:
-        said = f"All {len(again.verdicts)} verdicts come out the same from the files alone."
+        n = len(again.verdicts)
+        said = f"{several(n, 'verdict')}, computed again from the files alone: all the same."
         return Html(f'<p class="note"><span class="pass">✓ repeated</span> {said}</p>', f"✓ {said}")
     said = "The decision does not come out the same from the files."
     items = "".join(f"<li>{escape(item)}</li>" for item in again.differences)

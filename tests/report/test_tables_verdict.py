@@ -28,7 +28,7 @@ def test_records(make_record: Callable[..., Record]) -> None:
     """Kind, how many numbers, where they come from and the digest to check them by."""
     record = make_record("offline_report", Metric("auc", 0.66, n=10))
     table = tables.records([record])
-    assert table.caption == "1 records of evidence about v1.8.1"
+    assert table.caption == "1 record of evidence about v1.8.1"
     assert table.rows[0][:3] == ("offline_report", "1", "simulated")
     assert record.sha256.removeprefix("sha256:")[:12] in table._repr_html_()
 
@@ -36,9 +36,9 @@ def test_records(make_record: Callable[..., Record]) -> None:
 def test_verdicts_tell_what_was_measured(
     make_verdict: Callable[..., Verdict], failed: Verdict
 ) -> None:
-    """A gate that passes says by what, one that fails names the number, the limit and the feature."""
+    """A pass says by what; a failure names the number, the limit and the feature."""
     table = tables.verdicts([make_verdict(), failed])
-    assert table.caption == "1 of 2 gates pass"
+    assert table.caption == "1 of 2 gates passed"
     text = repr(table)
     assert "✓ PASS" in text
     assert "AUC: 0.661" not in text
@@ -81,7 +81,7 @@ def test_checks_condense_what_holds(failed: Verdict, make_check: Callable[..., C
     )
     verdict = Verdict(**{**vars(failed), "checks": (*holding, failed.checks[1])})
     table = tables.checks([verdict])
-    assert table.caption == "3 checks of 1 gates"
+    assert table.caption == "3 checks of 1 gate"
     assert [row[2] for row in table.rows] == [
         "PSI, upper 95 % bound, tightest of 2 (b)", "PSI, upper 95 % bound (spread_bp)",
     ]  # fmt: skip

@@ -44,7 +44,7 @@ def test_decision_is_a_banner() -> None:
 def test_replayed(make_verdict: Callable[..., Verdict]) -> None:
     """Equal says so; unequal lists what differs."""
     same = text.replayed(Replay(True, (), (make_verdict(),)))
-    assert repr(same) == "✓ All 1 verdicts come out the same from the files alone."
+    assert repr(same) == "✓ 1 verdict, computed again from the files alone: all the same."
     other = text.replayed(Replay(False, ("psi: FAIL <-> PASS",), ()))
     assert "✗ not repeated" in other.html
     assert "psi: FAIL &lt;-&gt; PASS" in other.html

@@ -1,0 +1,85 @@
+"""Messages of the figures about a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from mlwb.model import GroupEffect, TrialResult
+from mlwb.report import figures
+
+START = 1_735_689_600
+
+
+def test_fold_auc_names_the_one_taken(make_trial: Callable[..., TrialResult]) -> None:
+    """Not always the best: an incumbent may be kept; the next one is named with its gain."""
+    incumbent = make_trial("logistic", 0.1, [0.65, 0.67])
+    challenger = make_trial("boosting", 1.0, [0.66, 0.69])
+    kept = figures.fold_auc([incumbent, challenger], chosen=incumbent)
+    assert kept.title == (
+        "logistic C=0.1 is taken: mean AUC 0.660 over 2 folds, 0.650 to 0.670; "
+        "next is boosting, +0.015"
+    )
+    assert figures.fold_auc([challenger]).title.startswith("boosting is taken")
+
+
+def test_deciles_do_not_depend_on_the_order_of_rows() -> None:
+    """Scores of three values only: shuffling rows leaves the picture and the message as they are."""
+    rng = np.random.default_rng(3)
+    probability = rng.choice([0.2, 0.5, 0.8], 1_000)
+    y = (rng.random(1_000) < probability).astype(np.float64)
+    order = rng.permutation(1_000)
+    first, second = figures.deciles(y, probability), figures.deciles(y[order], probability[order])
+    assert first.title == second.title
+    assert first.png == second.png
+
+
+def test_deciles_against_a_count_by_hand() -> None:
+    """100 rows, label 1 exactly in the upper half: the top tenth is all ones, twice the base."""
+    probability = np.linspace(0.0, 1.0, 100)
+    figure = figures.deciles((probability > 0.5).astype(np.float64), probability)
+    assert figure.title == (
+        "Of the highest tenth of scores 100.0\u00a0% have label 1, of all rows 50.0\u00a0%, "
+        "2.00 times as many"
+    )
+
+
+def test_deciles_without_any_label() -> None:
+    """A base rate of zero has no lift."""
+    figure = figures.deciles(np.zeros(100), np.linspace(0, 1, 100))
+    assert figure.title.endswith("of all rows 0.0\u00a0%")
+
+
+def test_calibration_measures_the_gap(labels: Any) -> None:
+    """Probabilities moved up by 0.15 are found to be off by about that."""
+    y, probability = labels
+    honest = figures.calibration(y, probability).title
+    boasting = figures.calibration(y, probability + 0.15).title
+    gaps = [float(title.split("at most ")[1].split(" points")[0]) for title in (honest, boasting)]
+    assert gaps[0] < 8.0
+    assert 12.0 < gaps[1] < 23.0
+
+
+def test_ablation_tells_harm_from_noise() -> None:
+    """A rise is harm only when Holm says so."""
+    helps = GroupEffect("volatility", -0.035, 1.0, 1.0)
+    noise = GroupEffect("clock", 0.004, 0.2, 0.4)
+    harm = GroupEffect("book", 0.02, 0.001, 0.004)
+    assert figures.ablation([helps, noise]).title == (
+        "No group does harm; volatility helps most (−0.035 without it)"
+    )
+    assert figures.ablation([helps, noise, harm]).title.startswith("book does harm")
+    assert figures.ablation([noise]).title == "No group does harm"
+
+
+def test_walk_forward_counts_and_dates_the_weakest() -> None:
+    """A segment at the limit is not above it; one without a value counts as not above."""
+    starts = [START, START + 86_400, START + 2 * 86_400]
+    figure = figures.walk_forward(starts, [0.66, 0.5, float("nan")])
+    assert figure.title == (
+        "1 of 3 segments is above 0.5; the weakest, from 2025-01-02, has AUC 0.500"
+    )
+    strict = figures.walk_forward(np.asarray(starts[:2]), [0.66, 0.65], limit="0.62")
+    assert strict.title.startswith("2 of 2 segments are above 0.62")
