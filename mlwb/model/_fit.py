@@ -130,12 +130,30 @@ def fit_model(trial: Trial, X: Float2D, y: Float1D) -> FittedModel:  # noqa: N80
     scaler = WinsorScaler().fit(X)
     classifier = _classifier(trial)
     classifier.fit(_prepared(trial.family, scaler.transform(X)), y)
+    if trial.family == "boosting":
+        _narrow_thresholds(classifier)
     return FittedModel(trial, scaler, classifier)
 
 
 def _prepared(family: str, scaled: Float2D) -> Any:
     """Trees are fitted and served on float32, so that both see the same side of a threshold."""
     return scaled.astype(np.float32) if family == "boosting" else scaled
+
+
+def _narrow_thresholds(classifier: Any) -> None:
+    """Round every split threshold down to float32.
+
+    For float32 values ``x <= t`` and ``x <= t rounded down`` are the same, so the model stays what
+    it is. ONNX holds float32 thresholds; rounded to the nearest, as the converter does, a value
+    on such a threshold would fall to the other side.
+    """
+    for group in classifier._predictors:  # noqa: SLF001 - scikit-learn publishes no other way
+        for tree in group:
+            exact = tree.nodes["num_threshold"]
+            narrow = exact.astype(np.float32)
+            above = narrow > exact
+            narrow[above] = np.nextafter(narrow[above], np.float32(-np.inf))
+            tree.nodes["num_threshold"] = narrow
 
 
 def _classifier(trial: Trial) -> Any:

@@ -55,11 +55,12 @@ def market(ts: Int1D, mid: Float1D, *, cuts: Mapping[str, int], symbol: str) -> 
         return unmeasured(f"Price of {symbol}", "Fewer than two bars have a price.")
     first, last = known[0], known[-1]
     change = float(mid[last] / mid[first] - 1.0)
-    verb = "rose" if change > 0.0 else "fell" if change < 0.0 else "stood still at"
+    moved = f"{'rose' if change > 0.0 else 'fell'} {number(abs(change), '%')}"
+    moved = moved if change else "is unchanged"
     span = number((int(ts[last]) - int(ts[first])) / 86_400, "d")
     held = (max(cuts.values()) - cuts["train_end"]) / 86_400 if "train_end" in cuts else 0.0
     kept = f"; the last {number(held, 'd')} are held out" if held > 0.0 else ""
-    title = f"{symbol} {verb} {number(abs(change), '%')} over {span}{kept}"
+    title = f"{symbol} {moved} over {span}{kept}"
     subtitle = (
         f"Mid price, {moment(ts[first])} to {moment(ts[last])} UTC, {count(len(ts))} bars; "
         "the shade spans low to high"

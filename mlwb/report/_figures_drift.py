@@ -47,7 +47,9 @@ def psi_by_feature(rows: Sequence[Drift], *, limit: float | str) -> Figure:
     ordered = sorted(rows, key=lambda row: -row.psi.value)
     readings = [_reading(row, most) for row in ordered]
     below = readings.count(_BELOW)
-    title = f"{below} of {len(ordered)} features are shown below {limit}"
+    title = (
+        f"{below} of {len(ordered)} features {'is' if below == 1 else 'are'} shown below {limit}"
+    )
     for reading, verb in ((_ABOVE, "is shown above"), (_BLIND, "cannot be judged in this window")):
         if reading in readings:
             title += (
@@ -104,12 +106,14 @@ def psi_bins(reference: BinnedReference, current: Int1D) -> Figure:
     shares = [(counts / counts.sum())[used] for counts in (reference.counts, current)]
     adds = found.per_bin[used]
     top = int(adds.argmax())
-    part = f"{adds[top] / found.value:.0%}".replace("%", " %") if found.value else "0 %"
-    title = (
-        f"{reference.name}: PSI {number(found.value, 'nats')}, {part} of it from the bin "
-        f"{labels[top]}, which held {number(float(shares[0][top]), '%')} of rows and now holds "
-        f"{number(float(shares[1][top]), '%')}"
-    )
+    title = f"{reference.name}: PSI {number(found.value, 'nats')}, no bin moved"
+    if found.value > 0.0:
+        title = (
+            f"{reference.name}: PSI {number(found.value, 'nats')}, "
+            f"{number(float(adds[top]) / found.value, '%', decimals=0)} of it from the bin "
+            f"{labels[top]}, which held {number(float(shares[0][top]), '%')} of rows and now holds "
+            f"{number(float(shares[1][top]), '%')}"
+        )
     subtitle = (
         f"Share of rows by frozen bin, reference {count(found.n_ref)} rows, now "
         f"{count(found.n_obs)}; below: what each bin adds to the PSI, nats"

@@ -263,8 +263,8 @@ def walk_forward(
     above = int((values[known] > least).sum())
     worst = int(np.nanargmin(values))
     title = (
-        f"{above} of {len(values)} segments are above {least:g}; the weakest, from "
-        f"{moment(starts[worst])}, has AUC {number(values[worst])}"
+        f"{above} of {len(values)} segments {'is' if above == 1 else 'are'} above {least:g}; "
+        f"the weakest, from {moment(starts[worst])}, has AUC {number(values[worst])}"
     )
     subtitle = "AUC by segment in time order; each model learnt only from earlier rows"
 

@@ -10,7 +10,7 @@ import numpy as np
 from mlwb.canary import Summary
 from mlwb.core.arrays import Float1D
 from mlwb.report._figure import Figure, draw, limit_line, quiet_axes, shades, unmeasured
-from mlwb.report._numbers import count, number
+from mlwb.report._numbers import number, several
 from mlwb.report._style import BAND, FAIL, GOOD, INK, QUIET
 from mlwb.stats import wilson
 
@@ -48,7 +48,7 @@ def latency(samples: Mapping[str, Float1D], *, limit_ms: float | str) -> Figure:
     )
     total = sum(len(values) for values in known.values())
     subtitle = (
-        f"Client latency, {count(total)} requests; dot: median, bar: to 95 %, line: to 99 %, "
+        f"Client latency, {several(total, 'request')}; dot: median, bar: to 95 %, line: to 99 %, "
         "cross: slowest"
     )
 
@@ -92,10 +92,11 @@ def agreement(score: Float1D, shadow_score: Float1D, *, match_delta: float) -> F
     x, y = score[both], shadow_score[both]
     difference = y - x
     matched = int((np.abs(difference) <= match_delta).sum())
+    mean = float(difference.mean())
+    side = "higher" if mean > 0.0 else "lower" if mean < 0.0 else "apart"
     title = (
-        f"{number(matched / n, '%')} of {count(n)} pairs differ by at most {match_delta:g}; the "
-        f"candidate scores {number(abs(float(difference.mean())), decimals=3)} "
-        f"{'higher' if difference.mean() >= 0.0 else 'lower'} on average"
+        f"{number(matched / n, '%')} of {several(n, 'pair')} differ by at most {match_delta:g}; "
+        f"the candidate scores {number(abs(mean), decimals=3)} {side} on average"
     )
     subtitle = (
         f"Left: candidate against champion, darker is more requests; right: difference of the "
@@ -136,6 +137,7 @@ def phases(summaries: Mapping[str, Summary], *, limits: Mapping[str, float | str
         return unmeasured("Phases", "No request was sent.")
     broken = [name for name, found in reached.items() if not _keeps(found, limits)]
     title = f"All {len(reached)} phases keep their limits"
+    title = title if len(reached) > 1 else "The one phase keeps its limits"
     if broken:
         title = f"{len(broken)} of {len(reached)} phases miss a limit: {', '.join(broken)}"
     subtitle = "By phase: p95 of the client latency, errors, agreement; whiskers: 95 % Wilson"

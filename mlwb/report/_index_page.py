@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from html import escape
 from urllib.parse import quote
@@ -133,15 +132,18 @@ def _decision(decided: Decision, view: IndexView) -> str:
     verdict, _, rest = headline(decided, view.candidate, view.policy_name).partition(". ")
     sign, tone = ("✓", "pass") if decided.promote else ("✗", "fail")
     said = escape(rest)
-    shown = {verdict.gate for verdict in view.verdicts}
-    for gate in sorted(shown.intersection(named(decided))):
-        head, colon, tail = said.rpartition(": ")
-        linked = re.sub(rf"\b{gate}\b", f'<a href="#gate-{gate}">{gate}</a>', tail, count=1)
-        said = f"{head}{colon}{linked}"
+    if not decided.promote:
+        shown = {verdict.gate for verdict in view.verdicts}
+        gates = ", ".join(_jump(gate) if gate in shown else escape(gate) for gate in named(decided))
+        said = f"{escape(rest.rpartition(': ')[0])}: {gates}."
     return (
         f'<section class="banner {tone}" aria-label="Decision">'
         f'<h2 class="{tone}">{sign} {escape(verdict)}</h2><p>{said}</p></section>'
     )
+
+
+def _jump(gate: str) -> str:
+    return f'<a href="#gate-{escape(gate)}">{escape(gate)}</a>'
 
 
 def _stopped(stopped: Stopped) -> str:

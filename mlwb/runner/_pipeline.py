@@ -308,11 +308,19 @@ def _check_data(run: _Run) -> None:
     if not all(verdict.is_pass or verdict.waived for verdict in verdicts):
         run.store.write(records[0])
         run.verdicts = verdicts
-        found = [item["detail"] for item in records[0].details["findings"] if item["serious"]]
-        raise DataRejectedError(
-            f"the data gate refused {records[0].details['symbol']}: {verdicts[0].reason}",
-            todo="found: " + " ".join(found) if found else "",
-        )
+        raise _refusal(records[0].details, verdicts[0])
+
+
+def _refusal(details: Mapping[str, Any], verdict: Verdict) -> DataRejectedError:
+    """The gate's reason, and the defects by name and number."""
+    found = [item["detail"] for item in details["findings"] if item["serious"]]
+    if details["shape"] == "sparse":
+        found.append("the source has a bar only where somebody traded, and nothing else is amiss")
+    reason = verdict.reason.split("; warning:")[0]
+    return DataRejectedError(
+        f"the data gate refused {details['symbol']}: {reason}",
+        todo="found: " + "; ".join(found) if found else "",
+    )
 
 
 def _notebook(run: _Run, stage: str) -> None:

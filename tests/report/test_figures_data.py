@@ -50,7 +50,7 @@ def test_distributions_name_the_longest_tail() -> None:
 
 def test_distributions_of_constants_and_gaps() -> None:
     """A constant and an empty column have panels of their own."""
-    X = np.column_stack([np.ones(50), np.full(50, np.nan)])
-    figure = figures.distributions(X, ("bias", "nothing"), ("1", "1"))
+    columns = np.column_stack([np.ones(50), np.full(50, np.nan)])
+    figure = figures.distributions(columns, ("bias", "nothing"), ("1", "1"))
     assert figure.title == "No feature varies"
     assert figure.png

@@ -45,7 +45,7 @@ def test_psi_bins_name_the_bin(
     """The value is the drift room's own; the bin named is the one that adds most."""
     title = figures.psi_bins(reference, shifted).title
     assert title.startswith(f"rsi14_z: PSI {psi_of(shifted):.3f}, ")
-    assert "from the bin ≤ −1.2" in title
+    assert "from the bin > 1.26, which" in title
     assert "held 10.0\u00a0% of rows" in title
 
 

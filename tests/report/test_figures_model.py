@@ -26,7 +26,7 @@ def test_fold_auc_names_the_one_taken(make_trial: Callable[..., TrialResult]) ->
 
 
 def test_deciles_do_not_depend_on_the_order_of_rows() -> None:
-    """Scores of three values only: shuffling rows leaves the picture and the message as they are."""
+    """Scores of three values only: shuffling rows changes neither picture nor message."""
     rng = np.random.default_rng(3)
     probability = rng.choice([0.2, 0.5, 0.8], 1_000)
     y = (rng.random(1_000) < probability).astype(np.float64)

@@ -21,9 +21,9 @@ def test_heldout_bars_change_nothing(tmp_path: Path) -> None:
     inputs = feature_study.load(params)
     before = feature_study.measure(inputs)
     after_cut = inputs.prepared.ts >= inputs.prepared.windows.train_end
-    X = inputs.prepared.X.copy()
-    X[after_cut] = 1e6
-    changed = replace(inputs, prepared=replace(inputs.prepared, X=X))
+    values = inputs.prepared.X.copy()
+    values[after_cut] = 1e6
+    changed = replace(inputs, prepared=replace(inputs.prepared, X=values))
     after = feature_study.measure(changed)
     assert before.distributions == after.distributions
     assert before.n_effective == after.n_effective

@@ -1,0 +1,92 @@
+"""Parity is measured where graphs break, and sees it when one does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from mlwb.inference import Predictor
+from mlwb.model import FittedModel, export_onnx, make_sidecar, measure_parity, parity_rows
+from tests.model.model_kit import TRIALS, facts, fitted
+
+
+def served(model: FittedModel) -> Predictor:
+    """The graph of a model."""
+    return Predictor.from_bytes(export_onnx(model), make_sidecar(facts(), fitted("logistic")[1]))
+
+
+@pytest.mark.parametrize("family", TRIALS)
+def test_rows_hold_the_edges(family: str) -> None:
+    """At least 100,000 rows: the real ones, and every clip bound with both its neighbours."""
+    model, X = fitted(family)  # noqa: N806
+    rows = parity_rows(model, X, seed=0)
+    assert rows.shape == (max(100_000, len(rows)), X.shape[1])
+    assert np.isfinite(rows).all()
+    np.testing.assert_array_equal(rows[: len(X)], X)
+    for column in range(X.shape[1]):
+        for bound in (model.scaler.lower_[column], model.scaler.upper_[column]):
+            wanted = [np.nextafter(bound, -np.inf), bound, np.nextafter(bound, np.inf)]
+            assert np.isin(wanted, rows[:, column]).all()
+
+
+def test_rows_hold_every_split_threshold() -> None:
+    """A boosting model is tried on both sides of each threshold of each tree."""
+    model, X = fitted("boosting")  # noqa: N806
+    rows = parity_rows(model, X, seed=0)
+    for group in model.classifier._predictors:
+        for node in group[0].nodes:
+            if node["is_leaf"]:
+                continue
+            column = node["feature_idx"]
+            raw = node["num_threshold"] * model.scaler.scale_[column] + model.scaler.mean_[column]
+            assert (rows[:, column] == raw).any()
+            assert (rows[:, column] == np.nextafter(raw, np.inf)).any()
+
+
+def test_large_samples_are_used_whole() -> None:
+    """More real rows than the minimum: all of them and the edges, nothing drawn."""
+    model, X = fitted("logistic")  # noqa: N806
+    many = np.tile(X, (20, 1))
+    rows = parity_rows(model, many, seed=0)
+    edges = len(parity_rows(model, X, seed=0))
+    assert len(many) < len(rows) < len(many) + 500
+    assert edges == 100_000
+
+
+def test_same_seed_same_rows() -> None:
+    """The filled-up rows are a function of the seed."""
+    model, X = fitted("logistic")  # noqa: N806
+    np.testing.assert_array_equal(parity_rows(model, X, seed=3), parity_rows(model, X, seed=3))
+    assert not np.array_equal(parity_rows(model, X, seed=3), parity_rows(model, X, seed=4))
+
+
+@pytest.mark.parametrize(("family", "limit"), [("logistic", 1e-12), ("boosting", 1e-6)])
+def test_exported_graph_has_parity(family: str, limit: float) -> None:
+    """On 100,000 rows with all edges: no row above 1e-5, no flip, and far closer in fact."""
+    model, X = fitted(family)  # noqa: N806
+    found = measure_parity(model, served(model), parity_rows(model, X, seed=0))
+    assert found.n_rows >= 100_000
+    assert found.max_abs_diff < limit
+    assert (found.n_above, found.flips) == (0, 0)
+    assert found.p99_abs_diff <= found.max_abs_diff
+
+
+def test_another_graph_is_seen() -> None:
+    """One coefficient off by a thousandth: rows above the tolerance, flips, the worst row named."""
+    model, X = fitted("logistic")  # noqa: N806
+    classifier = SimpleNamespace(
+        coef_=model.classifier.coef_ + np.array([[0.0, 0.0, 0.0, 0.0, 1e-3]]),
+        intercept_=model.classifier.intercept_,
+    )
+    rows = parity_rows(model, X, seed=0)
+    other = served(replace(model, classifier=classifier))
+    found = measure_parity(model, other, rows)
+    assert found.max_abs_diff > 1e-4
+    assert found.n_above > 1_000
+    assert found.flips > 0
+    difference = np.abs(model.predict(rows) - other.predict(rows))
+    assert found.worst_row == tuple(rows[int(difference.argmax())])
+    assert found.n_above == (difference > 1e-5).sum()

@@ -1,0 +1,182 @@
+"""Cross-validation: everything fitted is fitted inside the fold."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mlwb.core.errors import DegenerateModelError
+from mlwb.model import (
+    Dataset,
+    OutOfFold,
+    PurgedKFold,
+    Trial,
+    TrialResult,
+    choose,
+    cross_validate,
+    fit_model,
+    refit,
+    search,
+    walk,
+)
+from tests.model.model_kit import NAMES, TRIALS, dataset
+
+TRIAL = TRIALS["logistic"]
+
+
+def folds(data: Dataset, n_splits: int = 4) -> PurgedKFold:
+    """The usual splitter."""
+    return PurgedKFold(data.t0, data.t1, n_splits=n_splits)
+
+
+def result(family: str, c: float, auc: float) -> TrialResult:
+    """A trial with a score."""
+    nothing = np.empty(0)
+    rows = np.empty(0, dtype=np.int64)
+    return TrialResult(Trial(family, c, 0), OutOfFold(rows, rows, nothing, (auc,), ()))
+
+
+def test_every_row_is_predicted_once_by_a_model_that_never_saw_it() -> None:
+    """Each fold's scores equal those of a model fitted here on its training rows alone."""
+    data = dataset()
+    found = cross_validate(data, TRIAL, folds(data))
+    assert found.index.tolist() == list(range(len(data)))
+    for number, (train, test) in enumerate(folds(data).split()):
+        alone = fit_model(TRIAL, data.X[train], data.y[train]).predict(data.X[test])
+        np.testing.assert_array_equal(found.probability[found.fold == number], alone)
+    assert found.mean_auc == np.mean(found.fold_auc)
+    assert len(found.splits) == 4
+
+
+def test_test_rows_never_reach_the_fit() -> None:
+    """Spoiling one test block changes no score of any other row of that block's fold."""
+    data = dataset()
+    spoiled_rows = np.arange(0, 700, 2)
+    X = data.X.copy()  # noqa: N806
+    X[spoiled_rows] *= 1e4
+    y = data.y.copy()
+    y[spoiled_rows] = 1.0 - y[spoiled_rows]
+    spoiled = replace(data, X=X, y=y)
+    before = cross_validate(data, TRIAL, folds(data)).probability
+    after = cross_validate(spoiled, TRIAL, folds(spoiled)).probability
+    untouched = np.setdiff1d(np.arange(750), spoiled_rows)
+    np.testing.assert_array_equal(before[untouched], after[untouched])
+    assert not np.array_equal(before[750:], after[750:])
+
+
+def test_scalers_differ_by_fold() -> None:
+    """Bounds and scale are those of each fold's own training rows."""
+    data = dataset()
+    scalers = [
+        fit_model(TRIAL, data.X[train], data.y[train]).scaler for train, _ in folds(data).split()
+    ]
+    assert len({tuple(scaler.upper_) for scaler in scalers}) == 4
+    assert len({tuple(scaler.mean_) for scaler in scalers}) == 4
+
+
+def test_unpredictable_labels_score_a_half() -> None:
+    """Ten markets without an edge: the mean AUC is 0.5 within 0.02; with the edge it is high."""
+    blind = [cross_validate(d, TRIAL, folds(d)).mean_auc for d in map(_blind, range(10))]
+    assert np.mean(blind) == pytest.approx(0.5, abs=0.02)
+    data = dataset()
+    assert cross_validate(data, TRIAL, folds(data)).mean_auc > 0.7
+
+
+def _blind(seed: int) -> Dataset:
+    return dataset(1_500, seed=seed, edge=0.0)
+
+
+def test_fold_of_one_class_is_an_error() -> None:
+    """An AUC of one class is not averaged in as a half."""
+    data = dataset(400)
+    y = data.y.copy()
+    y[:100] = 1.0
+    with pytest.raises(DegenerateModelError):
+        cross_validate(replace(data, y=y), TRIAL, folds(data))
+
+
+def test_walk_predicts_forward_only() -> None:
+    """Segments in order, each trained on resolved earlier rows; the first part is never tested."""
+    data = dataset()
+    found = walk(data, TRIAL, n_segments=5)
+    assert len(found.fold_auc) == 5
+    assert (np.diff(found.index) > 0).all()
+    assert found.index[0] == pytest.approx(900, abs=5)
+    assert all(split.train.max() < split.test.min() for split in found.splits)
+
+
+def test_walk_without_any_fold_is_an_error() -> None:
+    """Labels that resolve after everything leave nothing to train on."""
+    data = dataset(200)
+    endless = replace(data, t1=data.t1 + 10**9)
+    with pytest.raises(DegenerateModelError, match="no fold"):
+        walk(endless, TRIAL, n_segments=4)
+
+
+def test_search_keeps_the_order_of_trials() -> None:
+    """The list is the ledger of everything tried, in the order tried."""
+    data = dataset(1_200)
+    trials = [Trial("logistic", c, 0) for c in (10.0, 0.1, 1.0)]
+    found = search(data, trials, folds(data))
+    assert [r.trial for r in found] == trials
+    alone = cross_validate(data, trials[1], folds(data))
+    np.testing.assert_array_equal(found[1].out_of_fold.probability, alone.probability)
+
+
+@pytest.mark.parametrize(
+    ("gain", "margin", "family"),
+    [(0.03, 0.02, "boosting"), (0.01, 0.02, "logistic"), (0.0, 0.0, "logistic")],
+)
+def test_challenger_must_win_by_more_than_the_margin(
+    gain: float, margin: float, family: str
+) -> None:
+    """Another family is taken only beyond the margin; a draw keeps the incumbent."""
+    results = [
+        result("logistic", 0.1, 0.60),
+        result("logistic", 1.0, 0.65),
+        result("boosting", 1.0, 0.65 + gain),
+    ]
+    chosen = choose(results, margin=margin)
+    assert chosen.trial.family == family
+    assert chosen.trial.c == 1.0
+
+
+def test_margin_is_not_asked_within_the_family() -> None:
+    """Of the incumbent family the best is taken, however close."""
+    results = [result("logistic", 0.1, 0.600), result("logistic", 1.0, 0.601)]
+    assert choose(results, margin=0.02).trial.c == 1.0
+
+
+def test_exactly_the_margin_is_not_enough() -> None:
+    """A gain equal to the margin (numbers exact in binary) keeps the incumbent."""
+    results = [result("logistic", 1.0, 0.5), result("boosting", 1.0, 0.75)]
+    assert choose(results, margin=0.25).trial.family == "logistic"
+
+
+def test_rows_between_two_times_are_whole_spans() -> None:
+    """A row belongs to a window when it is decided and resolved in it, both ends included."""
+    data = dataset(100)
+    start, end = float(data.t0[10]), float(data.t1[50])
+    inside = data.between(start, end)
+    assert inside.t0.tolist() == data.t0[10:51].tolist()
+    assert len(data.between(start, end - 1)) == 40
+    assert len(data.between(start + 1, end)) == 40
+
+
+def test_dropped_columns_leave_the_rest_as_it_was() -> None:
+    """Names and columns go together; unknown names are no error; rows are untouched."""
+    data = dataset(50)
+    found = data.without(("spread_bp", "nope"))
+    assert found.names == tuple(name for name in NAMES if name != "spread_bp")
+    np.testing.assert_array_equal(found.X, np.delete(data.X, 2, axis=1))
+    assert found.y is data.y
+
+
+def test_refit_uses_all_rows() -> None:
+    """The exported model is the one fitted on everything."""
+    data = dataset(800)
+    np.testing.assert_array_equal(
+        refit(data, TRIAL).predict(data.X), fit_model(TRIAL, data.X, data.y).predict(data.X)
+    )
