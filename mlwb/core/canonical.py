@@ -31,6 +31,9 @@ __all__ = [
 
 JsonValue: TypeAlias = Any
 
+_EXACT = 2**53
+"""Whole numbers from here on are float64 and no more: 1e16 is written without a point."""
+
 
 def to_plain(value: object) -> JsonValue:
     """Turn dataclasses, numpy values, tuples and paths into plain JSON values.
@@ -114,7 +117,7 @@ def canonical_bytes(value: object) -> bytes:
     """
     try:
         return rfc8785.dumps(to_plain(value))
-    except (rfc8785.CanonicalizationError, RecursionError) as error:
+    except (rfc8785.CanonicalizationError, UnicodeEncodeError, RecursionError) as error:
         raise EvidenceSchemaError(f"a value has no canonical form: {error}") from error
 
 
@@ -151,7 +154,7 @@ def parse_json(data: bytes | str) -> JsonValue:
     Returns
     -------
     object
-        Plain JSON value.
+        Plain JSON value; whole numbers of 2**53 and beyond are float.
 
     Raises
     ------
@@ -188,9 +191,9 @@ def _finite_float(text: str) -> float:
     return number
 
 
-def _finite_int(text: str) -> int:
-    _finite_float(text)
-    return int(text)
+def _finite_int(text: str) -> int | float:
+    number = _finite_float(text)
+    return int(text) if abs(number) < _EXACT else number
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

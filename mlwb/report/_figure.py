@@ -40,6 +40,7 @@ __all__ = [
 WIDTH, HEIGHT = 860, 320
 """CSS pixels; pictures have twice as many."""
 _DPI = 100
+_SHARPNESS = 2
 _COLOURS = 128
 _TITLE = "color:var(--fg,inherit);font-size:1.08em"
 
@@ -151,7 +152,9 @@ def draw(
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(_RC)
-        drawing = Drawing(figsize=(WIDTH / _DPI, height / _DPI), dpi=2 * _DPI, layout="constrained")
+        drawing = Drawing(
+            figsize=(WIDTH / _DPI, height / _DPI), dpi=_SHARPNESS * _DPI, layout="constrained"
+        )
         canvas: Any = FigureCanvasAgg(drawing)
         paint(drawing)
         canvas.draw()

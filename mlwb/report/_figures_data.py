@@ -25,8 +25,8 @@ _COLUMNS = 860
 _WINSOR = (0.005, 0.995)
 _PANELS = 4
 _PERIODS = {
-    "champion_end": "champion learns",
-    "train_end": "candidate learns on",
+    "champion_end": "champion and candidate learn",
+    "train_end": "candidate learns",
     "end": "held out",
 }
 """Cut to what ends there."""

@@ -17,6 +17,7 @@ from mlwb.report._numbers import (
     count,
     duration,
     interval,
+    minute,
     number,
     signed,
 )
@@ -106,7 +107,7 @@ def _header(view: IndexView, title: str) -> str:
         ("Candidate", view.candidate),
         ("Champion", view.champion),
         ("Policy", view.policy_name),
-        ("Finished", f"{_minute(view.finished)} UTC, after {duration(took)}"),
+        ("Finished", f"{minute(view.finished)} UTC, after {duration(took)}"),
     ]
     stopped = _stopped(view.stopped) if view.stopped else ""
     decided = _decision(view.decision, view) if view.decision else ""
@@ -122,8 +123,8 @@ def _market(market: MarketFacts | None) -> str:
     note = _ORIGINS.get(market.origin, "")
     return (
         f'<p class="small">{badge(market.origin)} '
-        f"{count(market.rows)} bars, {escape(_minute(market.first_utc))} to "
-        f"{escape(_minute(market.last_utc))} UTC. "
+        f"{count(market.rows)} bars, {escape(minute(market.first_utc))} to "
+        f"{escape(minute(market.last_utc))} UTC. "
         f'<span class="quiet">{note}</span></p>'
     )
 
@@ -182,17 +183,19 @@ def _gate(verdict: Verdict, *, blocks: bool) -> str:
     told = plainly(check) if check else ""
     lines = [line for line in why(verdict) if line != told]
     lines += [f"△ warning: {said}" for said in warnings(verdict)]
-    reasons = "".join(f"<li>{escape(line)}</li>" for line in lines)
     loose = "waived" if verdict.waived else "soft" if verdict.severity == "soft" else ""
     role = f' <span class="quiet">({loose})</span>' if loose else ""
-    said = escape(measured(check)) if check else NOT_MEASURED
+    said = measured(check) if check else NOT_MEASURED
+    if check is not None and check.observed is None:
+        said = lines.pop(0)
     gate = escape(verdict.gate)
+    reasons = "".join(f"<li>{escape(line)}</li>" for line in lines)
     return (
         f'<tr id="gate-{gate}"{" class=blocks" if blocks else ""}><th scope="row"><b>{gate}</b>'
         f"<span>{escape(gate_words(verdict.gate))}</span>"
         f'</th><td class="mark">{mark(verdict.outcome, word(verdict.outcome)).html}{role}</td>'
         f"<td>{escape(expected(check)) if check else ''}</td>"
-        f'<td>{said}<ul class="why">{reasons}</ul></td></tr>'
+        f'<td>{escape(said)}<ul class="why">{reasons}</ul></td></tr>'
     )
 
 
@@ -200,9 +203,12 @@ def _numbers(numbers: tuple[KeyNumber, ...]) -> str:
     if not numbers:
         return ""
     cards = "".join(f"<li>{_card(item)}</li>" for item in numbers)
+    note = ""
+    if all(item.previous is None for item in numbers):
+        note = '<p class="quiet small">There is no earlier run like this one to compare with.</p>'
     return (
         '<section aria-labelledby="numbers"><h2 id="numbers">Key numbers</h2>'
-        f'<ul class="cards">{cards}</ul></section>'
+        f'{note}<ul class="cards">{cards}</ul></section>'
     )
 
 
@@ -228,7 +234,7 @@ def _card(item: KeyNumber) -> str:
 
 def _change(item: KeyNumber) -> str:
     if item.previous is None or item.value is None:
-        return '<p class="quiet">no earlier run to compare</p>'
+        return ""
     moved = item.value - item.previous
     said = number(item.previous, item.unit)
     if number(item.value, item.unit) == said or moved == 0.0:
@@ -301,7 +307,3 @@ def _provenance(view: IndexView) -> str:
         f"<details><summary>Where these numbers come from</summary>{facts(pairs)}</details>"
         f'<details><summary>Words used here</summary><dl class="facts">{words}</dl></details>'
     )
-
-
-def _minute(utc: str) -> str:
-    return utc[:16].replace("T", " ")

@@ -7,16 +7,17 @@ from itertools import groupby
 
 from mlwb.gates import Check, Outcome, Verdict
 from mlwb.report._numbers import bounded, number
-from mlwb.report._words import metric_unit, metric_words
+from mlwb.report._words import TELLING, metric_unit, metric_words
 
 __all__ = ["condense", "expected", "measured", "plainly", "reason", "telling", "warnings", "why"]
 
 
 def telling(verdict: Verdict) -> Check | None:
-    """The check that tells most: the worst that binds, the first one when all hold."""
+    """The check that tells most: the worst that binds, the one most asked for when all hold."""
     binding = [check for check in verdict.checks if check.is_binding] or list(verdict.checks)
     same = [check for check in binding if check.outcome is verdict.outcome]
-    return next(iter(same or binding), None)
+    found = same or binding
+    return next((c for c in found if c.id == TELLING.get(verdict.gate)), next(iter(found), None))
 
 
 def measured(check: Check) -> str:

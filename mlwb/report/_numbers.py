@@ -13,6 +13,7 @@ __all__ = [
     "count_of",
     "duration",
     "interval",
+    "minute",
     "moment",
     "number",
     "several",
@@ -181,7 +182,7 @@ def duration(seconds: float) -> str:
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if seconds >= size:
             return f"{round(seconds / size, 1):g} {unit}"
-    return f"{seconds:g} s"
+    return f"{seconds:.3g} s"
 
 
 def moment(seconds: float, *, with_time: bool = False) -> str:
@@ -210,3 +211,14 @@ def significant(value: float | None) -> str:
         return _fixed(value, 0)
     places = max(2 - math.floor(math.log10(abs(value))), 0)
     return _fixed(value, places) if places <= 6 else _scientific(value)
+
+
+def minute(utc: str) -> str:
+    """An ISO 8601 stamp up to its minute, for reading.
+
+    Examples
+    --------
+    >>> minute("2026-11-21T11:12:03.5Z")
+    '2026-11-21 11:12'
+    """
+    return utc[:16].replace("T", " ")

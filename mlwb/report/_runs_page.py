@@ -8,7 +8,7 @@ from html import escape
 from mlwb.report._html import SYMBOLS
 from mlwb.report._index_page import badge, link
 from mlwb.report._index_view import RunEntry
-from mlwb.report._numbers import count, duration, number, several
+from mlwb.report._numbers import count, duration, minute, number, several
 from mlwb.report._page import page
 
 __all__ = ["render_runs"]
@@ -61,10 +61,9 @@ def _sentence(ordered: Sequence[RunEntry]) -> str:
 
 def _row(entry: RunEntry) -> str:
     sign, tone = _SIGNS.get(entry.decision, ("", "quiet"))
-    when = entry.started[:16].replace("T", " ")
     market = f"{escape(entry.symbol)} {badge(entry.origin)}" if entry.symbol else ""
     return (
-        f'<tr><th scope="row">{link(entry.href, when)}</th>'
+        f'<tr><th scope="row">{link(entry.href, minute(entry.started))}</th>'
         f'<td><span class="mark {tone}">{sign} {escape(entry.decision)}</span></td>'
         f"<td>{escape(entry.candidate)}</td><td>{market}</td><td>{escape(entry.policy_name)}</td>"
         f'<td>{_strip(entry)}</td><td class="num">{escape(number(entry.auc))}</td>'

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mlwb.report._html import Html
-from mlwb.report._numbers import count, duration, number, several, significant
+from mlwb.report._numbers import count, duration, minute, number, several, significant
 from mlwb.report._table import Cell, Table, heads
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ def quality(report: QualityReport) -> Table:
     ]
     caption = (
         f"{report.symbol}, {report.calendar} calendar: {count(report.bars)} bars over "
-        f"{number(report.span_days, 'd')}, {report.first_utc} to {report.last_utc}"
+        f"{number(report.span_days, 'd')}, {minute(report.first_utc)} to "
+        f"{minute(report.last_utc)} UTC"
     )
     columns = heads("check", ">found", ">of", ">share")
     return Table(caption, columns, tuple(rows), note=f"The series is {report.shape}.")

@@ -11,7 +11,6 @@ from mlwb.report._html import Html, escape, mark
 from mlwb.report._judged import condense, expected, measured, telling, warnings, why
 from mlwb.report._numbers import NOT_MEASURED, count, interval, number, several
 from mlwb.report._table import Cell, Table, heads
-from mlwb.report._words import metric_unit, metric_words
 from mlwb.stats import wilson
 
 __all__ = ["checks", "phases", "records", "verdicts"]
@@ -41,7 +40,7 @@ def phases(summaries: Mapping[str, Summary]) -> Table:
             number(found.p95_ms, decimals=2),
             number(found.p99_ms, decimals=2),
             *_rate(found.n_matched, found.n_compared),
-            number(found.mean_abs_delta, decimals=4),
+            number(found.mean_abs_delta, decimals=4) if found.n_compared else "",
         )
         for name, found in summaries.items()
     )
@@ -75,7 +74,7 @@ def verdicts(found: Sequence[Verdict]) -> Table:
 
 def checks(found: Sequence[Verdict]) -> Table:
     """Every check behind the verdicts; segments that hold are shown by their tightest."""
-    columns = heads("check", "outcome", "measured", ">value", ">limit", ">n", "counts")
+    columns = heads("check", "outcome", "measured", ">limit", ">n")
     rows = tuple(
         _check(check, stands_for) for item in found for check, stands_for in condense(item.checks)
     )
@@ -87,17 +86,17 @@ def _rate(k: int, n: int) -> tuple[Cell, Cell]:
     if n == 0:
         return NOT_MEASURED, ""
     low, high = wilson(k, n)
-    return f"{count(k)} of {count(n)}", interval(low, high, "%", decimals=2)
+    return f"{count(k)} of {count(n)}", interval(low, high, "%", decimals=2).replace(" to ", "–")
 
 
 def _code(text: str) -> Html:
     return Html(f"<code>{escape(text)}</code>", text)
 
 
-def _outcome(item: Verdict) -> Html:
+def _outcome(item: Verdict | Check) -> Html:
     said = mark(item.outcome)
     loose = "waived" if item.waived else "soft" if item.severity == "soft" else ""
-    if item.is_pass or not loose:
+    if item.outcome is Outcome.PASS or not loose:
         return said
     return Html(f'{said.html} <span class="quiet">({loose})</span>', f"{said.plain} ({loose})")
 
@@ -108,25 +107,13 @@ def _verdict(item: Verdict) -> tuple[Cell, ...]:
     reasons = Html("<br>".join(map(escape, lines)), "; ".join(lines))
     if check is None:
         return item.gate, _outcome(item), NOT_MEASURED, "", reasons
-    return item.gate, _outcome(item), measured(check), expected(check), reasons
+    said = NOT_MEASURED if check.observed is None else measured(check)
+    return item.gate, _outcome(item), said, expected(check), reasons
 
 
 def _check(check: Check, stands_for: int) -> tuple[Cell, ...]:
-    words = metric_words(check.metric)
+    said = measured(check)
     if stands_for > 1:
-        words += f", tightest of {stands_for}"
-    if check.segment:
-        words += f" ({check.segment})"
-    role = "waived" if check.waived else "must hold" if check.severity == "hard" else "warns"
-    said = mark(check.outcome)
-    if role == "warns" and check.outcome is Outcome.FAIL:
-        said = Html('<span class="warn">△ warning</span>', "△ warning")
-    return (
-        check.id,
-        said,
-        words,
-        number(check.observed, metric_unit(check.metric)),
-        expected(check),
-        "" if check.n is None else count(check.n),
-        role,
-    )
+        said += f", tightest of {stands_for}"
+    n = "" if check.n is None else count(check.n)
+    return check.id, _outcome(check), said, expected(check), n

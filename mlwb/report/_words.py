@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-__all__ = ["GATE_WORDS", "METRIC_WORDS", "gate_words", "metric_unit", "metric_words"]
+import re
+
+__all__ = [
+    "GATE_WORDS",
+    "METRIC_WORDS",
+    "TELLING",
+    "gate_words",
+    "in_words",
+    "metric_unit",
+    "metric_words",
+]
 
 METRIC_WORDS: dict[str, tuple[str, str]] = {
     "days": ("days of data", "d"),
@@ -53,7 +63,7 @@ METRIC_WORDS: dict[str, tuple[str, str]] = {
     "not_gateable_unlisted": ("features beyond judging", "count"),
     "prediction_psi": ("PSI of the score", "nats"),
     "prediction_ks_p": ("KS p of the score", "p"),
-    "requests": ("requests", "requests"),
+    "requests": ("requests", "count"),
     "p50_ms": ("latency, p50", "ms"),
     "p95_ms": ("latency, p95", "ms"),
     "p99_ms": ("latency, p99", "ms"),
@@ -97,6 +107,23 @@ GATE_WORDS = {
     "confirmation": "Has a person said yes to exactly this?",
 }
 """The question each gate answers."""
+
+
+TELLING = {"perf": "perf.p95_ms", "psi": "psi.overall"}
+"""The limit that says most about a gate, where it is not the first."""
+
+_NAME = re.compile(r"\b[a-z0-9]+(?:_[a-z0-9]+)+\b")
+
+
+def in_words(sentence: str) -> str:
+    """A gate's sentence with its metrics in words; other names stay.
+
+    Examples
+    --------
+    >>> in_words("match_rate = 0.9 for zscore_mid_24h")
+    'agreement = 0.9 for zscore_mid_24h'
+    """
+    return _NAME.sub(lambda name: METRIC_WORDS.get(name[0], (name[0], ""))[0], sentence)
 
 
 def metric_words(name: str) -> str:

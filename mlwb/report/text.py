@@ -17,6 +17,7 @@ from mlwb.report._numbers import (
     several,
     signed,
 )
+from mlwb.report._words import in_words
 
 __all__ = [
     "bounded",
@@ -77,7 +78,7 @@ def decision(decided: Decision, version: str, policy_name: str) -> Html:
     plain = headline(decided, version, policy_name)
     sign, tone = ("✓", "pass") if decided.promote else ("✗", "fail")
     verdict, _, rest = plain.partition(". ")
-    reasons = [reason.partition("; ")[0] for reason in decided.reasons]
+    reasons = [in_words(reason.partition("; ")[0]) for reason in decided.reasons]
     items = "".join(f"<li>{escape(reason)}</li>" for reason in reasons)
     listed = f"<ul>{items}</ul>" if items else ""
     html = (

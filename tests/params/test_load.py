@@ -135,7 +135,7 @@ def test_wrong_type_is_refused(name: str, value: object) -> None:
 @pytest.mark.parametrize("value", [[], "logistic", {"a": 1}, None, 3])
 def test_list_must_be_a_list_that_holds_something(value: object) -> None:
     """An empty list and a bare value are refused."""
-    with pytest.raises(ParamsError, match="search.families is a list of at least one value"):
+    with pytest.raises(ParamsError, match=r"search.families is a list of at least one value"):
         parse_params("training", changed("search.families", value))
 
 
@@ -182,7 +182,7 @@ def test_missing_value_is_refused(name: str) -> None:
 @pytest.mark.parametrize("value", [5, None, [1], "x"])
 def test_section_must_be_a_section(value: object) -> None:
     """A scalar or a list where a section belongs."""
-    with pytest.raises(ParamsError, match="training.label is a section"):
+    with pytest.raises(ParamsError, match=r"training.label is a section"):
         parse_params("training", changed("label", value))
 
 
@@ -233,10 +233,10 @@ def test_profile_with_an_unknown_name_is_refused(folder: Path, text: str) -> Non
 
 def test_profile_is_checked_like_the_file(folder: Path) -> None:
     """Types and ranges hold for profiles and overrides as well."""
-    with pytest.raises(ParamsError, match="data.days is out of range"):
+    with pytest.raises(ParamsError, match=r"data.days is out of range"):
         load_params("training", folder, overrides={"data.days": 1})
     (folder / "profiles" / "mine.yml").write_text("data: {days: soon}")
-    with pytest.raises(ParamsError, match="data.days has the wrong type"):
+    with pytest.raises(ParamsError, match=r"data.days has the wrong type"):
         load_params("training", folder, profile="mine")
 
 
@@ -250,7 +250,7 @@ def test_override_into_a_section_that_is_none_is_an_error(folder: Path, text: st
 
 def test_missing_stage_file_is_named(tmp_path: Path) -> None:
     """An empty folder is an error, not all defaults."""
-    with pytest.raises(ParamsError, match="no parameter file training.yml"):
+    with pytest.raises(ParamsError, match=r"no parameter file training.yml"):
         load_params("training", tmp_path)
 
 
@@ -282,7 +282,7 @@ def test_text_that_is_no_override_is_refused(text: str) -> None:
 def test_override_of_no_stage_is_refused_with_a_hint() -> None:
     """A dotted name must exist in some stage; sections are no names."""
     check_overrides(["label.kind", "traffic.match_delta", "champion"])
-    with pytest.raises(UnknownParameterError, match="did you mean 'label.kind'"):
+    with pytest.raises(UnknownParameterError, match=r"did you mean 'label.kind'"):
         check_overrides(["data.days", "label.kinds"])
     with pytest.raises(UnknownParameterError):
         check_overrides(["label"])

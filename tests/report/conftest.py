@@ -19,7 +19,7 @@ from mlwb.drift.calibration import BlockNull, Bounds
 from mlwb.evidence import Context, Metric, Record, new_record
 from mlwb.gates import GATES, Check, Decision, Outcome, Verdict
 from mlwb.model import OutOfFold, Split, Trial, TrialResult
-from mlwb.report import index
+from mlwb.report import _figure, index
 
 START = 1_735_689_600
 """2025-01-01T00:00:00Z."""
@@ -42,6 +42,12 @@ class Paper:
     ts: Int1D
     ledger: Ledger
     risk: Risk
+
+
+@pytest.fixture
+def coarse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few pixels, for tests of what a figure says: its words do not depend on them."""
+    monkeypatch.setattr(_figure, "_SHARPNESS", 0.2)
 
 
 @pytest.fixture

@@ -7,6 +7,8 @@ import pytest
 
 from mlwb.report import figures
 
+pytestmark = pytest.mark.usefixtures("coarse")
+
 START = 1_735_689_600
 TS = START + 60 * np.arange(2 * 1440, dtype=np.int64)
 CUTS = {"start": START, "champion_end": START + 80_000, "train_end": START + 86_400,

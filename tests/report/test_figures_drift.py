@@ -6,10 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 
 from mlwb.core.arrays import Int1D
 from mlwb.drift import BinnedReference
 from mlwb.report import figures
+
+pytestmark = pytest.mark.usefixtures("coarse")
 
 
 def test_psi_counts_what_is_shown(make_drift: Callable[..., Any]) -> None:

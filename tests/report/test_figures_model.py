@@ -6,9 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 
 from mlwb.model import GroupEffect, TrialResult
 from mlwb.report import figures
+
+pytestmark = pytest.mark.usefixtures("coarse")
 
 START = 1_735_689_600
 

@@ -9,6 +9,8 @@ import pytest
 
 from mlwb.report import figures
 
+pytestmark = pytest.mark.usefixtures("coarse")
+
 
 def test_paper_reports_net_gross_and_risk(paper: Any) -> None:
     """The title gives the sums of the ledger and the risk numbers, not numbers of its own."""

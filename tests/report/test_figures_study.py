@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from mlwb.report import figures
 from mlwb.study import Information, Redundancy
+
+pytestmark = pytest.mark.usefixtures("coarse")
 
 
 def _item(name: str, horizon_s: int, ic: float, half: float = 0.02) -> Information:

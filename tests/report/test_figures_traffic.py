@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 
 from mlwb.canary import Summary
 from mlwb.report import figures
+
+pytestmark = pytest.mark.usefixtures("coarse")
 
 
 def test_latency_speaks_for_the_slowest() -> None:

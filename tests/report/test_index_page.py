@@ -186,8 +186,8 @@ def test_card_gives_limit_interval_and_n(make_view: Make) -> None:
     """Value, whether it keeps the limit, 95 % interval and n."""
     limit = {"comparator": ">=", "limit": "0.62", "low": 0.64, "high": 0.68, "n": 20_160}
     assert _card(make_view, **limit) == (
-        "AUC 0.661 ✓ within the limit ≥ 0.62 95 %: 0.640 to 0.680 · n = 20,160 "
-        "no earlier run to compare"
+        "There is no earlier run like this one to compare with. "
+        "AUC 0.661 ✓ within the limit ≥ 0.62 95 %: 0.640 to 0.680 · n = 20,160"
     )
     assert "✗ misses the limit ≥ 0.62" in _card(make_view, **{**limit, "value": 0.61})
 
@@ -202,7 +202,7 @@ def test_card_on_the_limit_follows_the_gate(make_view: Make) -> None:
 def test_card_without_value(make_view: Make) -> None:
     """What was not measured neither keeps nor misses its limit."""
     card = _card(make_view, value=None, comparator="<", limit="80", unit="ms")
-    assert card == "AUC not measured limit < 80 ms"
+    assert card.endswith("AUC not measured limit < 80 ms")
 
 
 @pytest.mark.parametrize(

@@ -94,3 +94,13 @@ def test_telling_is_the_worst_that_binds(
     found = telling(failed)
     assert found is not None
     assert found.segment == "spread_bp"
+
+
+def test_telling_prefers_what_people_ask_for(
+    make_check: Callable[..., Check], make_verdict: Callable[..., Verdict]
+) -> None:
+    """A server that passes is described by its latency, not by the number of requests."""
+    requests = make_check(id="perf.requests", metric="requests", observed=1000, limit="1000")
+    p95 = make_check(id="perf.p95_ms", metric="p95_ms", observed=1.7, comparator="<", limit="80")
+    assert telling(make_verdict(requests, p95, gate="perf")) is p95
+    assert telling(make_verdict(requests, gate="perf")) is requests

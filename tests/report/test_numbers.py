@@ -97,6 +97,7 @@ def test_counts_spans_and_moments() -> None:
     """Nothing of nothing is no share; spans choose their unit; moments are UTC."""
     assert count_of(0, 0) == "0 of 0"
     assert duration(0.4) == "0.4 s"
+    assert duration(36.0918) == "36.1 s"
     assert duration(90) == "1.5 min"
     assert moment(0) == "1970-01-01"
 

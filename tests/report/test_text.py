@@ -8,7 +8,8 @@ from mlwb.gates import Decision, Replay, Verdict
 from mlwb.report import text
 
 BLOCKED = Decision(
-    False, ("psi FAIL: too far; really", "nightly MISSING: none <b>", "wf: not evaluated")
+    False,
+    ("psi FAIL: psi_overall of rsi14_z; really", "nightly MISSING: none <b>", "wf: not evaluated"),
 )
 
 
@@ -33,7 +34,7 @@ def test_decision_is_a_banner() -> None:
     found = text.decision(BLOCKED, "v1.8.1", "default")
     html = found._repr_html_()
     assert '<p class="headline fail">✗ PROMOTE: BLOCKED</p>' in html
-    assert "<li>psi FAIL: too far</li>" in html
+    assert "<li>psi FAIL: overall PSI of rsi14_z</li>" in html
     assert "none &lt;b&gt;" in html
     assert repr(found).startswith("✗ PROMOTE: BLOCKED.")
     allowed = text.decision(Decision(True, ()), "v2", "strict")._repr_html_()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import shutil
@@ -16,7 +17,8 @@ from mlwb.core.canonical import digest_file, parse_json
 from mlwb.core.clock import SystemClock
 from mlwb.core.errors import DataRejectedError, NotebookFailedError, UnknownParameterError
 from mlwb.core.home import Home, find_project
-from mlwb.evidence import EvidenceStore
+from mlwb.evidence import EvidenceStore, metrics_digest
+from mlwb.params import RunParams, load_params
 from mlwb.registry import Registry
 from mlwb.runner import STEPS, Event, Options, finish_run, past_runs, run_loop
 
@@ -173,3 +175,29 @@ def test_a_parameter_typo_starts_nothing(tmp_path: Path) -> None:
     with pytest.raises(UnknownParameterError, match=r"label\.kind"):
         run_loop(chosen, SystemClock(), lambda _: None)
     assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize(
+    ("stage", "kind"),
+    [
+        ("feature_study", "feature_study"),
+        ("training", "offline_report"),
+        ("psi_validation", "psi_snapshot"),
+        ("canary_analysis", "canary_run"),
+    ],
+)
+def test_a_notebook_and_its_stage_give_the_same_evidence(
+    stage: str, kind: str, finished: tuple[Path, list[Event]], tmp_path: Path
+) -> None:
+    """The digest of what was measured is equal, whether papermill or a plain call measured it."""
+    root = tmp_path / "home"
+    shutil.copytree(finished[0], root, symlinks=True)
+    if stage == "training":
+        shutil.rmtree(root / "artifacts")
+    params = load_params(stage, PROJECT / "params", profile="ci")
+    params = replace(params, run=RunParams(str(root), "v1.8.1", "policy.demo.yml"))
+    module = importlib.import_module(f"mlwb.stages.{stage}")
+    records = module.record(module.measure(module.load(params)), params, SystemClock())
+    written = EvidenceStore(finished[0] / "evidence" / "ml").newest(kind)
+    (again,) = (record for record in records if record.kind == kind)
+    assert metrics_digest(again) == metrics_digest(written)
