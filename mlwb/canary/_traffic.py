@@ -93,7 +93,7 @@ class AbortLimits:
     match_rate : float
         Least share of compared requests that agree.
     min_requests : int
-        Fewer requests than this decide nothing.
+        Each share needs as many of its own: requests, shadowed or compared ones.
     """
 
     p95_ms: float
@@ -152,18 +152,22 @@ def abort_reason(summary: Summary, limits: AbortLimits) -> str:
     -------
     str
     """
-    if summary.n_requests < limits.min_requests:
-        return ""
-    errors = summary.n_errors / summary.n_requests
-    shadow_errors = summary.n_shadow_errors / summary.n_shadowed if summary.n_shadowed else 0.0
-    matched = summary.n_matched / summary.n_compared if summary.n_compared else 1.0
+    least = limits.min_requests
+    errors = _share(summary.n_errors, summary.n_requests, least, 0.0)
+    shadow_errors = _share(summary.n_shadow_errors, summary.n_shadowed, least, 0.0)
+    matched = _share(summary.n_matched, summary.n_compared, least, 1.0)
     if errors > limits.error_rate or shadow_errors > limits.error_rate:
         return f"error rate {max(errors, shadow_errors):.1%} above {limits.error_rate:.1%}"
-    if summary.p95_ms > limits.p95_ms:
+    if summary.n_requests >= least and summary.p95_ms > limits.p95_ms:
         return f"p95 {summary.p95_ms:.1f} ms above {limits.p95_ms:.0f} ms"
     if matched < limits.match_rate:
         return f"match rate {matched:.1%} below {limits.match_rate:.0%}"
     return ""
+
+
+def _share(k: int, n: int, least: int, otherwise: float) -> float:
+    """K of n, where n is enough to speak of a share."""
+    return k / n if n >= max(least, 1) else otherwise
 
 
 def _quantiles(values: Float1D) -> tuple[float, float, float]:

@@ -60,4 +60,9 @@ def main() -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except OSError as error:
+        what = error.strerror or type(error).__name__
+        errors.print(f"[bold red]error[/] [dim]os[/] {what}:", end=" ")
+        errors.print(str(error.filename or error), markup=False, soft_wrap=True)
+        return 5
     return 0

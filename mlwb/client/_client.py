@@ -84,8 +84,8 @@ class PredictClient:
         What :meth:`predict` gives when the model does not answer: a score, or a function of the
         row. Without one, such a call raises.
     policy : RetryPolicy, optional
-        When to ask again. Only what was certainly not worked on is asked again: no connection,
-        429, 503.
+        When to ask again. Asked again are calls without a connection, 429 and 503; and once, at
+        no cost to the budget, a call whose kept connection the server had closed.
     breaker : Breaker, optional
         When to stop asking.
     keep_alive : bool, default=True
@@ -220,7 +220,9 @@ class PredictClient:
             No answer.
         """
         start = self._clock.monotonic_s()
-        reply = self._transport.exchange("POST", path, body, deadline_s=start + self._timeout_s)
+        reply = self._transport.exchange(
+            "POST", path, body, deadline_s=start + self._timeout_s, resend=False
+        )
         return reply.status, reply.body, (self._clock.monotonic_s() - start) * 1e3
 
     def _predict(self, path: str, row: Row, request_id: str) -> Prediction:

@@ -71,6 +71,7 @@ class Transport:
         *,
         deadline_s: float,
         request_id: str = "",
+        resend: bool = True,
     ) -> Reply:
         """Send one request and read the whole answer.
 
@@ -85,6 +86,9 @@ class Transport:
             of connecting, sending, the head and the body of the answer.
         request_id : str, default=""
             Sent along when given.
+        resend : bool, default=True
+            Send once more on a new connection when a kept one turns out to be closed. A
+            prediction asked twice is harmless; a measurement wants to see the break.
 
         Raises
         ------
@@ -96,7 +100,9 @@ class Transport:
         if request_id:
             headers["X-Request-Id"] = request_id
         try:
-            return self._exchange(method, path, body, headers=headers, deadline_s=deadline_s)
+            return self._exchange(
+                method, path, body, headers=headers, deadline_s=deadline_s, resend=resend
+            )
         except TimeoutError as error:
             self.close()
             raise ServeError("no answer in time", status=504, problem="timeout") from error
@@ -116,6 +122,7 @@ class Transport:
         *,
         headers: dict[str, str],
         deadline_s: float,
+        resend: bool,
     ) -> Reply:
         was_open = self._connection.sock is not None
         self._open(deadline_s)
@@ -126,9 +133,11 @@ class Transport:
         except (ConnectionError, http.client.RemoteDisconnected):
             # A kept connection the server closed meanwhile says nothing about this request.
             self.close()
-            if not was_open:
+            if not was_open or not resend:
                 raise
-            return self._exchange(method, path, body, headers=headers, deadline_s=deadline_s)
+            return self._exchange(
+                method, path, body, headers=headers, deadline_s=deadline_s, resend=False
+            )
         self._limit(deadline_s)
         data = response.read()
         if not self._keep_alive:

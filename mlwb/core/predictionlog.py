@@ -1,4 +1,4 @@
-"""The line a server writes for each score, and canary and monitor read.
+"""The line a server writes for each score.
 
 One JSON object a line. No features, no client data: an id, a version, a score, a time. The file
 is a log, not evidence: lines may be dropped under load (the server counts them) and the last one

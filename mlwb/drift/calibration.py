@@ -15,10 +15,10 @@ from scipy import optimize, stats
 
 from mlwb.core.arrays import Float1D, Int1D
 from mlwb.core.errors import EmptyWindowError
-from mlwb.drift._bins import bin_counts
+from mlwb.drift._bins import N_SPECIAL, bin_counts
 from mlwb.drift._psi import psi_of_counts
 
-__all__ = ["BlockNull", "Bounds", "block_counts", "block_null", "bounds", "ks_two_sample"]
+__all__ = ["BlockNull", "Bounds", "block_counts", "block_null", "bounds", "ks_of_counts"]
 
 MIN_BLOCKS = 5
 """Fewer blocks than this say nothing about the spread of a statistic."""
@@ -47,9 +47,32 @@ class BlockNull:
         """95 % quantile of the null: a change below this cannot be told from chance."""
         return float(np.quantile(self.scores, 0.95))
 
+    @property
+    def n_disjoint(self) -> int:
+        """Windows that share no block: what the scores are worth as a sample."""
+        return (len(self.scores) - 1) // self.window_blocks + 1
+
+    def fitted(self) -> tuple[float, float]:
+        """Scale g and degrees h of ``g * chi2_h`` with the scores' mean and variance."""
+        mean, variance = float(self.scores.mean()), float(self.scores.var(ddof=1))
+        if mean <= 0.0:
+            return 1e-12, 1.0
+        scale = max(variance / (2.0 * mean), 1e-12)
+        return scale, max(mean / scale, 1e-6)
+
     def p_value(self, value: float) -> float:
-        """``(1 + #{score >= value}) / (n + 1)``."""
-        return float((1 + int((self.scores >= value).sum())) / (len(self.scores) + 1))
+        """Probability of a window at least this far off, without any change.
+
+        The rank among the scores, ``(1 + #{score >= value}) / (n + 1)``. A value beyond every
+        score has no rank to tell it from the next one: there the tail of the fitted
+        ``g * chi2_h`` answers, never above the rank.
+        """
+        above = int((self.scores >= value).sum())
+        rank = (1 + above) / (len(self.scores) + 1)
+        if above:
+            return float(rank)
+        scale, degrees = self.fitted()
+        return float(min(rank, stats.chi2.sf(value / scale, degrees)))
 
 
 @dataclass(frozen=True)
@@ -171,25 +194,28 @@ def _noncentrality(x: float, degrees: float, probability: float) -> float:
     return float(optimize.brentq(excess, 0.0, top, xtol=1e-9 * top))
 
 
-def ks_two_sample(reference: Float1D, current: Float1D) -> tuple[float, float]:
-    """Two-sample Kolmogorov-Smirnov statistic and its asymptotic p value for independent rows.
+def ks_of_counts(reference: Int1D, current: Int1D) -> tuple[float, float]:
+    """Two-sample Kolmogorov-Smirnov statistic at frozen edges, with its asymptotic p value.
 
     Parameters
     ----------
-    reference, current : ndarray of shape (n,), float64
-        Finite.
+    reference, current : ndarray of shape (n_bins + 3,), int64
+        Counts as :func:`mlwb.drift.bin_counts` gives them; the special cells are left out.
 
     Returns
     -------
     tuple of float
-        Statistic in [0, 1] and p value.
+        Largest difference of the two distribution functions over the edges, in [0, 1], which is
+        at most the statistic of the raw values; and its p value for independent rows.
 
     Raises
     ------
     EmptyWindowError
         One side is empty.
     """
-    if len(reference) == 0 or len(current) == 0:
-        raise EmptyWindowError("no rows to compare")
-    result = stats.ks_2samp(reference, current, method="asymp")
-    return float(result.statistic), float(result.pvalue)
+    first, second = reference[:-N_SPECIAL], current[:-N_SPECIAL]
+    n, m = int(first.sum()), int(second.sum())
+    if n == 0 or m == 0:
+        raise EmptyWindowError("no rows to compare", got=f"{n} and {m}")
+    gap = float(np.abs(np.cumsum(first) / n - np.cumsum(second) / m).max())
+    return gap, float(stats.kstwobign.sf(gap * np.sqrt(n * m / (n + m))))

@@ -9,7 +9,8 @@ their values are equal bit for bit.
 Rules for a step: plain arithmetic and :mod:`math` only; the state is flat float64, its first cells
 hold the settings the spec put there; sums over a window never run on for ever (see
 :func:`window_moments`), so a value depends on the window alone and not on where the stream
-began.
+began. Wilder's averages are the exception: they remember for ever, ever less, and a stream is
+warm after 1,000 bars.
 """
 
 from __future__ import annotations

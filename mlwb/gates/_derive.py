@@ -43,6 +43,27 @@ def _holm(record: Record, features: list[str]) -> Metric:
     return Metric(name, min(1.0, len(known) * min(known)), n=len(known))
 
 
+def _ablation(view: EvidenceView, policy: Policy, now: datetime) -> dict[str, Derived]:
+    """Groups without which the rank IC rises by more than the policy's harm, at its level."""
+    del now
+    record = view.newest("ablation")
+    if record is None:
+        return {}
+    rules = policy.gates["ablation"].settings
+    harm, level = str(rules["harm"]), str(rules["level"])
+    p_values = record.segments("p_adjusted")
+    harmful = [
+        group
+        for group, delta in record.segments("delta").items()
+        if not holds(delta.value, "<=", harm)
+        and not (group in p_values and holds(p_values[group].value, ">", level))
+    ]
+    n = len(record.segments("delta"))
+    why = "no group was left out"
+    count = Metric("harmful_groups", len(harmful) if n else None, n=n, null_reason="" if n else why)
+    return {"harmful_groups": Derived(count, record)}
+
+
 def _nightly(view: EvidenceView, policy: Policy, now: datetime) -> dict[str, Derived]:
     """Green dates in a row, ending with the newest; a date is green when all its runs are."""
     del now
@@ -129,6 +150,7 @@ _LONG_AGO = "1970-01-01T00:00:00Z"
 DERIVE: Mapping[str, Callable[[EvidenceView, Policy, datetime], dict[str, Derived]]] = (
     MappingProxyType(
         {
+            "ablation": _ablation,
             "psi": _psi,
             "nightly": _nightly,
             "evidence": _evidence,

@@ -120,30 +120,29 @@ def golden_file(predictor: Predictor, X: Float2D, *, seed: int) -> bytes:  # noq
     )
 
 
-def reference_file(columns: Mapping[str, Float1D], days: Int1D, *, n_bins: int) -> bytes:
+def reference_file(columns: Mapping[str, tuple[Float1D, Int1D]], *, n_bins: int) -> bytes:
     """``reference_distributions.json``: frozen bins and counts, whole and by UTC day.
 
     Parameters
     ----------
-    columns : mapping of str to ndarray of shape (n_rows,)
-        Raw feature values of the training window, and the model's scores under ``SCORE``.
-    days : ndarray of shape (n_rows,), int64
-        UTC day number of each row.
+    columns : mapping of str to (ndarray, ndarray)
+        Raw feature values and the UTC day number of each; the model's scores under ``SCORE``.
     n_bins : int
         Bins wanted.
     """
     from mlwb.drift.calibration import block_counts  # scipy; only training needs it
 
     features = []
-    for name, values in columns.items():
+    for name, (values, days) in columns.items():
         reference: BinnedReference = fit_reference(name, values, n_bins=n_bins)
         daily = block_counts(reference.edges, values, days)
-        features.append({**reference.to_json(), "daily": daily, "digest": reference.digest})
-    first, last = int(days.min()), int(days.max())
-    return canonical_bytes(
-        {
-            "schema": "mlwb.reference/1",
-            "days": [first, last],
-            "features": features,
-        }
-    )
+        first, last = int(days.min()), int(days.max())
+        features.append(
+            {
+                **reference.to_json(),
+                "daily": daily,
+                "days": [first, last],
+                "digest": reference.digest,
+            }
+        )
+    return canonical_bytes({"schema": "mlwb.reference/1", "features": features})

@@ -106,15 +106,14 @@ def _logistic(model: FittedModel) -> onnx.ModelProto:
     return _model(nodes, constants, len(coefficients), output=output)
 
 
-def _boosting(model: FittedModel) -> onnx.ModelProto:
-    n_features = len(model.scaler.mean_)
+def _trees(model: FittedModel) -> onnx.ModelProto:
     with warnings.catch_warnings():
         # skl2onnx 1.20 hands protobuf a bool for an int; protobuf is held below 7 for it
         warnings.filterwarnings("ignore", "Field onnx.AttributeProto.ints", DeprecationWarning)
-        trees = convert_sklearn(
+        trees: onnx.ModelProto = convert_sklearn(
             model.classifier,
             name="trees",
-            initial_types=[("tree_features", FloatTensorType([None, n_features]))],
+            initial_types=[("tree_features", FloatTensorType([None, len(model.scaler.mean_)]))],
             options={id(model.classifier): {"zipmap": False}},
             target_opset={"": _OPSET, "ai.onnx.ml": _ML_OPSET},
         )
@@ -123,6 +122,11 @@ def _boosting(model: FittedModel) -> onnx.ModelProto:
     trees.opset_import.extend(
         [helper.make_opsetid("", _OPSET), helper.make_opsetid("ai.onnx.ml", _ML_OPSET)]
     )
+    return trees
+
+
+def _boosting(model: FittedModel) -> onnx.ModelProto:
+    trees, n_features = _trees(model), len(model.scaler.mean_)
     nodes, constants = _scaling(model.scaler)
     nodes.append(helper.make_node("Cast", ["scaled"], ["narrow"], to=TensorProto.FLOAT))
     narrow = helper.make_tensor_value_info("narrow", TensorProto.FLOAT, [None, n_features])

@@ -108,17 +108,27 @@ def _edge_rows(model: FittedModel, X: Float2D) -> Float2D:  # noqa: N803
         special = [scaler.lower_[column], scaler.upper_[column], scaler.mean_[column], 0.0]
         special += list(X[:, column].min() - np.array([0.0, 1e3]))
         special += list(X[:, column].max() + np.array([0.0, 1e3]))
-        special += list(_thresholds(model, column))
         around = [[np.nextafter(v, -np.inf), v, np.nextafter(v, np.inf)] for v in special]
-        values = np.concatenate(around)
+        values = np.concatenate([*around, _threshold_values(model, column)])
         block = np.tile(typical, (len(values), 1))
         block[:, column] = values
         rows.extend(block)
     return np.asarray(rows)
 
 
-def _thresholds(model: FittedModel, column: int) -> Float1D:
-    """Split thresholds of a boosting model in the raw unit; none for a linear one."""
+def _threshold_values(model: FittedModel, column: int) -> Float1D:
+    """Raw values whose float32 form is on, just below and just above each split threshold.
+
+    A step of float64 would vanish in the cast to float32 that trees are served on.
+    """
+    scale, mean = model.scaler.scale_[column], model.scaler.mean_[column]
+    at = split_thresholds(model, column).astype(np.float32)
+    sides = [np.nextafter(at, np.float32(-np.inf)), at, np.nextafter(at, np.float32(np.inf))]
+    return np.asarray(np.concatenate(sides).astype(np.float64) * scale + mean)
+
+
+def split_thresholds(model: FittedModel, column: int) -> Float1D:
+    """Split thresholds of a boosting model on the scaled feature; none for a linear one."""
     if model.trial.family != "boosting":
         return np.empty(0)
     trees: Any = model.classifier._predictors  # noqa: SLF001 - scikit-learn publishes no other way
@@ -129,5 +139,4 @@ def _thresholds(model: FittedModel, column: int) -> Float1D:
         for group in trees
         for tree in group
     ]
-    scaled = np.unique(np.concatenate(found))
-    return np.asarray(scaled * model.scaler.scale_[column] + model.scaler.mean_[column])
+    return np.asarray(np.unique(np.concatenate(found)), dtype=np.float64)

@@ -42,8 +42,10 @@ _NEVER_WAIVED = frozenset({"parity", "schema", "psi", "evidence"})
 _ORIGINS = ("live", "replay", "simulated")
 _DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _SETTINGS: Mapping[str, frozenset[str]] = {
+    "ablation": frozenset({"harm", "level"}),
     "pnl": frozenset({"hard_for_labels"}),
     "psi": frozenset({"not_gateable_allowed"}),
+    "shadow": frozenset({"match_delta"}),
     "evidence": frozenset({"kinds"}),
     "confirmation": frozenset({"phrase"}),
 }

@@ -50,11 +50,14 @@ class RunParams:
         Version to train or to judge; empty is the next one, or the newest.
     policy : str
         File name below ``params/``, or a path.
+    token : str
+        Eight hex digits that the run ids of one run share; empty draws them.
     """
 
     home: str
     model_version: str
     policy: str
+    token: str
 
 
 @dataclass(frozen=True)
@@ -167,7 +170,6 @@ class PsiParams:
     """Reference bins and the block null."""
 
     n_bins: int = _between(3, 100)
-    rolling_days: int = _between(1, 60)
 
 
 @dataclass(frozen=True)
@@ -182,8 +184,6 @@ class TrafficParams:
         Shares of the canary phases, percent.
     observed_per_phase : int
         Shadowed requests each phase must reach.
-    match_delta : float
-        Largest difference of two scores that still counts as the same.
     timeout_ms : float
         A request without an answer for this long is an error.
     """
@@ -192,7 +192,6 @@ class TrafficParams:
     smoke_requests: int = _between(100, 10_000_000)
     shadow_requests: int = _between(100, 10_000_000)
     observed_per_phase: int = _between(20, 10_000_000)
-    match_delta: float = _between(0.0, 1.0)
     timeout_ms: float = _between(1.0, 60_000.0)
 
 

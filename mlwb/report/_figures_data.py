@@ -22,6 +22,8 @@ __all__ = ["distributions", "market"]
 
 _COLUMNS = 860
 """Points of a long series: one a pixel, each with the lowest and the highest value behind it."""
+_HOLE = 5.0
+"""Points this many usual steps apart are not joined."""
 _WINSOR = (0.005, 0.995)
 _PANELS = 4
 _PERIODS = {
@@ -71,6 +73,7 @@ def market(ts: Int1D, mid: Float1D, *, cuts: Mapping[str, int], symbol: str) -> 
         starts = np.arange(0, len(ts), max(len(ts) // _COLUMNS, 1))
         low, high = np.fmin.reduceat(mid, starts), np.fmax.reduceat(mid, starts)
         when = days(ts[starts])
+        when, low, high = _apart(when, low, high)
         ax.fill_between(when, low, high, color=GOOD, alpha=0.35, linewidth=0)
         ax.plot(when, (low + high) / 2.0, color=GOOD, linewidth=1.1)
         _mark_cuts(ax, cuts)
@@ -176,6 +179,18 @@ def _histogram(ax: Axes, panel: _Panel) -> None:
     ax.xaxis.get_offset_text().set(fontsize=7, color=QUIET)
     if panel.unit not in ("", "1"):
         ax.set_xlabel(panel.unit, fontsize=7.5, labelpad=1)
+
+
+def _apart(when: Float1D, low: Float1D, high: Float1D) -> tuple[Float1D, Float1D, Float1D]:
+    """A hole wherever the market was closed, so that no line is drawn through a weekend."""
+    steps = np.diff(when)
+    holes = np.flatnonzero(steps > _HOLE * np.median(steps)) + 1 if len(steps) else steps
+    at = holes.astype(np.int64)
+    return (
+        np.insert(when, at, when[at - 1] if len(at) else at),
+        np.insert(low, at, np.nan),
+        np.insert(high, at, np.nan),
+    )
 
 
 def _mark_cuts(ax: Axes, cuts: Mapping[str, int]) -> None:

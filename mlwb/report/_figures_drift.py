@@ -12,7 +12,7 @@ from mlwb.drift import BinnedReference, psi_of_counts
 from mlwb.report._figure import Figure, draw, limit_line, quiet_axes, unmeasured
 from mlwb.report._numbers import count, interval, number, significant
 from mlwb.report._shapes import Drift
-from mlwb.report._style import GOOD, INK, OTHER, QUIET
+from mlwb.report._style import GOOD, INK, OTHER, PAPER, QUIET
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -216,7 +216,8 @@ def _drift_row(ax: Axes, y: int, row: Drift, reading: str) -> None:
         ax.plot(ends, [y, y], "|", color=INK, markersize=7)
     ax.annotate(
         f"{number(row.psi.value, 'nats')}  {reading}", (_ends(row), y), xytext=(7, 0),
-        textcoords="offset points", va="center", fontsize=8.5, color=QUIET,
+        textcoords="offset points", va="center", fontsize=8.5, color=QUIET, zorder=5,
+        bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1.0},
     )  # fmt: skip
 
 

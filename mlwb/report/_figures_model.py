@@ -125,7 +125,7 @@ def deciles(y: Float1D, probability: Float1D) -> Figure:
             ax.vlines(x, *wilson(round(float(labels.sum())), len(labels)), color=INK, linewidth=1.0)
             ax.annotate(f"{100 * labels.mean():.0f} %", (x, 0.0), xytext=(0, 4), ha="center",
                         textcoords="offset points", fontsize=8.5, color="w")  # fmt: skip
-        _level(ax, base, f"all rows {number(base, '%')}")
+        _level(ax, base, f"all rows\n{number(base, '%')}")
         ax.set_xticks(place, ["lowest", *map(str, place[1:-1]), "highest"])
         ax.set_xlabel("tenth of rows by score")
         ax.set_ylabel("share of label 1")
@@ -308,8 +308,8 @@ def _tenths(y: Float1D, probability: Float1D) -> list[tuple[Float1D, Float1D]]:
 
 def _level(ax: Axes, value: float, said: str) -> None:
     ax.axhline(value, color=INK, linewidth=1.0, linestyle=(0, (5, 3)))
-    ax.annotate(said, (0.0, value), xycoords=("axes fraction", "data"), xytext=(4, 3), fontsize=8.5,
-                textcoords="offset points", color=INK)  # fmt: skip
+    ax.annotate(said, (1.0, value), xycoords=("axes fraction", "data"), xytext=(5, 0), fontsize=8.5,
+                textcoords="offset points", color=INK, va="center")  # fmt: skip
 
 
 def _show_chance(ax: Axes, axis: str, value: float) -> None:

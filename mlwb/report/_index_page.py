@@ -10,7 +10,7 @@ from mlwb.core.clock import parse_utc
 from mlwb.gates import GATES, Decision, Verdict, holds
 from mlwb.report._html import mark, word
 from mlwb.report._index_view import IndexView, KeyNumber, MarketFacts, ReportLink, Stopped
-from mlwb.report._judged import expected, measured, plainly, telling, warnings, why
+from mlwb.report._judged import beside, expected, measured, plainly, telling, warnings, why
 from mlwb.report._numbers import (
     NOT_MEASURED,
     bounded,
@@ -23,7 +23,7 @@ from mlwb.report._numbers import (
 )
 from mlwb.report._page import page
 from mlwb.report._tables_data import findings_table
-from mlwb.report._words import gate_words
+from mlwb.report._words import gate_words, in_words
 from mlwb.report.text import headline, named
 
 __all__ = ["badge", "facts", "link", "render_index"]
@@ -155,7 +155,7 @@ def _stopped(stopped: Stopped) -> str:
     return (
         '<section class="banner fail" aria-label="The run stopped">'
         f'<h2 class="fail">✗ NO DECISION: the run stopped at “{escape(stopped.step)}”</h2>'
-        f"<p>{escape(stopped.message)}</p>"
+        f"<p>{escape(in_words(stopped.message))}</p>"
         f'<p class="quiet small">{escape(stopped.error)}; nothing after this step was done, and '
         f"latest was not touched.</p>{table}</section>"
     )
@@ -218,7 +218,10 @@ def _card(item: KeyNumber) -> str:
     if item.value is None:
         limit = f'<p class="quiet">limit {escape(rule)}</p>' if rule else ""
         return f'{name}<p class="value absent">{NOT_MEASURED}</p>{limit}'
-    parts = [f'<p class="value">{escape(number(item.value, item.unit))}</p>']
+    shown = number(item.value, item.unit)
+    if rule:
+        shown = beside(item.value, item.comparator, item.limit, unit=item.unit)
+    parts = [f'<p class="value">{escape(shown)}</p>']
     if rule:
         kept = holds(float(item.value), item.comparator, item.limit)
         tone, said = ("good", "✓ within") if kept else ("bad", "✗ misses")

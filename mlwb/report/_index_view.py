@@ -202,7 +202,7 @@ class RunEntry:
     decision : {"ALLOWED", "BLOCKED", "STOPPED"}
         How it ended.
     outcomes : tuple of (str, Outcome)
-        Gate and outcome, in the order of the matrix.
+        Gate and outcome, in any order.
     auc : float or None
         Out of fold.
     """

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import groupby
 
-from mlwb.gates import Check, Outcome, Verdict
-from mlwb.report._numbers import bounded, number
+from mlwb.gates import Check, Outcome, Verdict, holds
+from mlwb.report._numbers import bounded, decimals_of, number
 from mlwb.report._words import TELLING, metric_unit, metric_words
 
-__all__ = ["condense", "expected", "measured", "plainly", "reason", "telling", "warnings", "why"]
+__all__ = [
+    "beside",
+    "condense",
+    "expected",
+    "measured",
+    "plainly",
+    "reason",
+    "telling",
+    "warnings",
+    "why",
+]
+
+_MORE_DIGITS = 6
 
 
 def telling(verdict: Verdict) -> Check | None:
@@ -23,8 +36,30 @@ def telling(verdict: Verdict) -> Check | None:
 def measured(check: Check) -> str:
     """The number of a check with its name: ``"AUC 0.661"``."""
     where = f" of {check.segment}" if check.segment else ""
-    said = number(check.observed, metric_unit(check.metric))
+    said = beside(check.observed, check.comparator, check.limit, unit=metric_unit(check.metric))
     return f"{metric_words(check.metric)}{where}: {said}"
+
+
+def beside(value: float | None, comparator: str, limit: str, *, unit: str) -> str:
+    """A number with as many digits as it takes to stand on its own side of the limit.
+
+    Examples
+    --------
+    >>> beside(0.6196, ">=", "0.62", unit="1"), beside(0.66, ">=", "0.62", unit="1")
+    ('0.6196', '0.660')
+    """
+    said = number(value, unit)
+    if value is None or not math.isfinite(value) or comparator == "==" or not said[0].isdigit():
+        return said
+    kept = holds(float(value), comparator, limit)
+    shift = 2 if unit == "%" else 0
+    first = decimals_of(unit)
+    for places in range(first, first + _MORE_DIGITS):
+        rounded = round(float(value), places + shift)
+        is_on_limit = holds(rounded, "==", limit) and rounded != value
+        if holds(rounded, comparator, limit) is kept and not is_on_limit:
+            return number(value, unit, decimals=places)
+    return said
 
 
 def expected(check: Check) -> str:

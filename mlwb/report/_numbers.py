@@ -11,6 +11,7 @@ __all__ = [
     "bounded",
     "count",
     "count_of",
+    "decimals_of",
     "duration",
     "interval",
     "minute",
@@ -92,6 +93,11 @@ def _fixed(value: float, places: int) -> str:
 
 def _scientific(value: float) -> str:
     return f"{value:.1e}".replace("-", "−")
+
+
+def decimals_of(unit: str) -> int:
+    """Decimals a unit is written with."""
+    return _DECIMALS.get(unit, 0)
 
 
 def signed(value: float | None, unit: str = "1", *, decimals: int | None = None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from mlwb.gates import GATES, Outcome
 from mlwb.report._html import SYMBOLS
 from mlwb.report._index_page import badge, link
 from mlwb.report._index_view import RunEntry
@@ -75,10 +76,14 @@ def _strip(entry: RunEntry) -> str:
     signs = "".join(
         f'<span class="{outcome.lower()}" title="{escape(gate)}: {outcome}">'
         f"{SYMBOLS[outcome]}</span>"
-        for gate, outcome in entry.outcomes
+        for gate, outcome in sorted(entry.outcomes, key=_place)
     )
     said = f"{_passed(entry)} of {len(entry.outcomes)} gates pass"
     return f'<span class="strip" role="img" aria-label="{said}">{signs}</span>'
+
+
+def _place(item: tuple[str, Outcome]) -> int:
+    return GATES.index(item[0]) if item[0] in GATES else len(GATES)
 
 
 def _passed(entry: RunEntry) -> int:

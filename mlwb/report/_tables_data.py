@@ -128,7 +128,7 @@ def _counted(found: Count) -> tuple[Cell, Cell, Cell]:
 
 
 def _finding(found: Finding) -> tuple[Cell, ...]:
-    weight: Cell = Html('<span class="fail">✗ serious</span>', "✗ serious")
+    weight: Cell = Html('<span class="fail">✗&nbsp;serious</span>', "✗ serious")
     if not found.is_serious:
         weight = "· to know"
     return found.check.replace("_", " "), weight, count(found.count), found.detail

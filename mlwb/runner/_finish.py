@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -125,17 +124,12 @@ def _own_and_before(
     store: EvidenceStore, outcome: Outcome
 ) -> tuple[dict[str, Record], dict[str, Record]]:
     """Newest record of each kind, written by this run and written before it."""
-    started = _whole_second(outcome.started)
+    token = outcome.run_id.rsplit("_", 1)[1]
     own: dict[str, Record] = {}
     before: dict[str, Record] = {}
     for record in store.records():
-        is_own = record.model_version == outcome.version and parse_utc(record.timestamp) >= started
-        (own if is_own else before)[record.kind] = record
+        (own if record.run_id.endswith(token) else before)[record.kind] = record
     return own, before
-
-
-def _whole_second(stamp: str) -> datetime:
-    return parse_utc(stamp).replace(microsecond=0)
 
 
 def _view(
@@ -231,7 +225,7 @@ def _stopped(outcome: Outcome, quality: Record | None) -> index.Stopped | None:
     return index.Stopped(
         step=_TITLES[outcome.steps[-1].name],
         error=error.code,
-        message=str(error),
+        message=error.what if findings else str(error),
         findings=findings,
     )
 

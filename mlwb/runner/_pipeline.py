@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from mlwb.core.clock import Clock, format_utc
 from mlwb.core.errors import (
     ArtifactError,
     BrokenChainError,
     DataRejectedError,
-    EvidenceError,
+    LockHeldError,
     MlwbError,
-    ModelError,
-    RunError,
 )
 from mlwb.core.home import Home
 from mlwb.core.ids import new_run_id
@@ -29,7 +30,7 @@ from mlwb.runner._render import render_html
 from mlwb.runner._server import server_process
 from mlwb.runner._session import NotebookEvent
 from mlwb.stages import data_check, feature_study, replay
-from mlwb.stages.common import NOTEBOOKS, judge_gates, next_version
+from mlwb.stages.common import NOTEBOOKS, judge_gates, match_delta_of, next_version
 
 __all__ = ["STEPS", "Event", "Options", "Outcome", "Step", "run_loop"]
 
@@ -205,16 +206,37 @@ def run_loop(options: Options, clock: Clock, tell: Callable[[Event], None]) -> O
     DataError
         The market cannot be read; nothing was started.
     ArtifactError
-        The registry is not in order; nothing was started.
+        The registry is not in order, or another run is under way; nothing was started.
     """
-    run = _begin(options, clock, tell)
-    started = format_utc(clock.now())
-    error: MlwbError | None = None
+    with _alone(options.home):
+        return _run_steps(_begin(options, clock, tell))
+
+
+@contextmanager
+def _alone(home: Home) -> Iterator[None]:
+    """One run at a time in a home: two would take the same version and mix their evidence."""
+    home.artifacts.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(home.artifacts / ".run.lock")
     try:
-        for name in STEPS:
-            _step(run, name)
-    except (DataRejectedError, RunError, ModelError, EvidenceError, ArtifactError) as problem:
-        error = problem
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise LockHeldError(
+            "another run is under way in this home",
+            todo="wait for it, or keep runs apart with MLWB_HOME",
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _run_steps(run: _Run) -> Outcome:
+    clock, error = run.clock, None
+    started = format_utc(clock.now())
+    for name in STEPS:
+        error = _step(run, name)
+        if error is not None:
+            break
     return Outcome(
         run_id=run.run_id,
         folder=run.folder,
@@ -241,18 +263,22 @@ def _begin(options: Options, clock: Clock, tell: Callable[[Event], None]) -> _Ru
             todo="see `mlwb registry doctor`",
         )
     version = next_version(registry)
-    params = {stage: _stage_params(options, stage, version) for stage in STEPS[1:]}
+    run_id = new_run_id("mlwb", version, "run", clock.now())
+    token = run_id.rsplit("_", 1)[1]
+    params = {
+        stage: _stage_params(options, stage, version=version, token=token) for stage in STEPS[1:]
+    }
     return _Run(
         options=options,
         clock=clock,
         tell=tell,
         params=params,
-        run_id=new_run_id("mlwb", version, "run", clock.now()),
+        run_id=run_id,
         version=version,
     )
 
 
-def _stage_params(options: Options, stage: str, version: str) -> Any:
+def _stage_params(options: Options, stage: str, *, version: str, token: str) -> Any:
     found = load_params(
         stage, options.home.params, profile=options.profile, overrides=options.overrides
     )
@@ -260,6 +286,7 @@ def _stage_params(options: Options, stage: str, version: str) -> Any:
         home=str(options.home.root),
         model_version=found.run.model_version or version,
         policy=str(policy_path(options.home, options.policy)),
+        token=token,
     )
     return replace(found, run=where)
 
@@ -270,27 +297,32 @@ def policy_path(home: Home, name: str) -> Path:
     return path.resolve() if path.is_file() else home.params / name
 
 
-def _step(run: _Run, name: str) -> None:
+def _step(run: _Run, name: str) -> MlwbError | None:
+    """One step; what stopped it, or None. A market that cannot be read is raised."""
     start = run.clock.monotonic_s()
     run.tell(Event(name, "start"))
-    report = ""
+    report = f"{NOTEBOOKS[name]}.html" if name in NOTEBOOKS else ""
+    error: MlwbError | None = None
     try:
-        if name == "data":
-            _check_data(run)
-        elif name == "replay":
-            _replay(run)
-        else:
-            report = f"{NOTEBOOKS[name]}.html"
-            _notebook(run, name)
-    except MlwbError:
-        seconds = run.clock.monotonic_s() - start
-        shown = report if (run.folder / report).is_file() else ""
-        run.steps.append(Step(name, seconds, shown, "failed"))
-        run.tell(Event(name, "failed", seconds=seconds))
-        raise
+        _work(run, name)
+    except MlwbError as problem:
+        error = problem
     seconds = run.clock.monotonic_s() - start
-    run.steps.append(Step(name, seconds, report))
-    run.tell(Event(name, "done", seconds=seconds))
+    shown = report if report and (run.folder / report).is_file() else ""
+    run.tell(Event(name, "failed" if error else "done", seconds=seconds))
+    if name == "data" and error and not isinstance(error, DataRejectedError):
+        raise error
+    run.steps.append(Step(name, seconds, shown, "failed" if error else "ok"))
+    return error
+
+
+def _work(run: _Run, name: str) -> None:
+    if name == "data":
+        _check_data(run)
+    elif name == "replay":
+        _replay(run)
+    else:
+        _notebook(run, name)
 
 
 def _check_data(run: _Run) -> None:
@@ -403,26 +435,31 @@ def _typed(value: Any) -> str:
 
 
 def _replay(run: _Run) -> None:
+    """Smoke a server that answers from the candidate, then shadow it behind the champion."""
     params = replace(run.params["replay"], champion=run.champion)
+    policy = load_policy(Path(params.run.policy))
     inputs = replay.load(params)
-    limits = replay.abort_limits(load_policy(Path(params.run.policy)))
 
     def progress(test: str, sent: int, planned: int) -> None:
         run.tell(Event("replay", "progress", test, sent, planned))
 
-    with server_process(
-        run.options.home,
-        candidate=inputs.candidate,
-        environ={
-            "MLWB_CHAMPION": run.champion,
-            "MLWB_MATCH_DELTA": str(params.traffic.match_delta),
-        },
-    ) as server:
+    logs = {
+        "MLWB_PREDICTION_LOG": str(run.folder / "predictions.jsonl"),
+        "MLWB_SHADOW_LOG": str(run.folder / "shadow.jsonl"),
+        "MLWB_MATCH_DELTA": str(match_delta_of(policy)),
+    }
+    home, cold = run.options.home, run.options.cold
+    run.folder.mkdir(parents=True, exist_ok=True)
+    with server_process(home, environ={**logs, "MLWB_CHAMPION": inputs.candidate}) as server:
+        smoked = replay.smoke(inputs, server.base_url, cold=cold, progress=progress)
+    champion = {**logs, "MLWB_CHAMPION": inputs.champion}
+    with server_process(home, candidate=inputs.candidate, environ=champion) as server:
         replay.run(
             inputs,
             server.base_url,
-            limits,
+            policy,
+            smoked=smoked,
             clock=run.clock,
-            cold=run.options.cold,
+            cold=cold,
             progress=progress,
         )

@@ -58,7 +58,9 @@ def server_process(
     candidate : str, default=""
         Version that shadows.
     environ : mapping, optional
-        Laid over the environment of this process; ``MLWB_HOME`` is always ``home.root``.
+        Laid over the environment of this process, from which settings of a server
+        (``MLWB_*``, ``SERVE_*``, ``CANARY_*``) are taken out: what a run measures does not depend
+        on the shell it was started from. ``MLWB_HOME`` is always ``home.root``.
     timeout_s : float, default=20
         Until the server says that it is ready.
     command : sequence of str, optional
@@ -82,12 +84,18 @@ def server_process(
                 stdout=sink,
                 stderr=subprocess.STDOUT,
                 cwd=home.project,
-                env={**os.environ, **(environ or {}), "MLWB_HOME": str(home.root)},
+                env={**_inherited(), **(environ or {}), "MLWB_HOME": str(home.root)},
             )
         try:
             yield _when_ready(process, ready, log, timeout_s=timeout_s)
         finally:
             _end(process)
+
+
+def _inherited() -> dict[str, str]:
+    """Variables of this process without those that would change what is measured."""
+    own = ("MLWB_", "SERVE_", "CANARY_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(own)}
 
 
 def _command(command: Sequence[str], ready: Path, candidate: str) -> list[str]:

@@ -10,8 +10,10 @@ from mlwb.core.clock import Clock
 from mlwb.core.home import Home
 from mlwb.gates import holds
 from mlwb.params import Policy, ReplayParams, RunParams
+from mlwb.registry import Registry
 from mlwb.runner._server import server_process
 from mlwb.stages import replay
+from mlwb.stages.common import match_delta_of
 
 __all__ = ["smoke_run"]
 
@@ -41,12 +43,13 @@ def smoke_run(
     dict
         Counts, latencies in ms, and whether they are within the limits.
     """
-    where = RunParams(home=str(home.root), model_version="", policy=policy.name)
+    latest = Registry(home.models, clock=clock).latest() or ""
+    where = RunParams(home=str(home.root), model_version=latest, policy=policy.name, token="")
     inputs = replay.load(replace(params, run=where))
-    with server_process(home) as server:
+    with server_process(home, environ={"MLWB_PREDICTION_LOG": "off"}) as server:
         exchanges = replay.smoke(inputs, server.base_url, cold=cold)
         version = server.version
-    found = summarise(replay.to_traffic(exchanges), match_delta=params.traffic.match_delta)
+    found = summarise(replay.to_traffic(exchanges), match_delta=match_delta_of(policy))
     rate = found.n_errors / found.n_requests
     measured = {"perf.p95_ms": found.p95_ms, "perf.error_rate": rate}
     broken = [

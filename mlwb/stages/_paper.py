@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from mlwb.backtest import Ledger, Risk, account, risk, round_trips
 from mlwb.core.arrays import Float1D, Int1D
-from mlwb.core.bars import INTERVAL_S
-from mlwb.features.labels import forward_return
+from mlwb.core.bars import INTERVAL_S, MID
+from mlwb.features import specs
+from mlwb.features.batch import compute
 from mlwb.model import Dataset, OutOfFold
 from mlwb.params import TrainingParams
 from mlwb.stages.common import Prepared
@@ -48,10 +50,11 @@ class Paper:
 def paper_trade(
     prepared: Prepared, data: Dataset, oof: OutOfFold, params: TrainingParams
 ) -> Paper | None:
-    """Hold the sign of the out-of-fold score for one bar, pay for every change.
+    """Hold the sign of the walk-forward score until the next bar, pay for every change.
 
     A direction score is traded long above one half and short below; a bar without a score is flat.
-    A volatility score says nothing about the sign, so it has no rule here and the result is None.
+    Across a gap the position is held and earns what the next bar shows. A volatility score says
+    nothing about the sign, so it has no rule here and the result is None.
 
     Parameters
     ----------
@@ -60,7 +63,7 @@ def paper_trade(
     data : Dataset
         Training rows.
     oof : OutOfFold
-        Their out-of-fold scores.
+        Scores of models that saw only what came before.
     params : TrainingParams
         Label kind and costs.
 
@@ -70,19 +73,26 @@ def paper_trade(
     """
     if params.label.kind != "direction":
         return None
-    opened = data.t0[oof.index] - INTERVAL_S
-    rows = np.searchsorted(prepared.ts, opened)
+    rows = np.searchsorted(prepared.ts, data.t0[oof.index] - INTERVAL_S)
     position = np.zeros(len(prepared.bars))
     position[rows] = np.sign(oof.probability - 0.5) * POSITION_CAP
-    used = slice(int(rows.min()), int(rows.max()) + 1)
-    step = np.expm1(np.nan_to_num(forward_return(prepared.bars, INTERVAL_S)))[used]
-    extra = params.costs.fee_bp + params.costs.slippage_bp
-    half_spread = np.zeros(len(prepared.bars))
-    if "spread_bp" in prepared.names:
-        half_spread = np.nan_to_num(prepared.column("spread_bp")) / 2.0
-    cost = ((half_spread + extra) / 1e4)[used]
-    ledger = account(position[used], step, cost)
+    used = slice(int(rows.min()), min(int(rows.max()) + 1, len(prepared.bars) - 1))
+    mid = _last_known(prepared.bars[:, MID])
+    step = (mid[1:] / mid[:-1] - 1.0)[used]
+    ledger = account(position[used], step, _one_way_cost(prepared, params)[used])
     ts = prepared.ts[used]
     days = max((int(ts[-1]) - int(ts[0])) / 86_400, 1.0)
     turnover = float(np.abs(np.diff(ledger.position, prepend=0.0)).sum() / days)
     return Paper(ts, ledger, risk(ledger.net, ts), round_trips(ledger), turnover)
+
+
+def _one_way_cost(prepared: Prepared, params: TrainingParams) -> Float1D:
+    """Half the last known spread, fee and slippage, as a fraction of the amount."""
+    spread = compute(specs(["spread_bp"], quoted=prepared.market.has_quotes), prepared.bars)[:, 0]
+    extra = params.costs.fee_bp + params.costs.slippage_bp
+    return np.asarray((_last_known(spread) / 2.0 + extra) / 1e4, dtype=np.float64)
+
+
+def _last_known(values: Float1D) -> Float1D:
+    """Forward filled; before the first known value, that value."""
+    return np.asarray(pd.Series(values).ffill().bfill(), dtype=np.float64)

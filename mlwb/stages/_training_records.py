@@ -8,6 +8,7 @@ import numpy as np
 
 from mlwb.backtest import Risk
 from mlwb.core.arrays import Float1D
+from mlwb.core.bars import INTERVAL_S
 from mlwb.core.clock import Clock
 from mlwb.evidence import Interval, Metric, Record, new_record, rate
 from mlwb.model import Scores, rank_correlation
@@ -15,11 +16,7 @@ from mlwb.params import TrainingParams
 from mlwb.stages._training_result import Result
 from mlwb.stages.common import context, market_inputs, market_origin, null
 
-__all__ = ["HARM", "build", "quantiles"]
-
-HARM = (0.005, 0.10)
-"""A group is counted as harmful when dropping it raises the mean rank IC by more than the first
-number at a Holm-adjusted p of at most the second (requirements: ablation gate)."""
+__all__ = ["build", "quantiles"]
 
 
 def build(result: Result, params: TrainingParams, clock: Clock) -> list[Record]:
@@ -67,7 +64,13 @@ def _offline(result: Result) -> list[Metric]:
         Metric("base_rate", scores.base_rate, n=n),
         Metric("brier", scores.brier, n=n),
         *_ic(result),
-        Metric("leak_count", sum(split.n_leaks for split in oof.splits), unit="rows", n=n),
+        Metric(
+            "leak_count",
+            sum(split.n_leaks for split in (*oof.splits, *result.segments.splits)),
+            unit="rows",
+            n=n,
+            definition="train rows whose label meets a test label, all folds and segments",
+        ),
         Metric("purged", sum(split.n_purged for split in oof.splits), unit="rows"),
         Metric("embargoed", sum(split.n_embargoed for split in oof.splits), unit="rows"),
         Metric("n_rows", n, unit="rows"),
@@ -148,14 +151,18 @@ def _significance(result: Result) -> list[Metric]:
 
 
 def _ablation(result: Result) -> list[Metric]:
-    margin, level = HARM
-    harmful = [e for e in result.effects if e.delta > margin and e.p_adjusted <= level]
     n = result.scores.n_rows
-    definition = f"mean rank IC rises by more than {margin} without the group, Holm p <= {level}"
+    definition = "mean rank IC without the group minus with it"
     return [
-        Metric("harmful_groups", len(harmful), n=len(result.effects), definition=definition),
-        *(Metric("delta", e.delta, n=n, segment=e.group) for e in result.effects),
-        *(Metric("p_adjusted", e.p_adjusted, n=n, segment=e.group) for e in result.effects),
+        *(
+            Metric("delta", e.delta, n=n, segment=e.group, definition=definition)
+            for e in result.effects
+        ),
+        *(Metric("p_value", e.p_value, n=n, segment=e.group) for e in result.effects),
+        *(
+            Metric("p_adjusted", e.p_adjusted, n=n, segment=e.group, definition="Holm")
+            for e in result.effects
+        ),
     ]
 
 
@@ -174,7 +181,7 @@ def _walk(result: Result) -> list[Metric]:
         ]
         earned = 1.0
         if paper is not None:
-            first, last = train.t0[split.test[0]], train.t0[split.test[-1]]
+            first, last = (train.t0[split.test[i]] - INTERVAL_S for i in (0, -1))
             earned = float(paper.ledger.net[(paper.ts >= first) & (paper.ts <= last)].sum())
             metrics.append(Metric("net_return", earned, n=len(split.test), segment=name))
         positive += int(ic > 0.0 and earned > 0.0)

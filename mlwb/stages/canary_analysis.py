@@ -23,7 +23,9 @@ from mlwb.stages.common import (
     context,
     home_of,
     judge_gates,
+    match_delta_of,
     null,
+    policy_of,
     store_of,
     traffic_path,
     write_all,
@@ -70,11 +72,16 @@ class Result:
     phases : mapping of str to Summary
         Each phase that was reached.
     versions : tuple of str
-        Candidate versions seen in answers, which the version lock wants to be one.
+        Candidate versions seen in answers, which the version lock wants to be one: who answered
+        the smoke test, and who answered in the shadow.
+    smoke_versions : tuple of str
+        Versions that answered the smoke test.
     score_mismatches : int
         Smoke answers that differ from the score computed offline.
     seconds : float
         Length of the traffic.
+    match_delta : float
+        Difference of two scores that still counts as agreement, from the policy.
     """
 
     inputs: Inputs
@@ -82,8 +89,10 @@ class Result:
     shadow: Summary
     phases: dict[str, Summary]
     versions: tuple[str, ...]
+    smoke_versions: tuple[str, ...]
     score_mismatches: int
     seconds: float
+    match_delta: float
 
     @property
     def latencies(self) -> dict[str, Float1D]:
@@ -130,22 +139,25 @@ def load(params: CanaryAnalysisParams) -> Inputs:
 
 def measure(inputs: Inputs) -> Result:
     """Count and measure every test and phase."""
-    log, delta = inputs.log, inputs.params.traffic.match_delta
+    log, delta = inputs.log, match_delta_of(policy_of(inputs.params.run))
     phases = {
         name: summarise(log.traffic(name), match_delta=delta)
         for name in log.header.phases
         if log.of(name)
     }
     wrong = [item for item in log.of(SMOKE) if item.status == 200 and not agrees(item)]
+    answered = {item.version for item in log.of(SMOKE)} - {""}
     started, finished = parse_utc(log.header.started), parse_utc(log.header.finished)
     return Result(
         inputs=inputs,
         smoke=summarise(log.traffic(SMOKE), match_delta=delta),
         shadow=summarise(log.traffic(SHADOW), match_delta=delta),
         phases=phases,
-        versions=tuple(sorted({i.shadow_version for i in log.exchanges if i.shadow_version})),
+        versions=tuple(sorted(answered | {i.shadow_version for i in log.exchanges} - {""})),
+        smoke_versions=tuple(sorted(answered)),
         score_mismatches=len(wrong),
         seconds=(finished - started).total_seconds(),
+        match_delta=delta,
     )
 
 
@@ -160,7 +172,12 @@ def record(result: Result, params: CanaryAnalysisParams, clock: Clock) -> tuple[
         origin=header.market_origin,
         inputs=[inputs.source],
     )
-    details = {"champion": header.champion, "candidate": header.candidate, "cold": header.cold}
+    details = {
+        "champion": header.champion,
+        "candidate": header.candidate,
+        "smoke_answered_by": result.smoke_versions,
+        "cold": header.cold,
+    }
     return write_all(
         store_of(params.run),
         [
@@ -249,6 +266,15 @@ def _canary(result: Result, shared: Context) -> Record:
             *latency_metrics(found, name),
             share("error_rate", found.n_errors, found.n_requests, name),
             share("shadow_error_rate", found.n_shadow_errors, found.n_shadowed, name),
+            Metric(
+                "shadow_p95_ms",
+                found.shadow_p95_ms,
+                unit="ms",
+                n=found.n_compared,
+                segment=name,
+                definition="the candidate's time inside the server",
+                deterministic=False,
+            ),
             share("match_rate", found.n_matched, found.n_compared, name),
             Metric("observed", found.n_compared, segment=name),
             Metric("mean_abs_delta", found.mean_abs_delta, n=found.n_compared, segment=name),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,9 +14,14 @@ import numpy as np
 
 from mlwb.core.arrays import Bool1D, Float1D, Float2D, Int1D
 from mlwb.core.bars import BAR_FIELDS, INTERVAL_S, TS
-from mlwb.core.canonical import digest, digest_bytes
+from mlwb.core.canonical import digest, digest_bytes, parse_json
 from mlwb.core.clock import Clock, format_utc
-from mlwb.core.errors import EmptyWindowError, EvidenceMissingError
+from mlwb.core.errors import (
+    DataSchemaError,
+    EmptyWindowError,
+    EvidenceMissingError,
+    LeakageError,
+)
 from mlwb.core.home import Home, find_home
 from mlwb.data import Market, load_market, to_bars
 from mlwb.evidence import (
@@ -30,7 +35,7 @@ from mlwb.evidence import (
     code_state,
     environment_state,
 )
-from mlwb.features import FeatureSpec, specs
+from mlwb.features import FeatureSpec, spec_digest, specs
 from mlwb.features.batch import compute
 from mlwb.features.labels import Labels, make_labels
 from mlwb.gates import EvidenceView, Verdict, evaluate
@@ -51,13 +56,16 @@ __all__ = [
     "Prepared",
     "Windows",
     "candidate_of",
+    "check_unseen",
     "context",
     "cut_windows",
     "home_of",
     "judge_gates",
     "load_check",
+    "manifest_of",
     "market_inputs",
     "market_origin",
+    "match_delta_of",
     "next_version",
     "notebook_digest",
     "null",
@@ -232,6 +240,11 @@ def policy_of(run: RunParams) -> Policy:
     return load_policy(path if path.is_absolute() else home_of(run).params / path)
 
 
+def match_delta_of(policy: Policy) -> float:
+    """Largest difference of two scores that still counts as agreement; its home is the policy."""
+    return float(str(policy.gates["shadow"].settings["match_delta"]))
+
+
 def next_version(registry: Registry) -> str:
     """Version after the newest one of the form ``vX.Y.Z``; ``v1.8.1`` in an empty registry."""
     numbers = [version.removeprefix("v").split(".") for version in registry.versions()]
@@ -280,6 +293,7 @@ def context(
         model_version=version,
         origin=origin,
         inputs=tuple(inputs),
+        run=params.run.token,
         params=Params(digest=digest(values), values=values),
         notebook=notebook_digest(home, stage),
         code=code,
@@ -355,6 +369,49 @@ def traffic_path(home: Home, version: str) -> Path:
 def load_check(folder: Path) -> None:
     """Open a version as the server would; the registry's check after a flip."""
     Predictor.load(folder)
+
+
+def manifest_of(registry: Registry, version: str) -> dict[str, Any]:
+    """What a version says about its training."""
+    found: dict[str, Any] = parse_json(
+        (registry.resolve(version) / "training_manifest.json").read_bytes()
+    )
+    return found
+
+
+def check_unseen(prepared: Prepared, manifest: Mapping[str, Any]) -> None:
+    """Refuse to judge a version on another market, or on bars it was trained on.
+
+    Parameters
+    ----------
+    prepared : Prepared
+        Market and windows.
+    manifest : mapping
+        The version's ``training_manifest.json``.
+
+    Raises
+    ------
+    DataSchemaError
+        Another symbol or other features than the version was trained on.
+    LeakageError
+        The version was trained on bars after ``train_end``.
+    """
+    kin, symbol = manifest["kinship"], prepared.market.symbol
+    if kin["symbol"] != symbol or kin["features"] != spec_digest(prepared.specs):
+        raise DataSchemaError(
+            f"{manifest['model_version']} was trained on another market or other features",
+            expected=f"{kin['symbol']} with the features of its sidecar",
+            got=symbol,
+            todo="name the same data and window as in training",
+        )
+    last = manifest["data_window"][1]
+    if last > prepared.windows.train_end:
+        raise LeakageError(
+            f"{manifest['model_version']} was trained on bars of the held-out window",
+            expected=f"trained before {_utc(prepared.windows.train_end)}",
+            got=f"until {_utc(last)}",
+            todo="name the same data and window as in training",
+        )
 
 
 def null(name: str, reason: str, unit: str = "1", segment: str = "") -> Metric:

@@ -83,7 +83,8 @@ class Result:
     stationarity : tuple of Stationarity
         One a feature.
     information : tuple of Information
-        One a feature and horizon, with the label's target.
+        One a feature and horizon, with the size of the coming return for a volatility label
+        and the return itself for a direction label.
     n_effective : tuple of float
         Independent rows each feature is worth.
     redundancy : Redundancy
@@ -117,7 +118,7 @@ def measure(inputs: Inputs) -> Result:
     complete = prepared.X[rows & prepared.complete]
     columns = prepared.X[rows].T
     named = list(zip(prepared.names, columns, strict=True))
-    known = labels.valid & rows
+    known = labels.valid & (labels.t1 <= prepared.windows.train_end)
     return Result(
         inputs=inputs,
         quality=quality(prepared.market),
@@ -170,6 +171,8 @@ def _information(inputs: Inputs, named: Sequence[tuple[str, Float1D]]) -> list[I
     found = []
     for horizon_s in params.horizons_s:
         forward = forward_return(prepared.bars, horizon_s)[rows]
+        resolved = prepared.ts[rows] + INTERVAL_S + horizon_s <= prepared.windows.train_end
+        forward[~resolved] = np.nan
         target = np.abs(forward) if params.label.kind == "volatility" else forward
         found += [
             information(

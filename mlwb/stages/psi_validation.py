@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from mlwb.core.canonical import digest_file, parse_json
 from mlwb.core.clock import Clock, SystemClock
 from mlwb.core.errors import EmptyWindowError
 from mlwb.drift import BinnedReference, PsiResult, bin_counts, psi_of_counts
-from mlwb.drift.calibration import BlockNull, Bounds, block_null, bounds, ks_two_sample
+from mlwb.drift.calibration import BlockNull, Bounds, block_null, bounds, ks_of_counts
 from mlwb.evidence import Input, Metric, Record, new_record
 from mlwb.gates import Verdict
 from mlwb.inference import Predictor
@@ -23,12 +23,15 @@ from mlwb.registry import Registry
 from mlwb.stages.common import (
     Prepared,
     candidate_of,
+    check_unseen,
     context,
     home_of,
     judge_gates,
+    manifest_of,
     market_inputs,
     market_origin,
     null,
+    policy_of,
     prepare,
     store_of,
     write_all,
@@ -38,8 +41,8 @@ __all__ = ["FeatureDrift", "Inputs", "Result", "judge", "load", "measure", "reco
 
 GATES = ("psi", "drift")
 _DAY_S = 86_400
-_KS_ROWS = 20_000
-"""Rows a side of the KS test; more do not change the statistic's second digit."""
+ROLLING_DAYS = 7
+"""Length of the rolling window (requirements: 7-day rolling PSI)."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,6 @@ class Inputs:
         Held-out values of every feature, and the candidate's scores on them.
     days : ndarray of int64
         UTC day number of each held-out row.
-    reference_scores : ndarray
-        The candidate's scores on its training rows.
     prepared : Prepared
         Market and features.
     """
@@ -69,7 +70,6 @@ class Inputs:
     reference: dict[str, tuple[BinnedReference, Any]]
     current: dict[str, Float1D]
     days: Int1D
-    reference_scores: Float1D
     prepared: Prepared
 
 
@@ -123,9 +123,11 @@ class Result:
     overall_bounds : Bounds or None
         Of that mean, from the mean of the features' nulls window by window.
     rolling : ndarray of float64
-        Overall PSI of every rolling window of the held-out days.
+        Overall PSI of every seven held-out days in a row.
+    averaged : tuple of str
+        Features in the mean: those that vary and are no function of the clock.
     ks, ks_p : float
-        Two-sample KS of the score, p for independent rows.
+        Two-sample KS of the score at the frozen edges, p for independent rows.
     """
 
     inputs: Inputs
@@ -134,6 +136,7 @@ class Result:
     overall: float
     overall_bounds: Bounds | None
     rolling: Float1D
+    averaged: tuple[str, ...]
     ks: float
     ks_p: float
 
@@ -154,21 +157,20 @@ def load(params: PsiValidationParams) -> Inputs:
         item["name"]: (BinnedReference.from_json(item), np.asarray(item["daily"], dtype=np.int64))
         for item in stored["features"]
     }
-    prepared, current, days = heldout(params.data, params.window, predictor)
-    rows = prepared.complete & (prepared.ts < prepared.windows.train_end)
+    manifest = manifest_of(registry, version)
+    prepared, current, days = heldout(params.data, params.window, predictor, manifest)
     return Inputs(
         params=params,
         version=version,
         reference=reference,
         current=current,
         days=days,
-        reference_scores=predictor.predict(prepared.X[rows]),
         prepared=prepared,
     )
 
 
 def heldout(
-    data: DataParams, window: WindowParams, predictor: Predictor
+    data: DataParams, window: WindowParams, predictor: Predictor, manifest: Mapping[str, Any]
 ) -> tuple[Prepared, dict[str, Float1D], Int1D]:
     """Features and scores after the training window, on rows where all are known.
 
@@ -176,8 +178,11 @@ def heldout(
     ------
     EmptyWindowError
         The held-out window has no such row.
+    DataSchemaError, LeakageError
+        The market is not the one the version was trained on, or the version has seen it.
     """
     prepared = prepare(data, predictor.sidecar.names, window)
+    check_unseen(prepared, manifest)
     rows = prepared.complete & (prepared.ts >= prepared.windows.train_end)
     kept: Float2D = prepared.X[rows]
     if len(kept) == 0:
@@ -194,19 +199,17 @@ def measure(inputs: Inputs) -> Result:
         for name in (*inputs.prepared.names, SCORE)
     ]
     features, prediction = tuple(found[:-1]), found[-1]
-    overall = float(np.mean([item.psi.value for item in features]))
-    thin = np.random.default_rng(0)
-    sides = [inputs.reference_scores, inputs.current[SCORE]]
-    ks, ks_p = ks_two_sample(
-        *(thin.choice(side, size=min(len(side), _KS_ROWS), replace=False) for side in sides)
-    )
+    averaged = [item for item in features if is_averaged(item, inputs.prepared)]
+    overall = float(np.mean([item.psi.value for item in averaged]))
+    ks, ks_p = ks_of_counts(prediction.reference.counts, prediction.current)
     return Result(
         inputs=inputs,
         features=features,
         prediction=prediction,
         overall=overall,
-        overall_bounds=_overall_bounds(features, overall),
-        rolling=_rolling(features, inputs.params.psi.rolling_days),
+        overall_bounds=_overall_bounds(averaged, overall),
+        rolling=_rolling(averaged),
+        averaged=tuple(item.name for item in averaged),
         ks=ks,
         ks_p=ks_p,
     )
@@ -224,7 +227,8 @@ def record(result: Result, params: PsiValidationParams, clock: Clock) -> tuple[R
         origin=market_origin(inputs.prepared),
         inputs=(*market_inputs(inputs.prepared), frozen),
     )
-    metrics = [m for item in result.features for m in _feature_metrics(item)]
+    limit = float(policy_of(params.run).limit("psi.feature").value)
+    metrics = [m for item in result.features for m in _feature_metrics(item, limit)]
     details = {
         "features": [_detail(item) for item in (*result.features, result.prediction)],
         "heldout_days": int(inputs.days.max() - inputs.days.min()) + 1,
@@ -265,9 +269,15 @@ def _overall_bounds(features: Sequence[FeatureDrift], overall: float) -> Bounds 
     return bounds(overall, BlockNull(scores, nulls[0].window_blocks))
 
 
-def _rolling(features: Sequence[FeatureDrift], window: int) -> Float1D:
+def is_averaged(item: FeatureDrift, prepared: Prepared) -> bool:
+    """Whether a feature belongs in the mean: a constant or a clock would only dilute it."""
+    spec = next(spec for spec in prepared.specs if spec.name == item.name)
+    return item.reference.n_bins > 1 and set(spec.inputs) - {"ts"} != set()
+
+
+def _rolling(features: Sequence[FeatureDrift]) -> Float1D:
     n_days = len(features[0].daily)
-    width = min(window, n_days)
+    width = min(ROLLING_DAYS, n_days)
     means = [
         np.mean(
             [
@@ -287,7 +297,7 @@ def _reference_digest(inputs: Inputs) -> str:
     return digest_file(registry.resolve(inputs.version) / "reference_distributions.json")
 
 
-def _feature_metrics(item: FeatureDrift) -> list[Metric]:
+def _feature_metrics(item: FeatureDrift, limit: float) -> list[Metric]:
     name, n = item.name, item.psi.n_obs
     metrics = [
         Metric("psi", item.psi.value, unit="nats", n=n, segment=name),
@@ -296,25 +306,21 @@ def _feature_metrics(item: FeatureDrift) -> list[Metric]:
     if item.null is None or item.bounds is None:
         reason = "the training window is too short for its own null"
         names = ("psi_upper", "psi_lower", "p_block", "psi_null95")
-        return [*metrics, *(null(m, reason, "nats", name) for m in names), _gateable(item)]
+        return [*metrics, *(null(m, reason, "nats", name) for m in names), _gateable(item, limit)]
     return [
         *metrics,
         Metric("psi_upper", item.bounds.upper, unit="nats", n=n, segment=name),
         Metric("psi_lower", item.bounds.lower, unit="nats", n=n, segment=name),
         Metric("p_block", item.null.p_value(item.psi.value), n=len(item.null.scores), segment=name),
         Metric("psi_null95", item.null.limit95, unit="nats", segment=name),
-        _gateable(item),
+        Metric("null_windows", item.null.n_disjoint, n=len(item.null.scores), segment=name),
+        _gateable(item, limit),
     ]
 
 
-GATEABLE_BELOW = 0.3
-"""A feature whose own windows differ by more than this in 5 % of cases cannot be judged against
-the requirements' per-feature limit with a window of this length."""
-
-
-def _gateable(item: FeatureDrift) -> Metric:
-    can = item.null is not None and item.null.limit95 < GATEABLE_BELOW
-    definition = f"95 % of the reference's own windows stay below {GATEABLE_BELOW}"
+def _gateable(item: FeatureDrift, limit: float) -> Metric:
+    can = item.null is not None and item.null.limit95 < limit
+    definition = f"95 % of the reference's own windows stay below the limit of {limit:g}"
     return Metric("gateable", int(can), segment=item.name, definition=definition)
 
 
@@ -329,7 +335,13 @@ def _overall_metrics(result: Result) -> list[Metric]:
         upper = Metric("psi_overall_upper", limits.upper, unit=nats, n=n)
         lower = Metric("psi_overall_lower", limits.lower, unit=nats, n=n)
     return [
-        Metric("psi_overall", result.overall, unit=nats, n=n, definition="mean over features"),
+        Metric(
+            "psi_overall",
+            result.overall,
+            unit=nats,
+            n=n,
+            definition="mean over " + ", ".join(result.averaged),
+        ),
         upper,
         lower,
         Metric("psi_rolling_7d_max", float(result.rolling.max()), unit=nats, n=len(result.rolling)),

@@ -30,7 +30,16 @@ from mlwb.stages._traffic_log import (
     to_traffic,
     write_log,
 )
-from mlwb.stages.common import candidate_of, home_of, market_origin, prepare, traffic_path
+from mlwb.stages.common import (
+    candidate_of,
+    check_unseen,
+    home_of,
+    manifest_of,
+    market_origin,
+    match_delta_of,
+    prepare,
+    traffic_path,
+)
 
 __all__ = ["Inputs", "abort_limits", "agrees", "load", "run", "smoke", "to_traffic"]
 
@@ -55,8 +64,8 @@ class Inputs:
         Versions.
     rows : ndarray of shape (n_rows, n_features), float64
         Held-out rows, in the champion's feature order.
-    expected : ndarray of shape (n_rows,), float64
-        The champion's scores, computed offline.
+    expected, candidate_expected : ndarray of shape (n_rows,), float64
+        The champion's and the candidate's scores, computed offline.
     market, market_origin : str
         Symbol, and ``simulated`` or ``replay``.
     """
@@ -66,6 +75,7 @@ class Inputs:
     candidate: str
     rows: Float2D
     expected: Float1D
+    candidate_expected: Float1D
     market: str
     market_origin: str
 
@@ -76,12 +86,13 @@ class _Sender:
 
     client: PredictClient
     inputs: Inputs
+    expected: Float1D
     exchanges: list[Exchange] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         encode = msgspec.json.Encoder().encode
         bodies = [encode({"features": row}) for row in self.inputs.rows.tolist()]
-        self.turn = itertools.cycle(list(zip(bodies, self.inputs.expected.tolist(), strict=True)))
+        self.turn = itertools.cycle(list(zip(bodies, self.expected.tolist(), strict=True)))
 
     def send(self, test: str, *, shadowed: bool) -> None:
         """Send the next row and keep what came back."""
@@ -122,6 +133,8 @@ def load(params: ReplayParams) -> Inputs:
     champion = params.champion or registry.latest() or candidate
     predictor = Predictor.load(registry.resolve(champion))
     prepared = prepare(params.data, predictor.sidecar.names, params.window)
+    for version in (champion, candidate):
+        check_unseen(prepared, manifest_of(registry, version))
     kept = prepared.complete & (prepared.ts >= prepared.windows.train_end)
     rows = prepared.X[kept]
     if len(rows) == 0:
@@ -132,6 +145,7 @@ def load(params: ReplayParams) -> Inputs:
         candidate=candidate,
         rows=rows,
         expected=predictor.predict(rows),
+        candidate_expected=Predictor.load(registry.resolve(candidate)).predict(rows),
         market=prepared.market.symbol,
         market_origin=market_origin(prepared),
     )
@@ -151,13 +165,14 @@ def abort_limits(policy: Policy) -> AbortLimits:
 def run(
     inputs: Inputs,
     base_url: str,
-    limits: AbortLimits,
+    policy: Policy,
     *,
+    smoked: Sequence[Exchange],
     clock: Clock,
     cold: bool = False,
     progress: Progress | None = None,
 ) -> Path:
-    """Send smoke, shadow and canary traffic; write the log.
+    """Send shadow and canary traffic; write the log, the smoke test first.
 
     Parameters
     ----------
@@ -165,8 +180,10 @@ def run(
         What is sent.
     base_url : str
         Address of a server that serves the champion and shadows the candidate.
-    limits : AbortLimits
-        When the canary stops.
+    policy : Policy
+        When the canary stops, and what counts as agreement.
+    smoked : sequence of Exchange
+        What :func:`smoke` brought back from a server of the candidate's own.
     clock : Clock
         Stamps the log.
     cold : bool, default=False
@@ -182,16 +199,16 @@ def run(
     traffic = inputs.params.traffic
     started = format_utc(clock.now())
     timeout_s = traffic.timeout_ms / 1e3
-    exchanges = smoke(inputs, base_url, cold=cold, progress=progress)
+    exchanges = list(smoked)
     phases = plan(traffic.phases, observed=traffic.observed_per_phase)
     with PredictClient(base_url, timeout_s=timeout_s) as client:
-        sender = _Sender(client, inputs, exchanges)
+        sender = _Sender(client, inputs, inputs.expected, exchanges)
         for sent in range(traffic.shadow_requests):
             sender.send(SHADOW, shadowed=True)
             _tell(progress, SHADOW, sent, traffic.shadow_requests)
-        aborted = _canary(sender, phases, limits, progress)
+        aborted = _canary(sender, phases, policy, progress)
     header = TrafficHeader(
-        champion=_seen(exchanges, "version") or inputs.champion,
+        champion=_seen(exchanges[len(smoked) :], "version") or inputs.champion,
         candidate=inputs.candidate,
         market=inputs.market,
         market_origin=inputs.market_origin,
@@ -209,14 +226,17 @@ def run(
 def smoke(
     inputs: Inputs, base_url: str, *, cold: bool, progress: Progress | None = None
 ) -> list[Exchange]:
-    """Send the smoke requests, on one warm connection or each on a cold one."""
+    """Send the smoke requests to a server that answers from the candidate.
+
+    On one warm connection, or each on a cold one.
+    """
     n = inputs.params.traffic.smoke_requests
     timeout_s = inputs.params.traffic.timeout_ms / 1e3
     with PredictClient(base_url, timeout_s=timeout_s, keep_alive=not cold) as client:
-        sender = _Sender(client, inputs)
+        sender = _Sender(client, inputs, inputs.candidate_expected)
         for _ in range(0 if cold else _WARM_UP):
             sender.send(SMOKE, shadowed=False)
-        sender = _Sender(client, inputs)
+        sender = _Sender(client, inputs, inputs.candidate_expected)
         for sent in range(n):
             sender.send(SMOKE, shadowed=False)
             _tell(progress, SMOKE, sent, n)
@@ -224,10 +244,10 @@ def smoke(
 
 
 def _canary(
-    sender: _Sender, phases: Sequence[Phase], limits: AbortLimits, progress: Progress | None
+    sender: _Sender, phases: Sequence[Phase], policy: Policy, progress: Progress | None
 ) -> str:
     """Send phase after phase; why it stopped, or an empty string."""
-    delta = sender.inputs.params.traffic.match_delta
+    delta, limits = match_delta_of(policy), abort_limits(policy)
     for phase in phases:
         begin = len(sender.exchanges)
         for sent in range(phase.n_requests):

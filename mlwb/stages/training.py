@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from mlwb.core.canonical import canonical_bytes, digest_bytes, parse_json
+from mlwb.core.bars import INTERVAL_S
+from mlwb.core.canonical import canonical_bytes, digest_bytes
 from mlwb.core.clock import Clock, SystemClock, format_utc
 from mlwb.evidence import Record
 from mlwb.features import FeatureStream, spec_digest
@@ -22,6 +24,7 @@ from mlwb.model import (
     OutOfFold,
     PurgedKFold,
     Trial,
+    TrialResult,
     ablate,
     choose,
     export_onnx,
@@ -48,6 +51,7 @@ from mlwb.stages.common import (
     home_of,
     judge_gates,
     load_check,
+    manifest_of,
     next_version,
     prepare,
     store_of,
@@ -57,6 +61,7 @@ from mlwb.stages.common import (
 __all__ = ["Fitted", "Inputs", "Result", "judge", "load", "measure", "record", "run"]
 
 GATES = ("signal", "ablation", "wf", "pnl", "parity", "schema")
+_DAY_S = 86_400
 _LATENCY_REPEATS = 2_000
 _ONLINE_BARS = 3_000
 """Bars stepped online and compared with the batch bit for bit, after 24 h of warm-up."""
@@ -84,15 +89,20 @@ def load(params: TrainingParams) -> Inputs:
 
 
 def comparable_champion(registry: Registry, prepared: Prepared, params: TrainingParams) -> str:
-    """The version to beat: `latest`, or the newest bootstrap, of this market, label and schema."""
+    """The version to beat: `latest`, or the newest bootstrap, of this market, label and schema.
+
+    A version that was trained on bars of the held-out window is none: it would be judged on what
+    it has seen.
+    """
     wanted = _kinship(prepared, params)
     latest = registry.latest()
     for version in [latest, *reversed(registry.versions())]:
         if not version:
             continue
-        stored = parse_json((registry.resolve(version) / "training_manifest.json").read_bytes())
+        stored = manifest_of(registry, version)
         is_candidate = version != latest and stored.get("role") != "bootstrap"
-        if stored.get("kinship") == wanted and not is_candidate:
+        unseen = stored.get("data_window", [0, math.inf])[1] <= prepared.windows.train_end
+        if stored.get("kinship") == wanted and unseen and not is_candidate:
             return str(version)
     return ""
 
@@ -112,6 +122,7 @@ def measure(inputs: Inputs) -> Result:
     least_block = max(params.label.horizon_s // 60, 1)
     champion = bootstrap.predictor if bootstrap else _load_champion(inputs)
     mismatches, compared = _online_mismatches(prepared)
+    segments = walk(inputs.train, trial, n_segments=params.cv.n_segments)
     rows = parity_rows(candidate.model, inputs.train.X, seed=params.search.seed)
     return Result(
         inputs=inputs,
@@ -127,8 +138,8 @@ def measure(inputs: Inputs) -> Result:
             seed=params.resample.seed,
         ),
         effects=tuple(_ablation(inputs, trial, oof)),
-        segments=walk(inputs.train, trial, n_segments=params.cv.n_segments),
-        paper=paper_trade(prepared, inputs.train, oof, params),
+        segments=segments,
+        paper=paper_trade(prepared, inputs.train, segments, params),
         parity=measure_parity(candidate.model, candidate.predictor, rows),
         feature_mismatches=mismatches,
         n_feature_values=compared,
@@ -211,19 +222,35 @@ def _fit(inputs: Inputs, data: Dataset, *, version: str, role: str) -> Fitted:
     onnx = export_onnx(model)
     sidecar = make_sidecar(facts, data.X)
     predictor = Predictor.from_bytes(onnx, sidecar)
-    columns = dict(zip(data.names, data.X.T, strict=True)) | {SCORE: predictor.predict(data.X)}
     files = {
         "model.onnx": onnx,
         "sidecar.json": sidecar.to_json(),
         "scaler_params.json": scaler_file(model, data.names),
         "golden_predictions.json": golden_file(predictor, data.X, seed=params.search.seed),
-        "reference_distributions.json": reference_file(
-            columns, data.t0 // 86_400, n_bins=params.psi.n_bins
-        ),
+        "reference_distributions.json": _references(inputs, data, chosen),
     }
     fitted = Fitted(version, model, predictor, results, chosen, files)
     files["training_manifest.json"] = _manifest(inputs, fitted, data, role=role)
     return fitted
+
+
+def _references(inputs: Inputs, data: Dataset, chosen: TrialResult) -> bytes:
+    """Frozen bins of what a live window will be compared with.
+
+    Every feature on all complete bars of the window, with a label or without; and the scores
+    the model gave rows it had not seen.
+    """
+    prepared = inputs.prepared
+    rows = prepared.complete & (prepared.ts >= data.t0[0] - INTERVAL_S)
+    rows &= prepared.ts < data.t1[-1]
+    days = prepared.ts[rows] // _DAY_S
+    columns = {
+        name: (values, days)
+        for name, values in zip(prepared.names, prepared.X[rows].T, strict=True)
+    }
+    oof = chosen.out_of_fold
+    columns[SCORE] = (oof.probability, (data.t0[oof.index] - INTERVAL_S) // _DAY_S)
+    return reference_file(columns, n_bins=inputs.params.psi.n_bins)
 
 
 def _manifest(inputs: Inputs, fitted: Fitted, data: Dataset, *, role: str) -> bytes:

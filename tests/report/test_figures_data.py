@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mlwb.report import figures
+from mlwb.report._figures_data import _apart
 
 pytestmark = pytest.mark.usefixtures("coarse")
 
@@ -56,3 +57,14 @@ def test_distributions_of_constants_and_gaps() -> None:
     figure = figures.distributions(columns, ("bias", "nothing"), ("1", "1"))
     assert figure.title == "No feature varies"
     assert figure.png
+
+
+def test_no_line_through_a_weekend() -> None:
+    """Two days of minutes, two closed days, two days: exactly one hole is made for the line."""
+    when = np.concatenate([np.arange(0.0, 2.0, 0.01), np.arange(4.0, 6.0, 0.01)])
+    x, low, high = _apart(when, when, when)
+    assert len(x) == len(when) + 1
+    assert (
+        np.flatnonzero(np.isnan(low)).tolist() == np.flatnonzero(np.isnan(high)).tolist() == [200]
+    )
+    assert _apart(when[:200], when[:200], when[:200])[0].tolist() == when[:200].tolist()

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from mlwb.gates import GATES, Check, Outcome, Verdict
 from mlwb.params import load_policy
-from mlwb.report._judged import reason, telling, warnings, why
+from mlwb.report._judged import beside, reason, telling, warnings, why
 from mlwb.report._words import GATE_WORDS, METRIC_WORDS, metric_words
 
 PARAMS = Path(__file__).resolve().parents[2] / "params"
@@ -104,3 +106,23 @@ def test_telling_prefers_what_people_ask_for(
     p95 = make_check(id="perf.p95_ms", metric="p95_ms", observed=1.7, comparator="<", limit="80")
     assert telling(make_verdict(requests, p95, gate="perf")) is p95
     assert telling(make_verdict(requests, gate="perf")) is requests
+
+
+@pytest.mark.parametrize(
+    ("value", "rule", "unit", "said"),
+    [
+        (0.9949, "> 0.995", "%", "99.49\u00a0%"),
+        (0.99501, "> 0.995", "%", "99.501\u00a0%"),
+        (79.999, "< 80", "ms", "79.999\u00a0ms"),
+        (80.0, "< 80", "ms", "80.00\u00a0ms"),
+        (0.62, ">= 0.62", "1", "0.620"),
+        (0.0, "== 0", "count", "0"),
+        (None, "< 1", "1", "not measured"),
+    ],
+)
+def test_no_number_is_rounded_across_its_limit(
+    value: float | None, rule: str, unit: str, said: str
+) -> None:
+    """99.49 % beside a limit of 99.5 % does not read 99.5 %."""
+    comparator, limit = rule.split()
+    assert beside(value, comparator, limit, unit=unit) == said

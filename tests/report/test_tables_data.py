@@ -40,7 +40,7 @@ def test_findings_are_worst_first_and_escaped(
     assert [row[0] for row in table.rows] == ["duplicates identical", "long gaps"]
     html = table._repr_html_()
     assert "<img" not in html
-    assert "✗ serious" in html
+    assert "✗&nbsp;serious" in html
 
 
 def test_no_findings(make_report: Callable[..., QualityReport]) -> None:

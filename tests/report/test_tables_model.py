@@ -10,6 +10,7 @@ import numpy as np
 from mlwb.drift.calibration import Bounds
 from mlwb.model import Dataset, GroupEffect, Parity, Scores, TrialResult
 from mlwb.report import tables
+from mlwb.report._numbers import number
 
 
 def _dataset(n: int) -> Dataset:
@@ -69,6 +70,7 @@ def test_psi_largest_first_and_mean_last(make_drift: Callable[..., Any]) -> None
     table = tables.psi(rows, 0.21, Bounds(0.1, 0.3, 0.95))
     assert [row[0] for row in table.rows] == ["b", "a", "overall, mean"]
     assert table.rows[0][2] == "not measured"
-    assert table.rows[1][1:] == ("0.020", "0.000 to 0.050", "0.010", "0.048", "5,000")
+    p_value = number(rows[0].null.p_value(0.02), "p")
+    assert table.rows[1][1:] == ("0.020", "0.000 to 0.050", "0.010", p_value, "5,000")
     assert table.rows[2][2] == "0.100 to 0.300"
     assert tables.psi([], 0.0, None).rows[-1][2] == "not measured"

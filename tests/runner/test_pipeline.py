@@ -12,10 +12,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from filelock import FileLock
 
 from mlwb.core.canonical import digest_file, parse_json
 from mlwb.core.clock import SystemClock
-from mlwb.core.errors import DataRejectedError, NotebookFailedError, UnknownParameterError
+from mlwb.core.errors import (
+    DataRejectedError,
+    LockHeldError,
+    NotebookFailedError,
+    UnknownParameterError,
+)
 from mlwb.core.home import Home, find_project
 from mlwb.evidence import EvidenceStore, metrics_digest
 from mlwb.params import RunParams, load_params
@@ -169,12 +175,19 @@ def test_refused_data_never_becomes_a_model(tmp_path: Path) -> None:
     assert not list((tmp_path / "home" / "artifacts").glob("models/v*"))
 
 
+def test_a_second_run_in_the_same_home_is_refused(tmp_path: Path) -> None:
+    """Two runs would take the same version; the second is told so at once."""
+    (tmp_path / "artifacts").mkdir()
+    with FileLock(tmp_path / "artifacts" / ".run.lock"), pytest.raises(LockHeldError):
+        run_loop(options(tmp_path), SystemClock(), lambda _: None)
+
+
 def test_a_parameter_typo_starts_nothing(tmp_path: Path) -> None:
     """An override nobody knows is refused before a directory is made."""
     chosen = options(tmp_path / "home", overrides={"label.kin": "direction"})
     with pytest.raises(UnknownParameterError, match=r"label\.kind"):
         run_loop(chosen, SystemClock(), lambda _: None)
-    assert not (tmp_path / "home").exists()
+    assert not (tmp_path / "home" / "outputs").exists()
 
 
 @pytest.mark.parametrize(
@@ -195,7 +208,7 @@ def test_a_notebook_and_its_stage_give_the_same_evidence(
     if stage == "training":
         shutil.rmtree(root / "artifacts")
     params = load_params(stage, PROJECT / "params", profile="ci")
-    params = replace(params, run=RunParams(str(root), "v1.8.1", "policy.demo.yml"))
+    params = replace(params, run=RunParams(str(root), "v1.8.1", "policy.demo.yml", ""))
     module = importlib.import_module(f"mlwb.stages.{stage}")
     records = module.record(module.measure(module.load(params)), params, SystemClock())
     written = EvidenceStore(finished[0] / "evidence" / "ml").newest(kind)

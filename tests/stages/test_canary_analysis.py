@@ -20,13 +20,14 @@ PHASES = ("5%", "10%", "25%", "50%", "100%")
 def exchange(test: str, *, shadowed: bool, delta: float = 0.01, status: int = 200) -> Exchange:
     """One request that went as usual, unless told otherwise."""
     answered = status == 200
+    asked = "v1.8.1" if test == "smoke" else "v1.8.0"
     return Exchange(
         test=test,
         status=status,
         ms=1.0,
         score=0.5 if answered else None,
         expected=0.5,
-        version="v1.8.0" if answered else "",
+        version=asked if answered else "",
         shadowed=shadowed,
         shadow_score=0.5 + delta if shadowed and answered else None,
         shadow_ms=0.1 if shadowed and answered else None,
@@ -96,6 +97,16 @@ def test_a_changed_model_breaks_the_version_lock(tmp_path: Path) -> None:
         }
     )
     assert verdicts(tmp_path, header(), [*whole_log(), other])["canary"] == "FAIL"
+
+
+def test_a_smoke_test_of_another_version_breaks_the_lock(tmp_path: Path) -> None:
+    """The smoke test must have been answered by the candidate, not by the champion."""
+    items = [exchange("shadow", shadowed=False) for _ in range(1000)]
+    lent = [
+        Exchange(**{**{n: getattr(item, n) for n in Exchange.__slots__}, "test": "smoke"})
+        for item in items
+    ]
+    assert verdicts(tmp_path, header(), lent + whole_log()[1000:])["canary"] == "FAIL"
 
 
 def test_wrong_scores_are_counted(tmp_path: Path) -> None:

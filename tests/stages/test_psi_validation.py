@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from mlwb.core.clock import ManualClock
+from mlwb.core.errors import DataSchemaError, LeakageError
 from mlwb.drift import psi_of_counts
 from mlwb.params import load_policy
 from mlwb.stages import psi_validation
@@ -32,3 +34,15 @@ def test_a_short_reference_leaves_the_gate_unproven(trained: Path) -> None:
     verdicts = psi_validation.judge(records, load_policy(PARAMS / "policy.yml"), ManualClock())
     assert verdicts[0].gate == "psi"
     assert not verdicts[0].is_pass
+
+
+def test_a_window_the_version_was_trained_on_is_refused(trained: Path) -> None:
+    """Moving the cut back would judge the model on its own training rows."""
+    with pytest.raises(LeakageError, match="held-out window"):
+        psi_validation.load(small("psi_validation", trained, **{"window.train_end": 0.62}))
+
+
+def test_another_market_is_refused(trained: Path) -> None:
+    """A version is judged on the market it was trained on."""
+    with pytest.raises(DataSchemaError, match="another market"):
+        psi_validation.load(small("psi_validation", trained, **{"data.symbol": "OTHER"}))
