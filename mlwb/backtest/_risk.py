@@ -14,6 +14,8 @@ __all__ = ["Risk", "risk"]
 
 _YEAR_DAYS = 365.0
 _DAY_S = 86_400
+_ROUNDING = 1e-12
+"""A spread below this share of the largest day is rounding: equal days can have an sd of 1e-18."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +71,10 @@ def risk(net: Float1D, ts: Int1D) -> Risk:
 
 def _sharpe(daily: Float1D) -> tuple[float, float, float]:
     n = len(daily)
-    if n < 2 or np.ptp(daily) == 0.0:  # the sd of equal days can be 1e-18 for rounding alone
+    spread = float(daily.std(ddof=1)) if n > 1 else 0.0
+    if n < 2 or spread <= _ROUNDING * float(np.abs(daily).max()):
         return math.nan, math.nan, math.nan
-    ratio = float(daily.mean()) / float(daily.std(ddof=1))
+    ratio = float(daily.mean()) / spread
     scale = math.sqrt(_YEAR_DAYS)
     error = math.sqrt((1.0 + 0.5 * ratio * ratio) / n)
     shape = (

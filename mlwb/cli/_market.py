@@ -29,10 +29,11 @@ def add(app: typer.Typer) -> None:
 def _quality(
     files: Annotated[list[str], typer.Argument(help="One file, or a bid and an ask file.")],
     source: Annotated[str, typer.Option("--source", help="Source profile.")] = "auto",
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 3 on a serious finding.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Read a market and print every check as a count."""
-    from mlwb.data import load_market, quality
+    from mlwb.data import counted, load_market, quality
 
     market = load_market(files, profile=source)
     report = quality(market)
@@ -48,7 +49,9 @@ def _quality(
     )
     for finding in report.findings:
         mark = "[bold red]![/]" if finding.is_serious else "[dim]-[/]"
-        console.print(f"{mark} {finding.detail}", soft_wrap=True)
+        console.print(f"{mark} {counted(finding.count, finding.detail)}", soft_wrap=True)
+    if strict and report.serious:
+        raise typer.Exit(3)
 
 
 def _profiles(as_json: JsonFlag = False) -> None:
@@ -90,4 +93,4 @@ def _doctor(as_json: JsonFlag = False) -> None:
         if not problems:
             console.print("[green]nothing wrong found[/]")
     if problems:
-        raise typer.Exit(5)
+        raise typer.Exit(5 if any(p.startswith("registry") for p in problems) else 6)

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from mlwb.cli._common import JsonFlag, console, home, print_json, registry
 from mlwb.core.canonical import parse_json, to_plain
-from mlwb.core.errors import EvidenceMissingError
+from mlwb.core.errors import BrokenChainError, EvidenceMissingError
 from mlwb.evidence import EvidenceStore
 
 __all__ = ["app"]
@@ -134,7 +134,13 @@ def _promote(
     wanted = version or models.candidate()
     if not wanted:
         raise EvidenceMissingError("no candidate to promote", todo="train one first: mlwb run")
-    records = EvidenceStore(home().evidence).records("decision")
+    store = EvidenceStore(home().evidence)
+    problems = [str(problem) for problem in store.verify()]
+    if problems:
+        raise BrokenChainError(
+            "evidence was changed, so nothing is promoted on it", got="; ".join(problems[:3])
+        )
+    records = store.records("decision")
     about = [record for record in records if record.model_version == wanted]
     if not about:
         raise EvidenceMissingError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -82,6 +83,7 @@ def _run(
         overrides=_overrides(data, source, param or []),
         cold=cold,
     )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended like Ctrl-C: with a record
     with _Display(shown=not (quiet or as_json)) as display:
         outcome = run_loop(options, SystemClock(), display.tell)
     summary = finish_run(options, outcome)
@@ -178,14 +180,18 @@ def _first_sentence(reason: str) -> str:
 
 
 def _print(verdicts: tuple[Verdict, ...], summary: dict[str, Any]) -> None:
+    if verdicts:
+        console.print()
+        console.print(verdict_table(verdicts))
     console.print()
-    console.print(verdict_table(verdicts))
-    console.print()
-    word = (
-        "[bold green]PROMOTE: READY[/]" if summary["promote"] else "[bold red]PROMOTE: BLOCKED[/]"
-    )
+    word = "[bold red]PROMOTE: BLOCKED[/]"
+    if summary["error"]:
+        word = "[bold yellow]STOPPED[/]"
+    elif summary["promote"]:
+        word = "[bold green]PROMOTE: READY[/]"
     console.print(f"{word}  {summary['sentence']}", soft_wrap=True)
     console.print(f"[dim]report[/]   {summary['report']}", soft_wrap=True)
     console.print(f"[dim]evidence[/] {summary['evidence']}", soft_wrap=True)
-    for line in summary["next"]:
-        console.print(f"[dim]next[/]     {line}", soft_wrap=True)
+    for title, line in (("repeat", summary["repeat"]), *(("next", x) for x in summary["next"])):
+        console.print(f"[dim]{title:<8}[/]", end=" ")
+        console.print(line, markup=False, soft_wrap=True)

@@ -31,6 +31,9 @@ def _serve(
     ready_file: Annotated[
         Path | None, typer.Option(help="Written when predictions are answered.")
     ] = None,
+    with_parent: Annotated[
+        bool, typer.Option("--with-parent", help="Stop when the process that started it is gone.")
+    ] = False,
 ) -> None:
     """Serve the promoted model on loopback until Ctrl-C or SIGTERM."""
     from mlwb.serve import ServeSettings, run_server
@@ -50,6 +53,7 @@ def _serve(
         settings,
         wait_for_model=wait_for_model,
         ready_file=ready_file,
+        with_parent=with_parent,
         on_ready=lambda ready: console.print(
             f"serving {ready.version} on http://{ready.host}:{ready.port} (pid {ready.pid})"
         ),

@@ -11,7 +11,7 @@ from mlwb.data._market import InputFile, Market, Quality, RawBars, SourceInfo, t
 from mlwb.data._profiles import PROFILES, SourceProfile, describe, profile_names
 from mlwb.data._quality import quality
 from mlwb.data._read import load_market, read_market
-from mlwb.data._report import Count, Finding, QualityReport
+from mlwb.data._report import Count, Finding, QualityReport, counted
 from mlwb.data._simulate import simulate_market
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "RawBars",
     "SourceInfo",
     "SourceProfile",
+    "counted",
     "describe",
     "inject_defects",
     "load_market",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Count", "Finding", "QualityReport"]
+__all__ = ["Count", "Finding", "QualityReport", "counted"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,17 @@ class Finding:
     count: int
     is_serious: bool
     detail: str
+
+
+def counted(count: int, detail: str) -> str:
+    """A finding's sentence with its count, where the sentence does not begin with a number.
+
+    Examples
+    --------
+    >>> counted(3, "prices <= 0, first at noon"), counted(2, "2 gaps")
+    ('3 x prices <= 0, first at noon', '2 gaps')
+    """
+    return detail if detail[:1].isdigit() else f"{count} x {detail}"
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,16 @@ _EXACT = 2**53
 """Whole numbers beyond this are not float64."""
 
 
+_BY_OPTION = {
+    "run.home": "the variable MLWB_HOME",
+    "run.policy": "--policy",
+    "run.token": "nothing: a run draws it",
+    "run.model_version": "nothing: a run takes the next version",
+    "data.source": "--data",
+}
+"""Parameters a run sets itself; an override would be lost."""
+
+
 def load_params(
     stage: str,
     folder: Path,
@@ -77,9 +87,13 @@ def check_overrides(names: Iterable[str]) -> None:
     ------
     UnknownParameterError
         With the nearest known name.
+    ParamsError
+        The name is set by an option or by the run itself.
     """
     known = sorted({path for cls in STAGES.values() for path in _paths(cls)})
     for name in names:
+        if name in _BY_OPTION:
+            raise ParamsError(f"{name} is not set with -p", todo=f"use {_BY_OPTION[name]}")
         if name not in known:
             raise UnknownParameterError(_unknown(name, known))
 
@@ -194,7 +208,10 @@ def _value(hint: Any, value: Any, metadata: Mapping[str, Any], *, path: str) -> 
         if not isinstance(value, (list, tuple)) or not value:
             raise ParamsError(f"{path} is a list of at least one value", got=repr(value))
         inner = typing.get_args(hint)[0]
-        return tuple(_scalar(inner, item, path) for item in value)
+        items = tuple(_scalar(inner, item, path) for item in value)
+        for item in items:
+            _check_range(item, metadata, path)
+        return items
     found = _scalar(hint, value, path)
     _check_range(found, metadata, path)
     return found
@@ -212,6 +229,11 @@ def _check_range(value: Any, metadata: Mapping[str, Any], path: str) -> None:
     choices = metadata.get("choices")
     if choices and value not in choices:
         raise ParamsError(f"{path} is not known", expected=", ".join(choices), got=repr(value))
+    step = metadata.get("step")
+    if step and value % step:
+        raise ParamsError(
+            f"{path} is off the grid", expected=f"a multiple of {step}", got=repr(value)
+        )
     low, high = metadata.get("low"), metadata.get("high")
     if (low is not None and value < low) or (high is not None and value > high):
         sides = f"{'' if low is None else f'>= {low}'} {'' if high is None else f'<= {high}'}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import Field, dataclass, field
 from typing import Any
 
+from mlwb.core.errors import ParamsError
+
 __all__ = [
     "STAGES",
     "CanaryAnalysisParams",
@@ -27,8 +29,8 @@ __all__ = [
 ]
 
 
-def _between(low: float | None = None, high: float | None = None) -> Any:
-    found: Field[Any] = field(metadata={"low": low, "high": high})
+def _between(low: float | None = None, high: float | None = None, *, step: int = 0) -> Any:
+    found: Field[Any] = field(metadata={"low": low, "high": high, "step": step})
     return found
 
 
@@ -90,7 +92,7 @@ class LabelParams:
     """What is predicted; see :func:`mlwb.features.labels.make_labels`."""
 
     kind: str = _one_of("volatility", "direction")
-    horizon_s: int = _between(60, 86_400)
+    horizon_s: int = _between(60, 86_400, step=60)
     theta: float = _between(0.0, 1.0)
     median_window_s: int = _between(3_600, 30 * 86_400)
 
@@ -116,6 +118,15 @@ class WindowParams:
 
     champion_end: float = _between(0.2, 0.95)
     train_end: float = _between(0.3, 0.97)
+
+    def __post_init__(self) -> None:
+        if self.champion_end > self.train_end:
+            raise ParamsError(
+                "window.champion_end is after window.train_end",
+                expected=f"<= {self.train_end}",
+                got=str(self.champion_end),
+                todo="a champion must not learn from bars held out from the candidate",
+            )
 
 
 @dataclass(frozen=True)
@@ -143,8 +154,8 @@ class SearchParams:
         Of everything random in a fit.
     """
 
-    families: tuple[str, ...]
-    c: tuple[float, ...]
+    families: tuple[str, ...] = _one_of("logistic", "boosting")
+    c: tuple[float, ...] = _between(1e-9, 1e9)
     challenger_margin: float = _between(0.0, 0.5)
     seed: int = _between(0, None)
 
@@ -188,7 +199,7 @@ class TrafficParams:
         A request without an answer for this long is an error.
     """
 
-    phases: tuple[float, ...]
+    phases: tuple[float, ...] = _between(0.1, 100.0)
     smoke_requests: int = _between(100, 10_000_000)
     shadow_requests: int = _between(100, 10_000_000)
     observed_per_phase: int = _between(20, 10_000_000)
@@ -205,7 +216,7 @@ class FeatureStudyParams:
     features: FeatureParams
     window: WindowParams
     resample: ResampleParams
-    horizons_s: tuple[int, ...]
+    horizons_s: tuple[int, ...] = _between(60, 86_400, step=60)
 
 
 @dataclass(frozen=True)

@@ -199,7 +199,7 @@ class RunEntry:
         Wall time.
     symbol, origin, candidate, policy_name : str
         What was run; empty where not known.
-    decision : {"ALLOWED", "BLOCKED", "STOPPED"}
+    decision : {"READY", "BLOCKED", "STOPPED"}
         How it ended.
     outcomes : tuple of (str, Outcome)
         Gate and outcome, in any order.

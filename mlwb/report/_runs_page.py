@@ -14,7 +14,7 @@ from mlwb.report._page import page
 
 __all__ = ["render_runs"]
 
-_SIGNS = {"ALLOWED": ("✓", "pass"), "BLOCKED": ("✗", "fail"), "STOPPED": ("!", "warn")}
+_SIGNS = {"READY": ("✓", "pass"), "BLOCKED": ("✗", "fail"), "STOPPED": ("!", "warn")}
 _TREND_RUNS = 60
 
 
@@ -53,7 +53,7 @@ def render_runs(entries: Sequence[RunEntry]) -> bytes:
 
 def _sentence(ordered: Sequence[RunEntry]) -> str:
     newest = ordered[0]
-    allowed = sum(entry.decision == "ALLOWED" for entry in ordered)
+    allowed = sum(entry.decision == "READY" for entry in ordered)
     return (
         f"{several(len(ordered), 'run')}; {count(allowed)} allowed a promotion. The newest is "
         f"{escape(newest.decision)}: {_passed(newest)} of {len(newest.outcomes)} gates pass."

@@ -60,7 +60,7 @@ def headline(decided: Decision, version: str, policy_name: str) -> str:
     n = len(decided.reasons)
     if decided.promote:
         waived = f"; the policy waives {gates}" if n else ""
-        return f"PROMOTE: ALLOWED. {version} passes under policy {policy_name}{waived}."
+        return f"PROMOTE: READY. {version} passes under policy {policy_name}{waived}."
     does = "does" if n == 1 else "do"
     return (
         f"PROMOTE: BLOCKED. {n} of {len(GATES)} gates {does} not pass {version} "

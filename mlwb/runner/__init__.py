@@ -12,6 +12,7 @@ from mlwb.runner._render import RenderedReport, render_html
 from mlwb.runner._server import RunningServer, server_process
 from mlwb.runner._session import NotebookEvent
 from mlwb.runner._smoke import smoke_run
+from mlwb.runner._traffic import send_traffic
 
 __all__ = [
     "STEPS",
@@ -30,6 +31,7 @@ __all__ = [
     "render_html",
     "run_loop",
     "run_notebook",
+    "send_traffic",
     "server_process",
     "smoke_run",
 ]

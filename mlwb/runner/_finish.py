@@ -12,7 +12,7 @@ from mlwb.core.clock import parse_utc
 from mlwb.core.errors import DataRejectedError, EvidenceSchemaError
 from mlwb.data import Finding
 from mlwb.evidence import EvidenceStore, Record
-from mlwb.gates import Decision, decide
+from mlwb.gates import GATES, Decision, decide
 from mlwb.gates import Outcome as GateOutcome
 from mlwb.params import Policy, load_policy
 from mlwb.report import index
@@ -102,7 +102,8 @@ def _summary(
         "files": {path.name: digest_file(path) for path in sorted(outcome.folder.glob("0*.*"))},
         "report": str(options.home.outputs / "latest" / "index.html"),
         "evidence": str(options.home.evidence),
-        "next": [command.text for command in _commands(options, promote=promote)],
+        "next": [] if error else [c.text for c in _commands(options, promote=promote)[1:]],
+        "repeat": f"mlwb run {command_line(options, folders=True)}".strip(),
     }
 
 
@@ -232,7 +233,7 @@ def _stopped(outcome: Outcome, quality: Record | None) -> index.Stopped | None:
 
 def _entry(run: Mapping[str, Any]) -> index.RunEntry:
     seconds = (parse_utc(run["finished"]) - parse_utc(run["started"])).total_seconds()
-    decision = "STOPPED" if run["error"] else ("ALLOWED" if run["promote"] else "BLOCKED")
+    decision = "STOPPED" if run["error"] else ("READY" if run["promote"] else "BLOCKED")
     return index.RunEntry(
         run_id=run["run_id"],
         href=f"{run['run_id']}/index.html",
@@ -243,6 +244,8 @@ def _entry(run: Mapping[str, Any]) -> index.RunEntry:
         candidate=run["version"],
         policy_name=run["policy"]["name"],
         decision=decision,
-        outcomes=tuple((gate, GateOutcome(word)) for gate, word in run["verdicts"].items()),
+        outcomes=tuple(
+            (gate, GateOutcome(run["verdicts"][gate])) for gate in GATES if gate in run["verdicts"]
+        ),
         auc=run["auc"],
     )

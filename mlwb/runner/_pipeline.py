@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -17,20 +18,23 @@ from mlwb.core.errors import (
     DataRejectedError,
     LockHeldError,
     MlwbError,
+    ParamsError,
 )
 from mlwb.core.home import Home
 from mlwb.core.ids import new_run_id
+from mlwb.data import counted, profile_names
 from mlwb.evidence import EvidenceStore, code_state
+from mlwb.features import specs
 from mlwb.gates import Verdict
 from mlwb.gates import replay as replay_decision
 from mlwb.params import RunParams, check_overrides, load_params, load_policy, params_values
 from mlwb.registry import Registry
 from mlwb.runner._notebook import raise_for_status, run_notebook
 from mlwb.runner._render import render_html
-from mlwb.runner._server import server_process
 from mlwb.runner._session import NotebookEvent
+from mlwb.runner._traffic import send_traffic
 from mlwb.stages import data_check, feature_study, replay
-from mlwb.stages.common import NOTEBOOKS, judge_gates, match_delta_of, next_version
+from mlwb.stages.common import NOTEBOOKS, judge_gates, next_version
 
 __all__ = ["STEPS", "Event", "Options", "Outcome", "Step", "run_loop"]
 
@@ -252,8 +256,9 @@ def _run_steps(run: _Run) -> Outcome:
 
 def _begin(options: Options, clock: Clock, tell: Callable[[Event], None]) -> _Run:
     """Everything that can be wrong before anything starts."""
-    check_overrides(options.overrides)
+    check_overrides(name for name in options.overrides if name != "data.source")
     load_policy(policy_path(options.home, options.policy))
+    _check_names(options)
     registry = Registry(options.home.models, clock=clock)
     problems = registry.recover()
     if problems:
@@ -276,6 +281,20 @@ def _begin(options: Options, clock: Clock, tell: Callable[[Event], None]) -> _Ru
         run_id=run_id,
         version=version,
     )
+
+
+def _check_names(options: Options) -> None:
+    """Features and source profile must be known before anything is read."""
+    params = load_params(
+        "training", options.home.params, profile=options.profile, overrides=options.overrides
+    )
+    specs(params.features.names)
+    profile = params.data.profile
+    known = ("auto", *profile_names())
+    if profile not in known and not profile.endswith((".yml", ".yaml")):
+        raise ParamsError("no such source profile", expected=", ".join(known), got=repr(profile))
+    if not all(params.data.source):
+        raise ParamsError("a market file has an empty name", todo="name it: --data bars.csv.gz")
 
 
 def _stage_params(options: Options, stage: str, *, version: str, token: str) -> Any:
@@ -345,7 +364,7 @@ def _check_data(run: _Run) -> None:
 
 def _refusal(details: Mapping[str, Any], verdict: Verdict) -> DataRejectedError:
     """The gate's reason, and the defects by name and number."""
-    found = [item["detail"] for item in details["findings"] if item["serious"]]
+    found = [counted(i["count"], i["detail"]) for i in details["findings"] if i["serious"]]
     if details["shape"] == "sparse":
         found.append("the source has a bar only where somebody traded, and nothing else is amiss")
     reason = verdict.reason.split("; warning:")[0]
@@ -402,30 +421,32 @@ def _confirmed_verdicts(run: _Run) -> tuple[Verdict, ...]:
 def _footer(run: _Run, stage: str) -> dict[str, str]:
     code = code_state(run.options.home.project)
     params = run.params[stage]
-    market = getattr(params, "data", None)
+    market = run.params["training"].data.source
+    simulated = " (simulated)" if tuple(market) == ("synthetic",) else ""
     dirty = " (with changes)" if code.dirty else ""
     return {
         "Model version": run.version,
+        "Market": ", ".join(Path(name).name for name in market) + simulated,
         "Run": run.run_id,
-        "Market": ", ".join(Path(name).name for name in market.source) if market else "",
         "Code": f"{code.commit[:12]}{dirty}" if code.commit else code.package_version,
         "Policy": Path(params.run.policy).name,
         "reproduce": "mlwb run " + command_line(run.options),
     }
 
 
-def command_line(options: Options) -> str:
-    """The options as they are typed; file names without their folders."""
+def command_line(options: Options, *, folders: bool = False) -> str:
+    """The options as they are typed; file names with their folders only where asked for."""
     given = dict(options.overrides)
-    shown = [f"--data {Path(str(name)).name}" for name in given.pop("data.source", ())]
+    files = [str(name) for name in given.pop("data.source", ())]
+    shown = [("--data", name if folders else Path(name).name) for name in files]
     if "data.profile" in given:
-        shown.append(f"--source {given.pop('data.profile')}")
-    shown += [f"-p {name}={_typed(value)}" for name, value in given.items()]
+        shown.append(("--source", given.pop("data.profile")))
+    shown += [("-p", f"{name}={_typed(value)}") for name, value in given.items()]
     if options.profile:
-        shown.append(f"--profile {options.profile}")
+        shown.append(("--profile", options.profile))
     if options.policy != "policy.yml":
-        shown.append(f"--policy {Path(options.policy).name}")
-    return " ".join(shown)
+        shown.append(("--policy", options.policy if folders else Path(options.policy).name))
+    return " ".join(f"{option} {shlex.quote(str(value))}" for option, value in shown)
 
 
 def _typed(value: Any) -> str:
@@ -435,31 +456,17 @@ def _typed(value: Any) -> str:
 
 
 def _replay(run: _Run) -> None:
-    """Smoke a server that answers from the candidate, then shadow it behind the champion."""
     params = replace(run.params["replay"], champion=run.champion)
-    policy = load_policy(Path(params.run.policy))
-    inputs = replay.load(params)
 
     def progress(test: str, sent: int, planned: int) -> None:
         run.tell(Event("replay", "progress", test, sent, planned))
 
-    logs = {
-        "MLWB_PREDICTION_LOG": str(run.folder / "predictions.jsonl"),
-        "MLWB_SHADOW_LOG": str(run.folder / "shadow.jsonl"),
-        "MLWB_MATCH_DELTA": str(match_delta_of(policy)),
-    }
-    home, cold = run.options.home, run.options.cold
-    run.folder.mkdir(parents=True, exist_ok=True)
-    with server_process(home, environ={**logs, "MLWB_CHAMPION": inputs.candidate}) as server:
-        smoked = replay.smoke(inputs, server.base_url, cold=cold, progress=progress)
-    champion = {**logs, "MLWB_CHAMPION": inputs.champion}
-    with server_process(home, candidate=inputs.candidate, environ=champion) as server:
-        replay.run(
-            inputs,
-            server.base_url,
-            policy,
-            smoked=smoked,
-            clock=run.clock,
-            cold=cold,
-            progress=progress,
-        )
+    send_traffic(
+        run.options.home,
+        replay.load(params),
+        load_policy(Path(params.run.policy)),
+        logs=run.folder,
+        clock=run.clock,
+        cold=run.options.cold,
+        progress=progress,
+    )

@@ -99,7 +99,7 @@ def _inherited() -> dict[str, str]:
 
 
 def _command(command: Sequence[str], ready: Path, candidate: str) -> list[str]:
-    base = list(command) or [sys.executable, "-m", "mlwb", "serve"]
+    base = list(command) or [sys.executable, "-m", "mlwb", "serve", "--with-parent"]
     shadow = ["--candidate", candidate] if candidate else []
     return [*base, "--port", "0", "--ready-file", str(ready), *shadow]
 

@@ -22,6 +22,7 @@ from mlwb.serve.app import App, create_app
 __all__ = ["ServerReady", "run_server"]
 
 _LOOK_S = 0.02
+_PARENT_S = 0.5
 _LAST_REQUESTS_S = 5
 
 
@@ -51,6 +52,7 @@ def run_server(
     settings: ServeSettings,
     *,
     wait_for_model: bool = False,
+    with_parent: bool = False,
     ready_file: Path | None = None,
     on_ready: Callable[[ServerReady], None] | None = None,
 ) -> None:
@@ -65,6 +67,8 @@ def run_server(
         What to serve and where.
     wait_for_model : bool, default=False
         Start without a model and become ready when one is promoted.
+    with_parent : bool, default=False
+        Stop when the process that started this one is gone, however it ended.
     ready_file : Path, optional
         Written in one step when predictions are answered: a JSON object of
         :class:`ServerReady`. Removed first when there is one from before.
@@ -98,7 +102,7 @@ def run_server(
             if on_ready is not None:
                 on_ready(ready)
 
-        server = _Server(app, announce)
+        server = _Server(app, announce, parent=os.getppid() if with_parent else 0)
         server.run([listener])
         if server.failure is not None:
             raise _untold(server.failure) from server.failure
@@ -109,8 +113,9 @@ def run_server(
 class _Server(uvicorn.Server):
     """uvicorn that drains before it stops and tells when it is ready."""
 
-    def __init__(self, app: App, announce: Callable[[str], None]) -> None:
-        self._app, self._announce = app, announce
+    def __init__(self, app: App, announce: Callable[[str], None], *, parent: int = 0) -> None:
+        self._app, self._announce, self._parent = app, announce, parent
+        self._watching: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._telling: asyncio.Task[None] | None = None
         self.failure: BaseException | None = None
@@ -135,6 +140,8 @@ class _Server(uvicorn.Server):
         self._loop = asyncio.get_running_loop()
         self._telling = self._loop.create_task(self._tell())
         self._telling.add_done_callback(self._told)
+        if self._parent:
+            self._watching = self._loop.create_task(self._watch_parent())
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - of uvicorn
         """Drain on the first signal, stop on the second, drop what is open on the third."""
@@ -148,6 +155,11 @@ class _Server(uvicorn.Server):
 
     def _stop(self) -> None:
         self.should_exit = True
+
+    async def _watch_parent(self) -> None:
+        while os.getppid() == self._parent:
+            await asyncio.sleep(_PARENT_S)
+        self._stop()
 
     async def _tell(self) -> None:
         while (live := self._app.state.champion.live) is None:

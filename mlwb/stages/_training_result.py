@@ -112,8 +112,8 @@ class Result:
         Traded on paper; None where the label has no rule.
     parity : Parity
         Graph against model.
-    feature_mismatches : int
-        Online and batch features that differ in any bit.
+    feature_mismatches, n_feature_values : int
+        Online and batch features that differ in any bit, of how many compared.
     latencies : mapping of int to ndarray
         Milliseconds of a call at batch 1 and 32.
     """

@@ -41,7 +41,7 @@ from mlwb.stages.common import (
     traffic_path,
 )
 
-__all__ = ["Inputs", "abort_limits", "agrees", "load", "run", "smoke", "to_traffic"]
+__all__ = ["Inputs", "Progress", "abort_limits", "agrees", "load", "run", "smoke", "to_traffic"]
 
 PREDICT, WITH_SHADOW = "/ml/predict", "/ml/predict-with-shadow?wait=1"
 _WARM_UP = 50

@@ -16,6 +16,8 @@ __all__ = ["Stationarity", "stationarity"]
 
 LEVEL = 0.05
 MAX_LAGS = 24
+LEAST_ROWS = 4 * MAX_LAGS
+"""Fewer leave the ADF regression with hardly a degree of freedom beside its lags."""
 MAX_ROWS = 10_080
 """Rows tested: the last week. Both tests grow more than linearly, and a week is the memory of the
 longest feature seven times over."""
@@ -71,8 +73,8 @@ def stationarity(name: str, values: Float1D) -> Stationarity:
     .. [1] MacKinnon (2010) for ADF; Kwiatkowski et al. (1992) and Hobijn et al. (2004) for KPSS.
     """
     x = values[np.isfinite(values)][-MAX_ROWS:]
-    if len(x) < 50 or np.ptp(x) == 0.0:
-        verdict = "too short" if len(x) < 50 else "constant"
+    if len(x) < LEAST_ROWS or np.ptp(x) == 0.0:
+        verdict = "too short" if len(x) < LEAST_ROWS else "constant"
         return Stationarity(name, verdict, math.nan, math.nan, len(x))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # arch announces a changed default lag; it is set here

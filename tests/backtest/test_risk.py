@@ -92,6 +92,12 @@ def test_constant_days_have_no_sharpe(value: float, n: int) -> None:
     assert math.isnan(found.psr)
 
 
+@pytest.mark.parametrize("net", [[0.0, 1e-308], [0.01, np.nextafter(0.01, 1.0)], [1.0, 1 + 1e-14]])
+def test_days_that_differ_by_rounding_are_equal(net: list[float]) -> None:
+    """No ratio of 1e15, no division by zero, no warning."""
+    assert math.isnan(risk(np.array(net), stamps(2)).sharpe)
+
+
 def test_one_day_has_no_sharpe() -> None:
     """Many steps on one UTC day are one observation."""
     found = risk(np.random.default_rng(0).normal(size=24) * 1e-3, stamps(1, 24))

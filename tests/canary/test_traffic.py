@@ -161,13 +161,23 @@ def test_limit_itself_goes_on_and_beyond_aborts(
     assert abort_reason(replace(HEALTHY, **beyond), LIMITS) == said
 
 
-def test_too_few_requests_decide_nothing() -> None:
-    """One request short of the minimum a disaster is not yet a reason; at the minimum it is."""
-    bad = {"n_shadowed": 0, "n_compared": 0, "n_matched": 0}
-    few = replace(HEALTHY, n_requests=49, n_errors=49, **bad)
-    assert abort_reason(few, LIMITS) == ""
-    enough = replace(few, n_requests=50, n_errors=50)
-    assert abort_reason(enough, LIMITS).startswith("error rate 100.0%")
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"n_requests": 50, "n_errors": 50},
+        {"n_shadowed": 50, "n_shadow_errors": 50},
+        {"n_compared": 50, "n_matched": 0},
+        {"n_requests": 50, "p95_ms": 900.0},
+    ],
+    ids=["errors", "shadow errors", "match", "latency"],
+)
+def test_each_share_needs_its_own_minimum(bad: dict[str, Any]) -> None:
+    """At the minimum of what a share is taken of a disaster aborts; one short it is no reason."""
+    assert abort_reason(replace(HEALTHY, **bad), LIMITS) != ""
+    counted = next(iter(bad))
+    few = {name: min(value, 49) if name.startswith("n_") else value for name, value in bad.items()}
+    assert few[counted] == 49
+    assert abort_reason(replace(HEALTHY, **few), LIMITS) == ""
 
 
 def test_nothing_shadowed_is_no_disagreement() -> None:

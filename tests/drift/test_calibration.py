@@ -17,9 +17,8 @@ from mlwb.drift.calibration import (
     block_counts,
     block_null,
     bounds,
-    ks_two_sample,
+    ks_of_counts,
 )
-from tests.strategies import ar1
 
 DAY = 288
 
@@ -85,12 +84,33 @@ def test_too_short_a_reference_has_no_null(blocks: int, window: int) -> None:
         block_null("x", [np.array([1, 1])] * blocks, window_blocks=window)
 
 
-def test_p_value_counts_with_one_added() -> None:
-    """(1 + #{score >= value}) / (n + 1): never 0, 1 below all scores, ties against the value."""
+def test_p_value_is_the_rank_among_the_scores() -> None:
+    """(1 + #{score >= value}) / (n + 1) where a score is as large; ties speak against a change."""
     null = BlockNull(np.arange(1.0, 20.0), 1)
-    assert null.p_value(100.0) == 1 / 20
     assert null.p_value(19.0) == 2 / 20
+    assert null.p_value(18.5) == 2 / 20
     assert null.p_value(0.0) == 1.0
+
+
+def test_p_value_beyond_every_score_is_the_fitted_tail() -> None:
+    """Beyond the scores: scipy's tail of the chi-square with their moments, at most the rank."""
+    scores = np.random.default_rng(1).chisquare(6, 400) * 0.02
+    null = BlockNull(scores, 1)
+    scale = scores.var(ddof=1) / (2.0 * scores.mean())
+    degrees = scores.mean() / scale
+    assert null.fitted() == pytest.approx((scale, degrees))
+    for value in (scores.max() * 1.01, 1.0, 2.0):
+        tail = stats.chi2.sf(value / scale, degrees)
+        assert null.p_value(value) == pytest.approx(min(tail, 1 / 401))
+    values = np.linspace(0.0, 1.0, 200)
+    assert (np.diff([null.p_value(value) for value in values]) <= 0.0).all()
+
+
+def test_overlapping_windows_count_once() -> None:
+    """Twenty windows of five blocks each share them: they are worth four."""
+    assert BlockNull(np.ones(20), 5).n_disjoint == 4
+    assert BlockNull(np.ones(20), 1).n_disjoint == 20
+    assert BlockNull(np.ones(21), 5).n_disjoint == 5
 
 
 @pytest.mark.parametrize("phi", [0.0, 0.9, 0.97])
@@ -181,21 +201,34 @@ def test_bounds_survive_any_scale(spread: float, value: float) -> None:
     assert 0.0 <= found.lower <= value <= found.upper < 2.0 * value + 1.0
 
 
-def test_ks_is_scipys_and_sees_a_shift() -> None:
-    """Statistic: the largest distance of the two empirical distributions, computed here."""
+def test_ks_of_counts_is_scipys_on_binned_values() -> None:
+    """Scipy's statistic and asymptotic p value on values rounded up to their bin's edge."""
     rng = np.random.default_rng(0)
-    a, b = rng.normal(size=300), rng.normal(0.5, 1.0, size=200)
-    grid = np.concatenate([a, b])
-    distance = max(abs((a <= x).mean() - (b <= x).mean()) for x in grid)
-    statistic, p = ks_two_sample(a, b)
-    assert statistic == pytest.approx(distance)
-    assert p < 0.001
-    assert ks_two_sample(a, a) == (0.0, 1.0)
+    a, b = rng.normal(size=3_000), rng.normal(0.1, 1.0, size=2_000)
+    edges = fit_reference("x", a).edges
+    ends = np.append(edges, np.inf)
+    binned = [ends[np.searchsorted(edges, side)] for side in (a, b)]
+    first, second = (np.minimum(side, 9.0) for side in binned)
+    expected = stats.ks_2samp(first, second, method="asymp")
+    statistic, p = ks_of_counts(bin_counts(edges, a), bin_counts(edges, b))
+    assert statistic == pytest.approx(expected.statistic, rel=1e-12)
+    assert p == pytest.approx(expected.pvalue, rel=0.1)
+    assert statistic <= stats.ks_2samp(a, b).statistic + 1e-12
+
+
+def test_ks_of_counts_sees_a_shift_and_none() -> None:
+    """The same counts are at distance 0; missing values are left out of it."""
+    same = np.array([50, 50, 0, 7, 0, 0])
+    assert ks_of_counts(same, 3 * same) == (0.0, 1.0)
+    moved = np.array([0, 50, 50, 0, 0, 0])
+    statistic, p = ks_of_counts(same, moved)
+    assert statistic == 0.5
+    assert p < 1e-6
 
 
 @pytest.mark.parametrize("side", [0, 1])
 def test_ks_of_nothing_is_an_error(side: int) -> None:
-    """An empty side is not a distance of 0."""
-    sides = [ar1(10, 0.0, np.random.default_rng(0)), np.empty(0)]
+    """An empty side, or one of missing values only, is not a distance of 0."""
+    sides = [np.array([5, 5, 0, 0, 0]), np.array([0, 0, 9, 0, 0])]
     with pytest.raises(EmptyWindowError):
-        ks_two_sample(sides[side], sides[1 - side])
+        ks_of_counts(sides[side], sides[1 - side])

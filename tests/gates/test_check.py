@@ -70,7 +70,7 @@ LIMITS = [
     for gate in POLICY.gates.values()
     for limit in gate.limits
     if gate.id not in {"evidence", "nightly", "confirmation"}
-    and limit.id not in {"psi.beyond_null", "psi.not_gateable"}
+    and limit.id not in {"psi.beyond_null", "psi.not_gateable", "ablation.harmful_groups"}
 ]
 """Every limit that reads its number from one record."""
 

@@ -299,3 +299,38 @@ def test_newer_evidence_voids_a_confirmation(
     again = new_record("smoke", [], CONTEXT)
     view = replace(green, records=(*green.records, again))
     assert not evaluate("confirmation", view, policy, now).is_pass
+
+
+@pytest.mark.parametrize(
+    ("delta", "p_adjusted", "outcome"),
+    [
+        (0.02, 0.01, Outcome.FAIL),
+        (0.02, 0.10, Outcome.FAIL),
+        (0.02, 0.11, Outcome.PASS),
+        (0.005, 0.01, Outcome.PASS),
+        (0.02, None, Outcome.FAIL),
+        (None, 0.01, Outcome.FAIL),
+    ],
+)
+def test_a_group_harms_beyond_the_policys_margin_and_level(
+    delta: float | None,
+    p_adjusted: float | None,
+    outcome: Outcome,
+    *,
+    green: EvidenceView,
+    policy: Policy,
+    now: datetime,
+    spoil: Any,
+) -> None:
+    """Harm needs both numbers of the policy; a number that is missing counts against the group."""
+    view = spoil.metric(green, "ablation", "delta", segment="level", value=delta)
+    view = spoil.metric(view, "ablation", "p_adjusted", segment="level", value=p_adjusted)
+    assert evaluate("ablation", view, policy, now).outcome is outcome
+
+
+def test_an_ablation_that_left_nothing_out_proves_nothing(
+    green: EvidenceView, policy: Policy, *, now: datetime, spoil: Any
+) -> None:
+    """Without a single group the gate is unproven, never passed."""
+    view = spoil.record(green, "ablation", metrics=())
+    assert evaluate("ablation", view, policy, now).outcome is Outcome.UNPROVEN

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -107,22 +106,21 @@ def test_golden_rows_follow_the_seed() -> None:
     assert len(parse_golden(golden_file(predictor, X[:10], seed=1)).arrays()[0]) == 10
 
 
-def test_reference_file_adds_up(tmp_path: Path) -> None:
+def test_reference_file_adds_up() -> None:
     """Each feature's bins parse, its days add up to the whole, missing values are counted."""
     rng = np.random.default_rng(0)
     days = np.repeat(np.arange(20_000, 20_010), 100)
     values = rng.normal(size=1_000)
     values[7] = math.nan
-    columns = {"rsi14_z": values, SCORE: rng.random(1_000)}
-    path = tmp_path / "reference_distributions.json"
-    path.write_bytes(reference_file(columns, days, n_bins=10))
-    stored = parse_json(path.read_bytes())
-    assert (stored["schema"], stored["days"]) == ("mlwb.reference/1", [20_000, 20_009])
+    columns = {"rsi14_z": (values, days), SCORE: (rng.random(300), days[500:800])}
+    stored = parse_json(reference_file(columns, n_bins=10))
+    assert stored["schema"] == "mlwb.reference/1"
     assert [f["name"] for f in stored["features"]] == ["rsi14_z", SCORE]
-    for feature in stored["features"]:
+    assert [f["days"] for f in stored["features"]] == [[20_000, 20_009], [20_005, 20_007]]
+    for feature, n_days in zip(stored["features"], (10, 3), strict=True):
         reference = BinnedReference.from_json(feature)
         assert reference.digest == feature["digest"]
-        assert len(feature["daily"]) == 10
+        assert len(feature["daily"]) == n_days
         assert np.sum(feature["daily"], axis=0).tolist() == feature["counts"]
-        assert reference.n_obs == 1_000
+        assert reference.n_obs == 100 * n_days
     assert stored["features"][0]["counts"][-3:] == [1, 0, 0]

@@ -125,24 +125,12 @@ def _send_traffic() -> None:
     from mlwb.core.home import find_home
     from mlwb.evidence import EvidenceStore
     from mlwb.params import load_params, load_policy
+    from mlwb.runner import send_traffic
     from mlwb.stages import replay
 
     home = find_home(os.environ)
     champion = EvidenceStore(home.evidence).newest("offline_report").details["champion"]
     params = replace(load_params("replay", home.params, profile=PROFILE), champion=champion)
-    inputs = replay.load(params)
-    limits = replay.abort_limits(load_policy(home.params / params.run.policy))
-    with _server(home, inputs.candidate, champion, params) as base_url:
-        replay.run(inputs, base_url, limits, clock=SystemClock())
-
-
-@contextmanager
-def _server(home: Any, candidate: str, champion: str, params: Any) -> Iterator[str]:
-    from mlwb.runner import server_process
-
-    environ = {
-        "MLWB_CHAMPION": champion,
-        "MLWB_MATCH_DELTA": str(params.traffic.match_delta),
-    }
-    with server_process(home, candidate=candidate, environ=environ) as server:
-        yield server.base_url
+    policy = load_policy(home.params / params.run.policy)
+    logs = home.outputs / "traffic"
+    send_traffic(home, replay.load(params), policy, logs=logs, clock=SystemClock())

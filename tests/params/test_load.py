@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -25,14 +25,25 @@ FOLDER = find_project() / "params"
 PROFILES = ["", *sorted(path.stem for path in (FOLDER / "profiles").glob("*.yml"))]
 
 
+def section_of(values: dict[str, Any], name: str) -> dict[str, Any]:
+    """The mapping a dotted name is in."""
+    for section in name.split(".")[:-1]:
+        values = values[section]
+    return values
+
+
+def put(values: dict[str, Any], name: str, value: Any) -> Any:
+    """Set a value by dotted name, as the only item where a list stands; hand back the old one."""
+    section, last = section_of(values, name), name.rsplit(".", maxsplit=1)[-1]
+    before = section[last]
+    section[last] = [value] if isinstance(before, list) else value
+    return before
+
+
 def changed(name: str, value: Any) -> dict[str, Any]:
     """The training values with one changed."""
-    values = copy.deepcopy(params_values(load_params("training", FOLDER)))
-    *sections, last = name.split(".")
-    place = values
-    for section in sections:
-        place = place[section]
-    place[last] = value
+    values = params_values(load_params("training", FOLDER))
+    section_of(values, name)[name.rsplit(".", maxsplit=1)[-1]] = value
     return values
 
 
@@ -87,14 +98,9 @@ def test_parameters_are_frozen() -> None:
 )
 def test_unknown_key_says_what_was_meant(name: str, hint: str) -> None:
     """A typo raises with the nearest name; it never runs with the default."""
-    values = params_values(load_params("training", FOLDER))
-    *sections, last = name.split(".")
-    place = values
-    for section in sections:
-        place = place[section]
-    place[last] = 1
+    last = name.rsplit(".", maxsplit=1)[-1]
     with pytest.raises(UnknownParameterError, match=f"{last!r}; did you mean {hint!r}"):
-        parse_params("training", values)
+        parse_params("training", changed(name, 1))
 
 
 def test_unknown_key_far_from_all_lists_what_is_known() -> None:
@@ -148,16 +154,47 @@ def test_whole_number_is_a_float_where_one_is_wanted() -> None:
 @pytest.mark.parametrize(("name", "side", "limit"), RANGES)
 def test_range_holds_its_end_and_nothing_beyond(name: str, side: str, limit: float) -> None:
     """Each end of each range is allowed, the next value outside is refused with the range."""
-    assert looked_up(parse_params("training", changed(name, limit)), name) == limit
-    step = 1 if isinstance(limit, int) else 1e-9
-    beyond = limit - step if side == "low" else limit + step
-    with pytest.raises(ParamsError, match=f"{name} is out of range; expected .*{limit}"):
-        parse_params("training", changed(name, beyond))
+    values = params_values(load_params("training", FOLDER))
+    values["window"] = {"champion_end": 0.2, "train_end": 0.97}
+    is_list = isinstance(put(values, name, limit), list)
+    found = looked_up(parse_params("training", values), name)
+    assert found == ((limit,) if is_list else limit)
+    away = -1 if side == "low" else 1
+    step = 60 if name.endswith("horizon_s") else 1
+    whole = isinstance(limit, int)
+    put(values, name, limit + away * step if whole else math.nextafter(limit, away * math.inf))
+    with pytest.raises(ParamsError, match=f"{name} is out of range; expected .*"):
+        parse_params("training", values)
 
 
 def test_ranges_were_found() -> None:
     """The list above is not empty by accident."""
     assert len(RANGES) > 20
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("search.families", ["logistic", "forest"]), ("search.c", [1.0, 0.0])],
+)
+def test_every_item_of_a_list_is_checked(name: str, value: object) -> None:
+    """Choices and ranges hold for the second item as for the first."""
+    with pytest.raises(ParamsError, match=f"{name} is (not known|out of range)"):
+        parse_params("training", changed(name, value))
+
+
+@pytest.mark.parametrize("value", [61, 90, 86_399])
+def test_horizon_is_on_the_bar_grid(value: int) -> None:
+    """A label can only resolve at a bar."""
+    with pytest.raises(ParamsError, match="horizon_s is off the grid; expected a multiple of 60"):
+        parse_params("training", changed("label.horizon_s", value))
+
+
+def test_champion_does_not_learn_from_held_out_bars() -> None:
+    """Its window ends before the candidate's, or with it."""
+    both = {"champion_end": 0.8, "train_end": 0.8}
+    assert parse_params("training", changed("window", both)).window.champion_end == 0.8
+    with pytest.raises(ParamsError, match=r"expected <= 0\.8, got 0\.81"):
+        parse_params("training", changed("window", {**both, "champion_end": 0.81}))
 
 
 def test_choice_is_one_of_its_choices() -> None:
@@ -169,12 +206,8 @@ def test_choice_is_one_of_its_choices() -> None:
 @pytest.mark.parametrize("name", ["label", "label.kind", "cv.n_splits"])
 def test_missing_value_is_refused(name: str) -> None:
     """No value is made up by the code."""
-    values = params_values(load_params("training", FOLDER))
-    *sections, last = name.split(".")
-    place = values
-    for section in sections:
-        place = place[section]
-    del place[last]
+    values, last = params_values(load_params("training", FOLDER)), name.rsplit(".", maxsplit=1)[-1]
+    del section_of(values, name)[last]
     with pytest.raises(ParamsError, match=f"no value for {last}"):
         parse_params("training", values)
 
@@ -281,11 +314,21 @@ def test_text_that_is_no_override_is_refused(text: str) -> None:
 
 def test_override_of_no_stage_is_refused_with_a_hint() -> None:
     """A dotted name must exist in some stage; sections are no names."""
-    check_overrides(["label.kind", "traffic.match_delta", "champion"])
+    check_overrides(["label.kind", "traffic.timeout_ms", "champion"])
     with pytest.raises(UnknownParameterError, match=r"did you mean 'label.kind'"):
         check_overrides(["data.days", "label.kinds"])
     with pytest.raises(UnknownParameterError):
         check_overrides(["label"])
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [("run.home", "MLWB_HOME"), ("run.policy", "--policy"), ("data.source", "--data")],
+)
+def test_override_of_what_an_option_sets_is_refused(name: str, instead: str) -> None:
+    """It would be lost, so the way that works is named."""
+    with pytest.raises(ParamsError, match=f"{name} is not set with -p; use .*{instead}"):
+        check_overrides([name])
 
 
 def test_plain_values_are_plain() -> None:

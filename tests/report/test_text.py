@@ -23,7 +23,7 @@ def test_headline_names_the_gates() -> None:
 def test_headline_of_an_allowed_promotion() -> None:
     """Allowed, and what the policy had to waive for it."""
     assert text.headline(Decision(True, ()), "v2", "strict") == (
-        "PROMOTE: ALLOWED. v2 passes under policy strict."
+        "PROMOTE: READY. v2 passes under policy strict."
     )
     waived = Decision(True, ("nightly waived: a demonstration",))
     assert text.headline(waived, "v2", "demo").endswith("the policy waives nightly.")
@@ -38,7 +38,7 @@ def test_decision_is_a_banner() -> None:
     assert "none &lt;b&gt;" in html
     assert repr(found).startswith("✗ PROMOTE: BLOCKED.")
     allowed = text.decision(Decision(True, ()), "v2", "strict")._repr_html_()
-    assert '<p class="headline pass">✓ PROMOTE: ALLOWED</p>' in allowed
+    assert '<p class="headline pass">✓ PROMOTE: READY</p>' in allowed
     assert "<ul>" not in allowed
 
 

@@ -136,5 +136,6 @@ def test_default_command_is_this_interpreter(home: Home, monkeypatch: pytest.Mon
     with pytest.raises(json.JSONDecodeError), server_process(home, candidate="v2"):
         pytest.fail("the block must not run")
     (command,) = seen
-    assert command[:6] == [sys.executable, "-m", "mlwb", "serve", "--port", "0"]
+    start = [sys.executable, "-m", "mlwb", "serve", "--with-parent", "--port", "0"]
+    assert command[:7] == start
     assert command[-2:] == ["--candidate", "v2"]

@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -139,3 +142,29 @@ def test_a_ready_file_that_cannot_be_written(models: Path, tmp_path: Path) -> No
     assert process.returncode == 7
     assert "cannot say when it is ready" in errors
     assert "Traceback" not in errors
+
+
+def test_a_server_ends_with_the_process_that_started_it(models: Path, tmp_path: Path) -> None:
+    """A run that is killed leaves no server behind."""
+    ready_file = tmp_path / "ready.json"
+    code = (
+        "import subprocess, sys, time; "
+        "subprocess.Popen([sys.executable, '-m', 'mlwb', 'serve', '--with-parent', '--port', '0', "
+        f"'--ready-file', {str(ready_file)!r}]); time.sleep(60)"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**os.environ, "MLWB_MODELS_DIR": str(models)},
+        text=True,
+    )
+    try:
+        pid = wait_ready(parent, ready_file)["pid"]
+    finally:
+        parent.kill()
+        parent.wait()
+    deadline = time.monotonic() + 10
+    with contextlib.suppress(ProcessLookupError):
+        while time.monotonic() < deadline:
+            os.kill(pid, 0)
+            time.sleep(0.05)
+        pytest.fail("the server outlived its parent")

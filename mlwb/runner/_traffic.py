@@ -1,0 +1,74 @@
+"""Servers started for the replay: one answers from the candidate, one shadows it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mlwb.core.clock import Clock
+from mlwb.core.home import Home
+from mlwb.params import Policy
+from mlwb.runner._server import server_process
+from mlwb.stages import replay
+from mlwb.stages.common import match_delta_of
+
+__all__ = ["send_traffic"]
+
+
+def send_traffic(
+    home: Home,
+    inputs: replay.Inputs,
+    policy: Policy,
+    *,
+    logs: Path,
+    clock: Clock,
+    cold: bool = False,
+    progress: replay.Progress | None = None,
+) -> Path:
+    """Smoke a server that answers from the candidate, then shadow it behind the champion.
+
+    Parameters
+    ----------
+    home : Home
+        Whose versions are served.
+    inputs : Inputs
+        What is sent.
+    policy : Policy
+        Abort limits and what counts as agreement.
+    logs : Path
+        Folder of the servers' prediction logs: replayed rows do not belong in the production log.
+    clock : Clock
+        Stamps the traffic log.
+    cold : bool, default=False
+        Smoke requests each on a connection of their own.
+    progress : callable, optional
+        Called with test, sent and planned requests.
+
+    Returns
+    -------
+    Path
+        The traffic log.
+
+    Raises
+    ------
+    ServerStartError
+        A server did not come up.
+    """
+    settings = {
+        "MLWB_PREDICTION_LOG": str(logs / "predictions.jsonl"),
+        "MLWB_SHADOW_LOG": str(logs / "shadow.jsonl"),
+        "MLWB_MATCH_DELTA": str(match_delta_of(policy)),
+    }
+    logs.mkdir(parents=True, exist_ok=True)
+    with server_process(home, environ={**settings, "MLWB_CHAMPION": inputs.candidate}) as server:
+        smoked = replay.smoke(inputs, server.base_url, cold=cold, progress=progress)
+    champion = {**settings, "MLWB_CHAMPION": inputs.champion}
+    with server_process(home, candidate=inputs.candidate, environ=champion) as server:
+        return replay.run(
+            inputs,
+            server.base_url,
+            policy,
+            smoked=smoked,
+            clock=clock,
+            cold=cold,
+            progress=progress,
+        )
