@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -389,7 +390,7 @@ def _notebook(run: _Run, stage: str) -> None:
         title=TITLES[stage],
         timeout_s=NOTEBOOK_TIMEOUT_S,
         on_event=on_event,
-        environ={"MLWB_HOME": str(run.options.home.root)},
+        environ={**_threads(), "MLWB_HOME": str(run.options.home.root)},
     )
     render_html(
         executed, executed.with_suffix(".html"), title=TITLES[stage], metadata=_footer(run, stage)
@@ -399,6 +400,15 @@ def _notebook(run: _Run, stage: str) -> None:
         run.champion = run.store.newest("offline_report").details["champion"]
     if stage == "release_review":
         run.verdicts = _confirmed_verdicts(run)
+
+
+def _threads() -> dict[str, str]:
+    """One thread for each numerical library unless the caller says otherwise.
+
+    The arrays are small, and spinning threads on a busy machine cost more than they bring.
+    """
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    return {name: os.environ.get(name, "1") for name in names}
 
 
 def _without_home(run: _Run, params: Any) -> Any:

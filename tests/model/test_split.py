@@ -102,6 +102,13 @@ def test_purging_by_row_count_is_caught_on_a_clock_with_gaps() -> None:
     assert leak_count(split.train, split.test, t0=t0, t1=t1) == 0
 
 
+def test_long_label_before_a_short_one_is_not_forgotten() -> None:
+    """A train row meets the first of two test rows, whose label outlasts the second's."""
+    t0, t1 = np.array([0, 60, 600]), np.array([6_000, 120, 660])
+    assert leak_count(np.array([2]), np.array([0, 1]), t0=t0, t1=t1) == 1
+    assert leak_count(np.array([2]), np.array([1]), t0=t0, t1=t1) == 0
+
+
 def test_touching_spans_do_not_leak() -> None:
     """Spans are open at the start: a label that ends when another begins does not meet it."""
     t0, t1 = np.array([0, 60]), np.array([60, 120])
