@@ -24,7 +24,7 @@ from mlwb.report._numbers import (
 from mlwb.report._page import page
 from mlwb.report._tables_data import findings_table
 from mlwb.report._words import gate_words, in_words
-from mlwb.report.text import headline, named
+from mlwb.report.text import decision_mark, headline, named
 
 __all__ = ["badge", "facts", "link", "render_index"]
 
@@ -131,7 +131,7 @@ def _market(market: MarketFacts | None) -> str:
 
 def _decision(decided: Decision, view: IndexView) -> str:
     verdict, _, rest = headline(decided, view.candidate, view.policy_name).partition(". ")
-    sign, tone = ("✓", "pass") if decided.promote else ("✗", "fail")
+    sign, tone = decision_mark(decided)
     said = escape(rest)
     if not decided.promote:
         shown = {verdict.gate for verdict in view.verdicts}

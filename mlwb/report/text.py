@@ -24,6 +24,7 @@ __all__ = [
     "count",
     "count_of",
     "decision",
+    "decision_mark",
     "duration",
     "headline",
     "interval",
@@ -73,10 +74,17 @@ def named(decided: Decision) -> tuple[str, ...]:
     return tuple(reason.replace(":", " ").split(" ", 1)[0] for reason in decided.reasons)
 
 
+def decision_mark(decided: Decision) -> tuple[str, str]:
+    """Sign and tone of a decision; READY by waivers is marked as a warning, not as a pass."""
+    if not decided.promote:
+        return "✗", "fail"
+    return ("△", "warn") if decided.reasons else ("✓", "pass")
+
+
 def decision(decided: Decision, version: str, policy_name: str) -> Html:
     """The decision as a banner: a sentence, and a reason a gate; see :func:`headline`."""
     plain = headline(decided, version, policy_name)
-    sign, tone = ("✓", "pass") if decided.promote else ("✗", "fail")
+    sign, tone = decision_mark(decided)
     verdict, _, rest = plain.partition(". ")
     reasons = [in_words(reason.partition("; ")[0]) for reason in decided.reasons]
     items = "".join(f"<li>{escape(reason)}</li>" for reason in reasons)

@@ -131,7 +131,7 @@ def test_blocking_gates_are_linked_and_marked(make_view: Make) -> None:
 def test_allowed(make_view: Make) -> None:
     """A promotion is as plain as a refusal, and no gate is marked as blocking."""
     page = _page(make_view(decision=Decision(True, ("nightly waived: demo",))))
-    assert "✓ PROMOTE: READY" in page.text
+    assert "△ PROMOTE: READY" in page.text
     assert "the policy waives nightly" in page.text
     assert "blocks" not in page.values("class")
 
