@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from mlwb.core.clock import ManualClock
+
+settings.register_profile("default", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True)  # a red build can be repeated
+settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

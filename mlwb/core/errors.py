@@ -68,6 +68,10 @@ class MlwbError(Exception):
     todo : str, default=""
         What to do about it.
 
+    Notes
+    -----
+    The message is one line, whatever a file or a request brought into it.
+
     Examples
     --------
     >>> str(MlwbError("no bars", expected=">= 1 row", got="0 rows", todo="check the path"))
@@ -81,7 +85,8 @@ class MlwbError(Exception):
         self.what, self.expected, self.got, self.todo = what, expected, got, todo
         sides = [f"expected {expected}" if expected else "", f"got {got}" if got else ""]
         mismatch = ", ".join(side for side in sides if side)
-        super().__init__("; ".join(part for part in (what, mismatch, todo) if part))
+        said = "; ".join(part for part in (what, mismatch, todo) if part)
+        super().__init__(" ".join(said.splitlines()))
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.what, str(self)), self.__dict__

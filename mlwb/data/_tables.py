@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -143,20 +144,26 @@ def _not_a_table(source: SourceBytes) -> SourceUndecidableError:
 
 def _parse_csv(source: SourceBytes, delimiter: str, names: list[str] | None) -> pd.DataFrame:
     try:
-        return pd.read_csv(
-            io.BytesIO(source.data),
-            sep=delimiter,
-            names=names,
-            header=0 if names is None else None,
-            index_col=False,
-            low_memory=False,
-            encoding="utf-8-sig",
-        )
-    except pd.errors.ParserError as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # it announces lost cells
+            return _read_csv(source, delimiter, names)
+    except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
         reason = str(error).strip().removeprefix("Error tokenizing data. C error: ")
         raise DataSchemaError(f"{source.name} is not a table: {reason}") from error
     except (UnicodeDecodeError, pd.errors.EmptyDataError) as error:
         raise _not_a_table(source) from error
+
+
+def _read_csv(source: SourceBytes, delimiter: str, names: list[str] | None) -> pd.DataFrame:
+    return pd.read_csv(
+        io.BytesIO(source.data),
+        sep=delimiter,
+        names=names,
+        header=0 if names is None else None,
+        index_col=False,
+        low_memory=False,
+        encoding="utf-8-sig",
+    )
 
 
 def _cells(line: str, delimiter: str) -> list[str]:

@@ -342,18 +342,21 @@ def vol_ratio(state: State, bar: Bar) -> float:
     """``ln`` of the 5-minute over the 60-minute root mean square return.
 
     State: the 60-minute pair of :func:`realised_vol`, then last minute, last mid, the
-    returns at the last 5 bars.
+    returns of the last 5 minutes.
     """
     long = rms_bp(state, bar, 60, 10)
     at = 2 + moments_size(60, 10)
     minute = minute_of(bar)
     r = math.nan
-    if state[at] == float(minute - 1):
+    passed = min(minute - int(state[at]), 5)
+    if passed == 1:
         r = log_ratio(bar[MID], state[at + 1])
     state[at] = float(minute)
     state[at + 1] = bar[MID]
-    for k in range(4):
-        state[at + 2 + k] = state[at + 3 + k]
+    for _ in range(passed):
+        for k in range(4):
+            state[at + 2 + k] = state[at + 3 + k]
+        state[at + 6] = math.nan
     state[at + 6] = r
     seen, total = 0.0, 0.0
     for k in range(5):

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from mlwb.core.errors import (
@@ -365,6 +365,8 @@ def refusal(path: Path) -> str:
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
+@example(data=b'"0\n\x01\n",\x01')
+@example(data=b'"0\n\x01"')
 @given(
     data=st.one_of(
         st.binary(max_size=400),

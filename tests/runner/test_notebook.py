@@ -286,7 +286,8 @@ def _run_elsewhere(tmp_path: Path, out: Path) -> Iterator[tuple[subprocess.Popen
         code("2"),
     )
     script = (
-        "import pathlib, sys\n"
+        "import pathlib, signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's job may ignore it
         "from mlwb.runner import run_notebook\n"
         "run = run_notebook(pathlib.Path(sys.argv[1]), parameters={}, title='T', timeout_s=300,\n"
         "    out=pathlib.Path(sys.argv[2]))\n"
