@@ -263,9 +263,9 @@ def test_realised_volatility_is_pandas_by_the_clock() -> None:
 
 
 def test_volatility_ratio_is_pandas() -> None:
-    """Log of the root mean square over five bars, three returns needed, over that of the hour."""
+    """Log of the root mean square over five minutes, three returns needed, over the hour's."""
     bars, squares, hour = gappy()
-    five = squares.rolling(5, min_periods=3).mean()
+    five = squares.rolling("5min", min_periods=3).mean()
     found = one("vol_ratio", bars)
     assert np.isfinite(found).any()
     np.testing.assert_allclose(found, np.log(np.sqrt(five / hour)), rtol=1e-7, atol=1e-9)
