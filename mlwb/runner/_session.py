@@ -152,7 +152,7 @@ def plain_text(text: str, limit: int = 300) -> str:
 
     Examples
     --------
-    >>> plain_text("no such file: '/home/ann/data/bars.csv'\n")
+    >>> plain_text("no such file: '/srv/data/bars.csv'\n")
     "no such file: '…/bars.csv'"
     """
     line = " ".join(short_paths(_ANSI.sub("", text)).split())

@@ -227,7 +227,7 @@ def test_rules_accept_a_notebook_that_keeps_them() -> None:
         (_set_source("f(limit=0.3)"), "the number 0.3"),
         (_set_source("rows[0]"), "the number 0"),
         (_set_source("x = -1"), "the number 1"),
-        (_set_source("open('/home/ann/bars.csv')"), "an absolute path"),
+        (_set_source("open('/mnt/bars.csv')"), "an absolute path"),
         (_set_source("open('C:\\\\bars.csv')"), "an absolute path"),
         (_set_metadata, "notebook metadata ['widgets']"),
         (_set_cell_metadata, "cell metadata ['papermill']"),
