@@ -55,7 +55,7 @@ demo: $(STAMP) ## the loop under policy.demo.yml (dwell times waived), then prom
 
 test: $(STAMP) ## all tests: units, properties, contracts, processes, then the notebooks under nbval
 	@$(PY) -m pytest -q -n 2 --dist loadfile
-	@$(PY) -m pytest -q -p tests.notebooks.lane --nbval-lax notebooks
+	@$(PY) -m pytest -q -p tests.notebooks.lane --nbval-lax tests/notebooks/golden
 
 fast: $(STAMP) ## the fast lane: no servers, no kernels, nothing marked slow
 	@$(PY) -m pytest -q -n 2 --dist loadfile -m "not slow and not server and not notebook"

@@ -2,7 +2,7 @@
 
 A pytest plugin::
 
-    python -m pytest -p tests.notebooks.lane --nbval-lax notebooks
+    python -m pytest -p tests.notebooks.lane --nbval-lax tests/notebooks/golden
 
 nbval runs what stands in a notebook and cannot inject. Here the values of a profile are laid over
 the ``parameters`` cell, the workbench is a fresh temporary folder, and the traffic that stage 04
@@ -32,6 +32,7 @@ with without_iri_grammar():
 pytest_plugins = ("nbval.plugin",)
 
 ROOT = Path(__file__).resolve().parents[2]
+GOLDEN = ROOT / "tests" / "notebooks" / "golden"
 PROFILE = "ci"
 OUTPUT_TIMEOUT_S = 60
 
@@ -91,12 +92,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.cell.source += _overlay(item.path)
 
 
+def _is_stage(notebook: Path) -> bool:
+    """Whether a notebook is one of the project's own, or its golden."""
+    return notebook.parent in (ROOT / "notebooks", GOLDEN)
+
+
 def _overlay(notebook: Path) -> str:
     """Assignments of the profile's values; none for a notebook that is no stage."""
     from mlwb.params import STAGES, load_params, params_values
 
     stage = notebook.stem.partition("_")[2]
-    if notebook.parent != ROOT / "notebooks" or stage not in STAGES:
+    if not _is_stage(notebook) or stage not in STAGES:
         return ""
     values = params_values(load_params(stage, ROOT / "params", profile=PROFILE))
     return "".join(f"\n{name} = {value!r}" for name, value in values.items())
@@ -110,7 +116,7 @@ def _execute_with_history(self: Any, cell_input: str, allow_stdin: bool | None =
 
 def _setup_after_traffic(setup: Any) -> Any:
     def prepared(self: Any) -> None:
-        if self.path == ROOT / "notebooks" / "04_canary_analysis.ipynb":
+        if _is_stage(self.path) and self.path.name == "04_canary_analysis.ipynb":
             _send_traffic()
         setup(self)
 
