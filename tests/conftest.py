@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -29,3 +32,46 @@ def real_data() -> Path:
 def clock() -> ManualClock:
     """A clock that starts on 2026-01-01T00:00:00Z and moves when told to."""
     return ManualClock()
+
+
+_STEPS = ("replace", "rename", "symlink_to", "hardlink_to", "unlink", "mkdir", "rmdir", "chmod")
+
+
+@pytest.fixture
+def die_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], object]], bool]:
+    """Run an action in a child that is killed before its n-th file operation.
+
+    A write that is the n-th leaves half of its bytes behind. True when the child was killed.
+    """
+
+    def run(step: int, action: Callable[[], object]) -> bool:
+        child = os.fork()
+        if child == 0:
+            _arm(monkeypatch, step)
+            action()
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0, "the action itself failed"
+        return os.WIFSIGNALED(status)
+
+    return run
+
+
+def _arm(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    done = [0]
+
+    def counted(call: Callable[..., Any], *, is_write: bool) -> Callable[..., Any]:
+        def wrapper(*arguments: Any, **named: Any) -> Any:
+            done[0] += 1
+            if done[0] == step:
+                if is_write:
+                    call(arguments[0], arguments[1][: len(arguments[1]) // 2])
+                os.kill(os.getpid(), signal.SIGKILL)
+            return call(*arguments, **named)
+
+        return wrapper
+
+    for name in _STEPS:
+        monkeypatch.setattr(Path, name, counted(getattr(Path, name), is_write=False))
+    for name in ("fsync", "ftruncate", "write"):
+        monkeypatch.setattr(os, name, counted(getattr(os, name), is_write=name == "write"))

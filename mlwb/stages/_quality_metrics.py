@@ -9,10 +9,10 @@ import numpy as np
 from mlwb.core.arrays import Bool1D, Int1D
 from mlwb.core.bars import INTERVAL_S
 from mlwb.data import Count, QualityReport
-from mlwb.evidence import Metric, rate
+from mlwb.evidence import Context, Metric, Record, new_record, rate
 from mlwb.stages.common import Prepared
 
-__all__ = ["completeness_of", "quality_details", "quality_metrics"]
+__all__ = ["completeness_of", "quality_record"]
 
 CLOSURE_S = 300
 """A longer gap is the market being closed; inside the calendar the data gate allows no such gap."""
@@ -20,7 +20,17 @@ SPARED = 0.05
 """Share of a look-back that may be closed: features ask for 95 % of their window."""
 
 
-def quality_metrics(found: QualityReport) -> list[Metric]:
+def quality_record(prepared: Prepared, found: QualityReport, shared: Context) -> Record:
+    """The data quality record: what the check before a run and stage 01 both write."""
+    return new_record(
+        "data_quality",
+        [*_metrics(found), *completeness_of(prepared)],
+        shared,
+        details=_details(prepared, found),
+    )
+
+
+def _metrics(found: QualityReport) -> list[Metric]:
     """Every check of the report with its denominator."""
     skew = found.clock_skew_p99_ms
     reason = "" if skew is not None else "the source records one clock"
@@ -44,7 +54,7 @@ def quality_metrics(found: QualityReport) -> list[Metric]:
     ]
 
 
-def quality_details(prepared: Prepared, found: QualityReport) -> dict[str, Any]:
+def _details(prepared: Prepared, found: QualityReport) -> dict[str, Any]:
     """What a person reads beside the numbers."""
     source = prepared.market.source
     return {

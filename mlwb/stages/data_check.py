@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from mlwb.core.clock import Clock, SystemClock
 from mlwb.data import quality
-from mlwb.evidence import Record, new_record
+from mlwb.evidence import Record
 from mlwb.params import FeatureStudyParams
 from mlwb.registry import Registry
-from mlwb.stages._quality_metrics import completeness_of, quality_details, quality_metrics
+from mlwb.stages._quality_metrics import quality_record
 from mlwb.stages.common import (
     Prepared,
     context,
@@ -44,5 +44,4 @@ def measure(prepared: Prepared, params: FeatureStudyParams, clock: Clock) -> tup
         origin=market_origin(prepared),
         inputs=market_inputs(prepared),
     )
-    metrics = [*quality_metrics(found), *completeness_of(prepared)]
-    return (new_record("data_quality", metrics, shared, details=quality_details(prepared, found)),)
+    return (quality_record(prepared, found, shared),)

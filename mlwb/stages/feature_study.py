@@ -16,7 +16,7 @@ from mlwb.features.labels import Labels, forward_return
 from mlwb.gates import Verdict
 from mlwb.params import FeatureStudyParams, Policy
 from mlwb.registry import Registry
-from mlwb.stages._quality_metrics import completeness_of, quality_details, quality_metrics
+from mlwb.stages._quality_metrics import quality_record
 from mlwb.stages.common import (
     Prepared,
     context,
@@ -142,14 +142,10 @@ def record(result: Result, params: FeatureStudyParams, clock: Clock) -> tuple[Re
         origin=market_origin(inputs.prepared),
         inputs=market_inputs(inputs.prepared),
     )
-    found = result.quality
-    metrics = [*quality_metrics(found), *completeness_of(inputs.prepared)]
     return write_all(
         store_of(params.run),
         [
-            new_record(
-                "data_quality", metrics, shared, details=quality_details(inputs.prepared, found)
-            ),
+            quality_record(inputs.prepared, result.quality, shared),
             new_record("feature_study", _study_metrics(result), shared, details=_details(result)),
         ],
     )

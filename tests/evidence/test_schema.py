@@ -44,7 +44,7 @@ def _set(value: dict[str, Any], path: str, new: object) -> None:
         ("timestamp", 1767225600),
         ("origin", "real"),
         ("canary_phase", "five"),
-        ("inputs.0.uri", "/home/user/bars.csv"),
+        ("inputs.0.uri", "/mnt/bars.csv"),
         ("inputs.0.uri", "C:\\bars.csv"),
         ("inputs.0.sha256", "sha256:short"),
         ("inputs.0.rows", -1),

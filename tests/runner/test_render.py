@@ -85,7 +85,7 @@ def full(tmp_path: Path) -> str:
                 },
                 _html("<table><tr><td>1.5</td></tr></table><iframe src='http://evil'></iframe>"),
                 {"output_type": "stream", "name": "stdout", "text": "a <b> \x1b[31mred\x1b[0m\n"},
-                {"output_type": "stream", "name": "stderr", "text": "/home/a/b.py:1: Warning\n"},
+                {"output_type": "stream", "name": "stderr", "text": "/mnt/a/b.py:1: Warning\n"},
                 {
                     "output_type": "execute_result",
                     "execution_count": 1,
@@ -276,7 +276,7 @@ def test_tags_hide_and_remove(tmp_path: Path) -> None:
 
 def test_failed_run_gets_a_page_with_what_is_known(tmp_path: Path) -> None:
     """Red banner: where, what, how far, a short traceback without this machine's folders."""
-    frames = [f'  File "/home/ann/mlwb/x.py", line {n}\x1b[0m' for n in range(60)]
+    frames = [f'  File "/mnt/ann/mlwb/x.py", line {n}\x1b[0m' for n in range(60)]
     failed = code(
         "study = measure(inputs)",
         outputs=[
