@@ -9,6 +9,7 @@ PY := $(BIN)/python
 INSTALLER ?= pip
 LOCKED := $(VENV)/.locked-$(shell cat requirements.lock 2>/dev/null | cksum | cut -d' ' -f1)
 STAMP := $(VENV)/.ok-$(shell cat requirements.lock pyproject.toml 2>/dev/null | cksum | cut -d' ' -f1)
+ORACLES := $(VENV)/oracles/.ok-$(shell cat tests/oracles.lock 2>/dev/null | cksum | cut -d' ' -f1)
 PIP := $(PY) -m pip --quiet --quiet --disable-pip-version-check
 
 DATA ?=
@@ -42,6 +43,12 @@ $(STAMP): $(LOCKED)
 	@$(PY) -m pip check --disable-pip-version-check >/dev/null || { echo "the environment is not consistent:"; $(PY) -m pip check; exit 1; }
 	@touch $@
 
+# Libraries only tests compare with; apart, since one of them pins old packages it does not need here.
+$(ORACLES): $(STAMP)
+	@rm -rf $(VENV)/oracles
+	@$(PIP) install --no-deps --only-binary :all: --require-hashes --target $(VENV)/oracles -r tests/oracles.lock
+	@touch $@
+
 .PHONY: setup run demo test fast check lab serve smoke promote rollback status verify bench clean help
 
 setup: $(STAMP) ## set up .venv from requirements.lock (every other target does it by itself)
@@ -53,11 +60,11 @@ demo: $(STAMP) ## the loop under policy.demo.yml (dwell times waived), then prom
 	@$(PY) -m mlwb run --policy policy.demo.yml $(ARGS)
 	@$(PY) -m mlwb registry promote --reason demo
 
-test: $(STAMP) ## all tests: units, properties, contracts, processes, then the notebooks under nbval
+test: $(ORACLES) ## all tests: units, properties, contracts, processes, then the notebooks under nbval
 	@$(PY) -m pytest -q -n 2 --dist loadfile
 	@$(PY) -m pytest -q -p tests.notebooks.lane --nbval-lax tests/notebooks/golden
 
-fast: $(STAMP) ## the fast lane: no servers, no kernels, nothing marked slow
+fast: $(ORACLES) ## the fast lane: no servers, no kernels, nothing marked slow
 	@$(PY) -m pytest -q -n 2 --dist loadfile -m "not slow and not server and not notebook"
 
 check: $(STAMP) ## format, lint, types, import contracts

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,22 @@ def real_data() -> Path:
     if not REAL_DATA.is_dir():
         pytest.skip("recorded market data is not beside this checkout (../shared/data)")
     return REAL_DATA
+
+
+@pytest.fixture(scope="session")
+def oracle() -> Callable[[str], Any]:
+    """Import a peer library that only tests use; skips where `make test` has not installed it."""
+    folder = Path(sys.prefix) / "oracles"
+    if folder.is_dir() and str(folder) not in sys.path:
+        sys.path.append(str(folder))
+
+    def found(name: str) -> Any:
+        try:
+            return importlib.import_module(name)
+        except ModuleNotFoundError:
+            pytest.skip(f"{name} is not installed; `make test` puts it beside the environment")
+
+    return found
 
 
 @pytest.fixture
