@@ -1,4 +1,4 @@
-"""Statistics with no opinion about markets: resampling, intervals, multiplicity.
+"""Statistics with no opinion about markets: resampling, intervals, multiplicity, sureness.
 
 Belongs here: estimators that several rooms need, numpy only at import.
 Does not belong here: a limit, a verdict, or anything that knows what a feature is.
@@ -7,5 +7,28 @@ Does not belong here: a limit, a verdict, or anything that knows what a feature 
 from mlwb.stats._bootstrap import BlockMeans, block_length, block_means, p_against
 from mlwb.stats._intervals import wilson
 from mlwb.stats._multiplicity import holm
+from mlwb.stats._sharpe import (
+    SharpeRatio,
+    deflated_benchmark,
+    dsr,
+    min_track_record,
+    psr,
+    ratio_error,
+    sharpe_ratio,
+)
 
-__all__ = ["BlockMeans", "block_length", "block_means", "holm", "p_against", "wilson"]
+__all__ = [
+    "BlockMeans",
+    "SharpeRatio",
+    "block_length",
+    "block_means",
+    "deflated_benchmark",
+    "dsr",
+    "holm",
+    "min_track_record",
+    "p_against",
+    "psr",
+    "ratio_error",
+    "sharpe_ratio",
+    "wilson",
+]
