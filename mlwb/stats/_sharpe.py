@@ -275,7 +275,7 @@ def deflated_benchmark(trial_ratios: Float1D) -> float:
     Examples
     --------
     >>> round(deflated_benchmark(np.array([0.02, -0.01, 0.05, 0.00])), 4)
-    0.0274
+    0.0278
     """
     n = len(trial_ratios)
     if n == 0 or not np.isfinite(trial_ratios).all():
@@ -323,7 +323,7 @@ def dsr(
     --------
     >>> trials = np.array([0.02, -0.01, 0.05, 0.00])
     >>> round(dsr(0.05, 1000, skew=0.0, kurtosis=3.0, trial_ratios=trials), 3)
-    0.763
+    0.758
     """
     benchmark = deflated_benchmark(trial_ratios)
     highest = float(trial_ratios.max())
