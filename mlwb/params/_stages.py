@@ -89,12 +89,34 @@ class DataParams:
 
 @dataclass(frozen=True)
 class LabelParams:
-    """What is predicted; see :func:`mlwb.features.labels.make_labels`."""
+    """What is predicted; see :func:`mlwb.features.labels.make_labels`.
 
-    kind: str = _one_of("volatility", "direction")
+    Parameters
+    ----------
+    kind : str
+        ``volatility``, ``direction``, ``triple_barrier``.
+    horizon_s : int
+        Seconds from decision to resolution; the vertical barrier.
+    theta : float
+        Dead zone of ``direction``, log return.
+    median_window_s : int
+        Trailing window of the volatility threshold and of the barriers' sigma, seconds.
+    upper_barrier, lower_barrier : float
+        Distances of ``triple_barrier``, in ``barrier_unit``.
+    barrier_unit : str
+        ``sigma`` of the horizon, known at t; or ``bp``.
+    at_horizon : str
+        What a label that touched no barrier becomes: the ``sign`` of its return, or ``drop``.
+    """
+
+    kind: str = _one_of("volatility", "direction", "triple_barrier")
     horizon_s: int = _between(60, 86_400, step=60)
     theta: float = _between(0.0, 1.0)
     median_window_s: int = _between(3_600, 30 * 86_400)
+    upper_barrier: float = _between(0.01, 10_000.0)
+    lower_barrier: float = _between(0.01, 10_000.0)
+    barrier_unit: str = _one_of("sigma", "bp")
+    at_horizon: str = _one_of("sign", "drop")
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ from mlwb.evidence import (
 )
 from mlwb.features import FeatureSpec, spec_digest, specs
 from mlwb.features.batch import compute
-from mlwb.features.labels import Labels, make_labels
+from mlwb.features.labels import Barriers, Labels, make_labels
 from mlwb.gates import EvidenceView, Verdict, evaluate
 from mlwb.inference import Predictor
 from mlwb.model import Dataset
@@ -155,6 +155,9 @@ class Prepared:
             horizon_s=label.horizon_s,
             theta=label.theta,
             median_window_s=label.median_window_s,
+            barriers=Barriers(
+                label.upper_barrier, label.lower_barrier, label.barrier_unit, label.at_horizon
+            ),
         )
 
     def dataset(self, labels: Labels) -> Dataset:

@@ -199,7 +199,9 @@ def test_champion_does_not_learn_from_held_out_bars() -> None:
 
 def test_choice_is_one_of_its_choices() -> None:
     """The message lists them."""
-    with pytest.raises(ParamsError, match="expected volatility, direction, got 'colour'"):
+    with pytest.raises(
+        ParamsError, match="expected volatility, direction, triple_barrier, got 'colour'"
+    ):
         parse_params("training", changed("label.kind", "colour"))
 
 

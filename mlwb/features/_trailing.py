@@ -1,0 +1,88 @@
+"""What labels and regimes know of the past: steps of the same form as features, with a window.
+
+These are no model inputs and stand in no registry. They go through the same fold, so they are
+causal and independent of the start for the same reasons.
+"""
+
+from __future__ import annotations
+
+import math
+
+from mlwb.core.bars import MID
+from mlwb.features._spec import FeatureSpec
+from mlwb.features._steps import Bar, State, log_ratio, minute_of, moments_size, window_moments
+
+__all__ = ["efficiency_spec", "trailing_vol_spec"]
+
+_BLOCKS = range(60, 0, -1)
+"""Lengths a window may be cut into, minutes; the longest that divides it is taken."""
+
+
+def last_return(state: State, at: int, bar: Bar) -> float:
+    """1-minute log return of mid; NaN where the minute before is missing. Two cells from ``at``."""
+    minute = float(minute_of(bar))
+    r = math.nan
+    if state[at] == minute - 1.0:
+        r = log_ratio(bar[MID], state[at + 1])
+    state[at] = minute
+    state[at + 1] = bar[MID]
+    return r
+
+
+def trailing_vol(state: State, bar: Bar) -> float:
+    """Root mean square 1-minute log return of mid over a window, bp.
+
+    State: window and block in minutes, share of the returns needed, last minute and mid, moments.
+    """
+    window, block = int(state[0]), int(state[1])
+    r = last_return(state, 3, bar)
+    n, mean, _ = window_moments(state, 5, window, block, minute_of(bar), r * r)
+    if n < state[2] * window:
+        return math.nan
+    return 1e4 * math.sqrt(mean)
+
+
+def efficiency(state: State, bar: Bar) -> float:
+    """Efficiency ratio ``|sum r| / sum |r|`` over a window, in [0, 1]; 0 without a move.
+
+    State: as :func:`trailing_vol`, then the moments of ``|r|``.
+    """
+    window, block = int(state[0]), int(state[1])
+    r = last_return(state, 3, bar)
+    minute = minute_of(bar)
+    n, net, _ = window_moments(state, 5, window, block, minute, r)
+    at = 5 + moments_size(window, block)
+    _, path, _ = window_moments(state, at, window, block, minute, abs(r))
+    if n < state[2] * window:
+        return math.nan
+    if path == 0.0:
+        return 0.0
+    return min(abs(net) / path, 1.0)
+
+
+def trailing_vol_spec(window: int, coverage: float) -> FeatureSpec:
+    """Trailing volatility over ``window`` minutes, bp; ``coverage`` of its returns is needed."""
+    start = _start(window, coverage, 1)
+    return FeatureSpec(
+        f"vol_{window}m", "bp", trailing_vol, start, 60 * (window + 1), ("mid",), "see regimes"
+    )
+
+
+def efficiency_spec(window: int, coverage: float) -> FeatureSpec:
+    """Efficiency ratio over ``window`` minutes; ``coverage`` of its returns is needed."""
+    start = _start(window, coverage, 2)
+    return FeatureSpec(
+        f"efficiency_{window}m",
+        "1",
+        efficiency,
+        start,
+        60 * (window + 1),
+        ("mid",),
+        "Kaufman 1995, on log returns",
+    )
+
+
+def _start(window: int, coverage: float, n_windows: int) -> tuple[float, ...]:
+    block = next(length for length in _BLOCKS if window % length == 0 and length < window)
+    moments = (-1.0, -1.0, -1.0) + (0.0,) * (moments_size(window, block) - 3)
+    return (float(window), float(block), coverage, -2.0, math.nan, *moments * n_windows)
