@@ -25,7 +25,14 @@ from mlwb.model._significance import (
     rank_contributions,
     skill,
 )
-from mlwb.model._split import PurgedKFold, Split, WalkForward, leak_count
+from mlwb.model._split import (
+    CombinatorialPurgedCV,
+    PurgedKFold,
+    PurgedSplitter,
+    Split,
+    WalkForward,
+    leak_count,
+)
 from mlwb.model._validate import (
     Dataset,
     OutOfFold,
@@ -41,6 +48,7 @@ __all__ = [
     "FAMILIES",
     "FEATURE_GROUPS",
     "SCORE",
+    "CombinatorialPurgedCV",
     "Dataset",
     "FittedModel",
     "GroupEffect",
@@ -48,6 +56,7 @@ __all__ = [
     "OutOfFold",
     "Parity",
     "PurgedKFold",
+    "PurgedSplitter",
     "Scores",
     "Skill",
     "Split",
