@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import NormalDist
 
 import numpy as np
 from scipy.stats import rankdata
 
 from mlwb.core.arrays import Float1D
-from mlwb.stats import block_length, block_means
+from mlwb.stats import BlockMeans, block_length, block_means, holm
 
-__all__ = ["Information", "effective_n", "information"]
+__all__ = ["Information", "adjusted", "information", "stars"]
+
+LEVELS = (0.001, 0.01, 0.05)
+"""Adjusted p values that earn three stars, two and one."""
 
 
 @dataclass(frozen=True)
 class Information:
-    """Rank information coefficient of one feature at one horizon.
+    """Information coefficients of one feature at one horizon, over time.
 
     Parameters
     ----------
@@ -26,9 +32,16 @@ class Information:
     rank_ic : float
         Spearman correlation of feature and target over time; NaN when one side is constant.
     low, high : float
-        95 % block-bootstrap interval.
+        95 % block-bootstrap interval of ``rank_ic``.
     n_obs, block : int
         Rows, and rows a bootstrap block.
+    ic, ic_low, ic_high : float
+        The same for Pearson's correlation.
+    p : float
+        Two-sided p value of ``rank_ic`` = 0: the normal tail of its block-bootstrap standard error,
+        since the share among some hundred draws cannot get small enough to be adjusted.
+    p_holm : float
+        ``p`` adjusted by :func:`adjusted`; NaN before.
     """
 
     name: str
@@ -38,6 +51,11 @@ class Information:
     high: float
     n_obs: int
     block: int
+    ic: float = math.nan
+    ic_low: float = math.nan
+    ic_high: float = math.nan
+    p: float = math.nan
+    p_holm: float = math.nan
 
 
 def information(
@@ -50,7 +68,7 @@ def information(
     n_resamples: int,
     seed: int,
 ) -> Information:
-    """Rank IC of one feature against one target.
+    """Rank IC and Pearson IC of one feature against one target.
 
     Parameters
     ----------
@@ -63,57 +81,88 @@ def information(
     horizon_rows : int
         Rows that overlap because of it: the shortest bootstrap block.
     n_resamples, seed : int
-        Of the circular block bootstrap.
+        Of the circular block bootstrap; both coefficients see the same blocks.
 
     Returns
     -------
     Information
+
+    References
+    ----------
+    .. [1] Politis and Romano (1994); block length by Politis and White (2004).
     """
     rows = np.isfinite(values) & np.isfinite(target)
-    x, y = _standard_ranks(values[rows]), _standard_ranks(target[rows])
-    contribution = x * y
-    if len(contribution) == 0 or not x.any() or not y.any():
+    x, y = values[rows], target[rows]
+    if len(x) == 0 or np.ptp(x) == 0.0 or np.ptp(y) == 0.0:
         nan = float("nan")
-        return Information(name, horizon_s, nan, nan, nan, len(contribution), 1)
-    block = block_length(contribution, least=horizon_rows)
-    rng = np.random.default_rng([seed, horizon_s])
-    drawn = block_means(contribution, block=block, n_resamples=n_resamples, rng=rng)
-    low, high = drawn.interval(0.95)
-    return Information(name, horizon_s, drawn.mean, low, high, drawn.n_obs, block)
+        return Information(name, horizon_s, nan, nan, nan, len(x), 1)
+    by_rank = _standard(rankdata(x)) * _standard(rankdata(y))
+    by_value = _standard(x) * _standard(y)
+    block = block_length(by_rank, least=horizon_rows)
+    ranked, plain = (
+        block_means(
+            series,
+            block=block,
+            n_resamples=n_resamples,
+            rng=np.random.default_rng([seed, horizon_s]),
+        )
+        for series in (by_rank, by_value)
+    )
+    low, high = ranked.interval(0.95)
+    ic_low, ic_high = plain.interval(0.95)
+    return Information(
+        name=name,
+        horizon_s=horizon_s,
+        rank_ic=ranked.mean,
+        low=low,
+        high=high,
+        n_obs=ranked.n_obs,
+        block=block,
+        ic=plain.mean,
+        ic_low=ic_low,
+        ic_high=ic_high,
+        p=_two_sided(ranked),
+    )
 
 
-def effective_n(values: Float1D) -> float:
-    """Rows of independent data the series is worth, for its mean.
-
-    ``n / (1 + 2 sum_k rho_k)``, the sum cut at the first lag whose autocorrelation is not
-    positive (Geyer 1992).
+def adjusted(items: Sequence[Information]) -> tuple[Information, ...]:
+    """Holm over everything that was looked at: all features times all horizons.
 
     Parameters
     ----------
-    values : ndarray of shape (n_obs,), float64
-        NaN is left out.
+    items : sequence of Information
+        One family; those without a p value stay without.
 
     Returns
     -------
-    float
-        Between 1 and n.
+    tuple of Information
+        In the order given, with ``p_holm``.
     """
-    x = values[np.isfinite(values)]
-    n = len(x)
-    if n < 3 or np.ptp(x) == 0.0:
-        return float(n)
-    x = x - x.mean()
-    size = 1 << int(np.ceil(np.log2(2 * n)))
-    spectrum = np.abs(np.fft.rfft(x, size)) ** 2
-    rho = np.fft.irfft(spectrum, size)[:n]
-    rho = rho / rho[0]
-    ends = np.flatnonzero(rho <= 0.0)
-    last = int(ends[0]) if len(ends) else n
-    return float(min(max(n / (1.0 + 2.0 * float(rho[1:last].sum())), 1.0), n))
+    told = [i for i, item in enumerate(items) if math.isfinite(item.p)]
+    found = list(items)
+    if told:
+        for i, p in zip(told, holm(np.asarray([items[i].p for i in told])), strict=True):
+            found[i] = replace(found[i], p_holm=float(p))
+    return tuple(found)
 
 
-def _standard_ranks(values: Float1D) -> Float1D:
-    if len(values) == 0 or np.ptp(values) == 0.0:
-        return np.zeros(len(values))
-    ranks = rankdata(values)
-    return np.asarray((ranks - ranks.mean()) / ranks.std(), dtype=np.float64)
+def stars(item: Information) -> str:
+    """Stars for an adjusted p value: ``***`` below 0.001, ``**`` below 0.01, ``*`` below 0.05.
+
+    Examples
+    --------
+    >>> stars(Information("x", 60, 0.1, 0.05, 0.15, 1_000, 60, p_holm=0.004))
+    '**'
+    """
+    return "*" * sum(item.p_holm < level for level in LEVELS)
+
+
+def _two_sided(drawn: BlockMeans) -> float:
+    error = float(drawn.draws.std(ddof=1))
+    if error == 0.0:
+        return 0.0 if drawn.mean else 1.0
+    return 2.0 * NormalDist().cdf(-abs(drawn.mean) / error)
+
+
+def _standard(values: Float1D) -> Float1D:
+    return np.asarray((values - values.mean()) / values.std(), dtype=np.float64)

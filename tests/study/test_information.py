@@ -1,4 +1,4 @@
-"""Rank information with its interval, and what dependent rows are worth."""
+"""Information coefficients with their intervals, and what many looks cost."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import spearmanr
+from scipy.stats import pearsonr, spearmanr
 
 from mlwb.core.arrays import Float1D
-from mlwb.study import Information, effective_n, information
+from mlwb.stats import holm
+from mlwb.study import Information, adjusted, information, stars
 from tests.strategies import ar1
 
 
@@ -26,14 +27,16 @@ def told(values: Float1D, target: Float1D, *, horizon_rows: int = 1, seed: int =
     )
 
 
-def test_information_is_spearmans() -> None:
-    """Scipy's rank correlation over the rows where both sides have a value, ties included."""
+def test_information_is_spearmans_and_pearsons() -> None:
+    """Scipy's two correlations over the rows where both sides have a value, ties included."""
     rng = np.random.default_rng(0)
     x, y = np.round(rng.normal(size=400), 1), np.round(rng.normal(size=400), 1)
     x[::7], y[::11] = np.nan, np.inf
     both = np.isfinite(x) & np.isfinite(y)
     found = told(x, y)
     assert found.rank_ic == pytest.approx(spearmanr(x[both], y[both]).statistic)
+    assert found.ic == pytest.approx(pearsonr(x[both], y[both]).statistic)
+    assert found.ic_low < found.ic < found.ic_high
     assert found.n_obs == both.sum()
     assert found.low < found.rank_ic < found.high
 
@@ -78,6 +81,8 @@ def test_no_information_is_nan_not_zero(side: int, dull: Float1D) -> None:
     found = told(*((dull, other) if side else (other, dull)))
     assert math.isnan(found.rank_ic)
     assert math.isnan(found.low)
+    assert math.isnan(found.ic)
+    assert math.isnan(found.p)
 
 
 def test_same_seed_same_interval() -> None:
@@ -88,18 +93,41 @@ def test_same_seed_same_interval() -> None:
     assert told(x, y, seed=5).low != told(x, y, seed=6).low
 
 
-@pytest.mark.parametrize("phi", [0.0, 0.5, 0.9])
-def test_effective_rows_of_ar1_are_theorys(phi: float) -> None:
-    """N (1 - phi) / (1 + phi), on average over 20 series within 15 %."""
-    rng = np.random.default_rng(4)
-    found = [effective_n(ar1(20_000, phi, rng)) for _ in range(20)]
-    assert np.mean(found) == pytest.approx(20_000 * (1 - phi) / (1 + phi), rel=0.15)
+def test_p_value_is_honest_for_noise() -> None:
+    """Of 100 pairs of a persistent feature and overlapping noise at most 12 fall below 0.05.
+
+    The p value for independent rows would fall below it far more often; the test says so too.
+    """
+    rng, found, naive = np.random.default_rng(6), [], []
+    for seed in range(100):
+        target = np.convolve(rng.normal(size=2_000), np.ones(10), mode="valid")
+        x = ar1(len(target), 0.9, rng)
+        found.append(told(x, target, horizon_rows=10, seed=seed).p)
+        naive.append(spearmanr(x, target).pvalue)
+    assert np.mean(np.asarray(found) < 0.05) <= 0.12
+    assert np.mean(np.asarray(naive) < 0.05) > 0.3
 
 
-def test_effective_rows_stay_between_one_and_all() -> None:
-    """A trend is worth hardly a row, alternation no more than all; NaN is left out."""
-    trend = np.arange(1_000.0)
-    assert 1.0 <= effective_n(trend) < 10.0
-    assert effective_n(np.tile([1.0, -1.0], 100)) == 200.0
-    assert effective_n(np.ones(30)) == 30.0
-    assert effective_n(np.array([1.0, np.nan])) == 1.0
+def test_adjustment_is_holms_over_all_looks() -> None:
+    """Every feature at every horizon is one look; what has no p value is none."""
+    rng = np.random.default_rng(7)
+    y = rng.normal(size=2_000)
+    looks = [told(rng.normal(size=2_000) + 0.02 * k * y, y, seed=k) for k in range(6)]
+    flat = told(np.ones(2_000), y)
+    found = adjusted([*looks[:3], flat, *looks[3:]])
+    known = [*found[:3], *found[4:]]
+    expected = holm(np.asarray([item.p for item in looks]))
+    np.testing.assert_array_equal([item.p_holm for item in known], expected)
+    assert math.isnan(found[3].p_holm)
+    assert adjusted([flat]) == (flat,) or math.isnan(adjusted([flat])[0].p_holm)
+
+
+@pytest.mark.parametrize(
+    ("p", "said"), [(0.0005, "***"), (0.005, "**"), (0.05, ""), (0.049, "*"), (math.nan, "")]
+)
+def test_stars_read_the_adjusted_p(p: float, said: str) -> None:
+    """Three levels, each strictly below; nothing without a p value."""
+    nan = math.nan
+    item = Information("x", 60, 0.1, 0.0, 0.2, 99, 1, 0.1, 0.0, 0.2, p=0.0, p_holm=p)
+    assert stars(item) == said
+    assert stars(Information("x", 60, nan, nan, nan, 0, 1)) == ""

@@ -1,0 +1,196 @@
+"""How steady information is from day to day, and how fast it ages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import rankdata
+
+from mlwb.core.arrays import Float1D, Int1D
+from mlwb.core.bars import INTERVAL_S
+from mlwb.stats import wilson
+
+__all__ = ["AGES_S", "Daily", "Decay", "daily", "decay"]
+
+AGES_S = (0, 60, 120, 300, 900, 1_800, 3_600, 7_200, 14_400, 28_800, 86_400)
+"""Ages of a value when it is used: none, minutes, hours, a day."""
+_LEAST_ROWS = 120
+"""Rows a day must have for a correlation of its own: two hours of minutes."""
+_Z95 = 1.959963984540054
+
+
+@dataclass(frozen=True)
+class Daily:
+    """Rank IC of one feature, UTC day by UTC day.
+
+    Parameters
+    ----------
+    name : str
+        Feature name.
+    days : ndarray of shape (n_days,), int64
+        Day numbers since 1970.
+    rank_ic : ndarray of shape (n_days,), float64
+        Spearman within the day.
+    mean, sd : float
+        Of the days, ``sd`` with ddof 1.
+    icir : float
+        ``mean / sd``, unannualised: steadiness per day. NaN with fewer than three days.
+    low, high : float
+        95 % interval of ``icir`` for independent days, standard error
+        ``sqrt((1 + icir^2 / 2) / n_days)`` (Lo 2002).
+    same_sign_share, share_low, share_high : float
+        Share of days with the sign of the mean, and its 95 % Wilson interval.
+    """
+
+    name: str
+    days: Int1D
+    rank_ic: Float1D
+    mean: float
+    sd: float
+    icir: float
+    low: float
+    high: float
+    same_sign_share: float
+    share_low: float
+    share_high: float
+
+    @property
+    def n_days(self) -> int:
+        """Days with a value."""
+        return len(self.days)
+
+
+@dataclass(frozen=True)
+class Decay:
+    """Rank IC of a value that has been lying around.
+
+    Parameters
+    ----------
+    name : str
+        Feature name.
+    ages_s : tuple of int
+        Seconds between the value and the moment it is used; the target's length stays the same.
+    rank_ic, low, high : tuple of float
+        And its 95 % interval with a day as the block; NaN where nothing can be compared.
+    half_life_s : float
+        First age at which at most half of the fresh value's coefficient is left, interpolated;
+        infinite where it never is, NaN where the fresh interval holds zero: then nothing fades.
+    """
+
+    name: str
+    ages_s: tuple[int, ...]
+    rank_ic: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    half_life_s: float
+
+
+def daily(name: str, values: Float1D, target: Float1D, days: Int1D) -> Daily:
+    """Rank IC within every UTC day, and how steady it is.
+
+    Parameters
+    ----------
+    name : str
+        Feature name.
+    values, target : ndarray of shape (n_rows,), float64
+        In time order; rows where either is NaN are left out.
+    days : ndarray of shape (n_rows,), int64
+        UTC day of each row. Days with fewer than 120 rows, or without variation, have no value.
+
+    Returns
+    -------
+    Daily
+    """
+    rows = np.isfinite(values) & np.isfinite(target)
+    numbers, starts = np.unique(days[rows], return_index=True)
+    told = [
+        (day, _spearman(x, y))
+        for day, x, y in zip(
+            numbers,
+            np.split(values[rows], starts[1:]),
+            np.split(target[rows], starts[1:]),
+            strict=True,
+        )
+        if len(x) >= _LEAST_ROWS and np.ptp(x) > 0.0 and np.ptp(y) > 0.0
+    ]
+    ic = np.asarray([found for _, found in told], dtype=np.float64)
+    known = np.asarray([day for day, _ in told], dtype=np.int64)
+    nan = float("nan")
+    mean = float(ic.mean()) if len(ic) else nan
+    sd = float(ic.std(ddof=1)) if len(ic) > 2 else nan
+    icir = mean / sd if sd > 0.0 else nan
+    error = _Z95 * float(np.sqrt((1.0 + icir * icir / 2.0) / max(len(ic), 1)))
+    same = int((ic * mean > 0.0).sum()) if len(ic) else 0
+    share_low, share_high = wilson(same, len(ic)) if len(ic) else (nan, nan)
+    return Daily(
+        name=name,
+        days=known,
+        rank_ic=ic,
+        mean=mean,
+        sd=sd,
+        icir=icir,
+        low=icir - error,
+        high=icir + error,
+        same_sign_share=same / len(ic) if len(ic) else nan,
+        share_low=share_low,
+        share_high=share_high,
+    )
+
+
+def decay(name: str, values: Float1D, target: Float1D, *, ages_s: Sequence[int] = AGES_S) -> Decay:
+    """Rank IC of values of several ages against one target.
+
+    A longer horizon is another target; here the target keeps its length and moves away, so what
+    falls is knowledge and nothing else. It also says what a slow feed costs.
+
+    Parameters
+    ----------
+    name : str
+        Feature name.
+    values, target : ndarray of shape (n_minutes,), float64
+        One a minute from midnight UTC or any other start, see :func:`on_grid`.
+    ages_s : sequence of int
+        Seconds, multiples of the bar interval, rising from 0.
+
+    Returns
+    -------
+    Decay
+    """
+    found = [_aged(values, target, age // INTERVAL_S) for age in ages_s]
+    ic, low, high = (tuple(column) for column in zip(*found, strict=True))
+    return Decay(name, tuple(ages_s), ic, low, high, _half_life(ages_s, ic, low[0] * high[0]))
+
+
+def _aged(values: Float1D, target: Float1D, rows: int) -> tuple[float, float, float]:
+    x, y = values[: len(values) - rows], target[rows:]
+    both = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
+    if len(both) < _LEAST_ROWS or np.ptp(x[both]) == 0.0 or np.ptp(y[both]) == 0.0:
+        return float("nan"), float("nan"), float("nan")
+    product = _standard_ranks(x[both]) * _standard_ranks(y[both])
+    ic = float(product.mean())
+    sums = np.bincount(both // (86_400 // INTERVAL_S), weights=product - ic)
+    error = _Z95 * float(np.sqrt((sums**2).sum())) / len(both)
+    return ic, ic - error, ic + error
+
+
+def _half_life(ages_s: Sequence[int], ic: Sequence[float], fresh: float) -> float:
+    if not fresh > 0.0:
+        return float("nan")
+    left = np.abs(np.asarray(ic)) / abs(ic[0])
+    below = np.flatnonzero(left <= 0.5)
+    if len(below) == 0:
+        return float("inf")
+    k = int(below[0])
+    gone = (left[k - 1] - 0.5) / (left[k - 1] - left[k])
+    return float(ages_s[k - 1] + gone * (ages_s[k] - ages_s[k - 1]))
+
+
+def _spearman(x: Float1D, y: Float1D) -> float:
+    return float((_standard_ranks(x) * _standard_ranks(y)).mean())
+
+
+def _standard_ranks(values: Float1D) -> Float1D:
+    ranks = rankdata(values)
+    return np.asarray((ranks - ranks.mean()) / ranks.std(), dtype=np.float64)

@@ -1,0 +1,104 @@
+"""Information day by day, and as a value ages."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from mlwb.study import Daily, daily, decay
+from tests.strategies import ar1
+
+
+def test_daily_is_spearman_within_each_day() -> None:
+    """Scipy's rank correlation of each day's rows; short and constant days have none."""
+    rng = np.random.default_rng(0)
+    days = np.repeat([100, 101, 102, 103, 104], [500, 119, 300, 400, 500])
+    x, y = rng.normal(size=len(days)), rng.normal(size=len(days))
+    y += 0.3 * x
+    x[days == 103] = 1.0
+    x[::9] = np.nan
+    found = daily("x", x, y, days)
+    assert found.days.tolist() == [100, 102, 104]
+    both = np.isfinite(x)
+    for day, ic in zip(found.days, found.rank_ic, strict=True):
+        rows = both & (days == day)
+        assert ic == pytest.approx(spearmanr(x[rows], y[rows]).statistic)
+    assert found.icir == pytest.approx(found.rank_ic.mean() / found.rank_ic.std(ddof=1))
+    assert found.same_sign_share == 1.0
+
+
+def _drawn(n_days: int, rng: np.random.Generator) -> Daily:
+    """Days whose true rank correlation is drawn from a normal law of their own."""
+    days = np.repeat(np.arange(n_days), 120)
+    truth = np.repeat(rng.normal(0.1, 0.2, n_days), 120)
+    x = np.tile(np.arange(120.0), n_days)
+    y = np.where(rng.random(len(x)) < (1.0 + np.clip(truth, -1.0, 1.0)) / 2.0, x, -x)
+    return daily("x", x, y, days)
+
+
+def test_ratio_s_interval_holds_the_truth() -> None:
+    """For 100 draws of 60 independent days the interval holds the ratio of 4,000 days, 88 to 99."""
+    rng = np.random.default_rng(1)
+    truth = _drawn(4_000, rng).icir
+    inside = [found.low <= truth <= found.high for found in (_drawn(60, rng) for _ in range(100))]
+    assert 88 <= sum(inside) <= 99
+
+
+def test_too_few_days_have_no_ratio() -> None:
+    """Two days have a mean and no spread; none have nothing."""
+    rng = np.random.default_rng(3)
+    two = daily("x", rng.normal(size=400), rng.normal(size=400), np.repeat([1, 2], 200))
+    assert two.n_days == 2
+    assert math.isfinite(two.mean)
+    assert math.isnan(two.icir)
+    none = daily("x", np.ones(10), np.ones(10), np.ones(10, dtype=np.int64))
+    assert none.n_days == 0
+    assert math.isnan(none.same_sign_share)
+
+
+def test_fresh_value_is_spearman() -> None:
+    """Age 0 is the plain rank correlation; a later age that of the shifted columns."""
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=3_000)
+    y = 0.5 * x + rng.normal(size=3_000)
+    x[5], y[40] = np.nan, np.nan
+    found = decay("x", x, y, ages_s=(0, 120))
+    for k, ic in zip((0, 2), found.rank_ic, strict=True):
+        expected = spearmanr(x[: len(x) - k], y[k:], nan_policy="omit").statistic
+        assert ic == pytest.approx(expected)
+
+
+def test_half_life_of_knowledge_is_the_signal_s() -> None:
+    """A feature that is an AR(1) signal, a target that is the signal and noise: its half-life."""
+    rng, phi = np.random.default_rng(5), 0.99
+    signal = ar1(60_000, phi, rng)
+    target = signal / signal.std() + 3.0 * rng.normal(size=len(signal))
+    found = decay("x", signal, target)
+    expected = 60 * math.log(2.0) / -math.log(phi)
+    assert found.half_life_s == pytest.approx(expected, rel=0.25)
+    assert all(low < ic < high for low, ic, high in zip(
+        found.low, found.rank_ic, found.high, strict=True
+    ))  # fmt: skip
+
+
+def test_nothing_fades_where_nothing_is_known() -> None:
+    """Noise has no half-life; a signal that outlives the last age has an infinite one."""
+    rng = np.random.default_rng(6)
+    noise = decay("x", rng.normal(size=5_000), rng.normal(size=5_000))
+    assert math.isnan(noise.half_life_s)
+    slow = np.sin(np.arange(9_000.0) / 5_000.0)
+    assert decay("x", slow, slow, ages_s=(0, 60, 300)).half_life_s == math.inf
+    assert all(math.isnan(ic) for ic in decay("x", np.ones(500), np.ones(500)).rank_ic)
+
+
+def test_interval_covers_zero_for_noise() -> None:
+    """Day blocks keep their level where features persist and targets do not: 85 % of 60 draws."""
+    rng, covered = np.random.default_rng(7), []
+    for _ in range(60):
+        x = ar1(30 * 1_440, 0.98, rng)
+        found = decay("x", x[::4], rng.normal(size=len(x))[::4], ages_s=(0,))
+        covered.append(found.low[0] <= 0.0 <= found.high[0])
+    assert np.mean(covered) >= 0.85
