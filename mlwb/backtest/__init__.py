@@ -5,7 +5,26 @@ Does not belong here: how a score is made (``model``), or whether the result is 
 (``gates``).
 """
 
-from mlwb.backtest._account import Ledger, account, round_trips
+from mlwb.backtest._account import Ledger, Trips, account, round_trips, settle
+from mlwb.backtest._backtest import Book, Tape, backtest
+from mlwb.backtest._broker import PaperBroker, Step
+from mlwb.backtest._caps import UNCAPPED, Caps, Clip
 from mlwb.backtest._risk import Risk, risk
 
-__all__ = ["Ledger", "Risk", "account", "risk", "round_trips"]
+__all__ = [
+    "UNCAPPED",
+    "Book",
+    "Caps",
+    "Clip",
+    "Ledger",
+    "PaperBroker",
+    "Risk",
+    "Step",
+    "Tape",
+    "Trips",
+    "account",
+    "backtest",
+    "risk",
+    "round_trips",
+    "settle",
+]

@@ -83,7 +83,7 @@ def paper_trade(
     ts = prepared.ts[used]
     days = max((int(ts[-1]) - int(ts[0])) / 86_400, 1.0)
     turnover = float(np.abs(np.diff(ledger.position, prepend=0.0)).sum() / days)
-    return Paper(ts, ledger, risk(ledger.net, ts), round_trips(ledger), turnover)
+    return Paper(ts, ledger, risk(ledger.net, ts), round_trips(ledger).net, turnover)
 
 
 def _one_way_cost(prepared: Prepared, params: TrainingParams) -> Float1D:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -52,14 +54,47 @@ def test_doubled_costs_are_paid_twice(positions: list[float]) -> None:
     np.testing.assert_allclose(2.0 * once.cost, twice.cost, rtol=1e-15)
 
 
-@given(POSITIONS, st.integers(0, 99))
+SIZES = st.lists(st.sampled_from([-1.0, -0.25, 0.0, 0.5, 1.0]), min_size=1, max_size=60)
+
+
+@given(SIZES, st.integers(0, 99))
 def test_round_trips_add_up(positions: list[float], seed: int) -> None:
-    """Net of all round trips is the net of the book, and each trip is one run of a position."""
+    """Net of all round trips is the net of the book, and each trip is one stay on a side."""
     found = book(positions, seed)
     trips = round_trips(found)
-    runs = sum(1 for a, b in zip([0.0, *positions], positions, strict=False) if b not in (a, 0.0))
-    assert len(trips) == runs
-    assert trips.sum() == pytest.approx(found.net.sum(), abs=1e-15)
+    sides = np.sign([0.0, *positions])
+    assert len(trips) == sum(b not in (a, 0.0) for a, b in pairwise(sides.tolist()))
+    assert trips.net.sum() == pytest.approx(found.net.sum(), abs=1e-15)
+    assert trips.n_closed == len(trips) - (positions[-1] != 0.0)
+
+
+@given(SIZES, st.integers(0, 99))
+def test_a_trip_pays_for_its_own_trades(positions: list[float], seed: int) -> None:
+    """Each trip's net is that of a book that holds this trip and nothing else."""
+    rng, n = np.random.default_rng(seed), len(positions)
+    returns, costs = rng.normal(0.0, 1e-3, n + 1), rng.uniform(1e-5, 3e-4, n + 1)
+    held = np.array([*positions, 0.0])
+    trips = round_trips(account(held, returns, costs))
+    for net, first, last in zip(trips.net, trips.first, trips.last, strict=True):
+        alone = np.zeros(n + 1)
+        alone[first : last + 1] = held[first : last + 1]
+        assert net == pytest.approx(account(alone, returns, costs).net.sum(), abs=1e-15)
+
+
+def test_a_trip_open_at_the_end_is_not_closed() -> None:
+    """The end of the book closes it, not the rule: it counts as money, not as a win."""
+    found = account(np.array([1.0, 0.0, -1.0]), np.array([0.01, 0.0, -0.01]), np.zeros(3))
+    trips = round_trips(found)
+    assert (trips.n_closed, trips.wins) == (1, 1)
+    assert trips.net.tolist() == [0.01, 0.01]
+
+
+def test_adding_and_reducing_stay_inside_a_trip() -> None:
+    """One trip from flat to flat, however often its size changes."""
+    found = account(np.array([0.5, 1.0, 0.25, 0.0]), np.zeros(4), np.full(4, 0.001))
+    trips = round_trips(found)
+    assert (trips.first.tolist(), trips.last.tolist()) == ([0], [2])
+    np.testing.assert_allclose(trips.net, [-0.002])
 
 
 def test_flip_is_two_trades() -> None:
@@ -67,7 +102,7 @@ def test_flip_is_two_trades() -> None:
     costs = np.array([0.001, 0.002, 0.004])
     found = account(np.array([1.0, -1.0, -1.0]), np.zeros(3), costs)
     np.testing.assert_allclose(found.cost, [0.001, 0.004, 0.004])
-    np.testing.assert_allclose(round_trips(found), [-0.003, -0.006])
+    np.testing.assert_allclose(round_trips(found).net, [-0.003, -0.006])
 
 
 def test_last_position_is_liquidated() -> None:
@@ -81,7 +116,7 @@ def test_no_position_no_money() -> None:
     """Nothing held earns nothing, pays nothing and makes no trips."""
     found = book([0.0] * 9)
     assert found.net.tolist() == [0.0] * 9
-    assert round_trips(found).tolist() == []
+    assert len(round_trips(found)) == 0
 
 
 @pytest.mark.parametrize("row", range(3))
