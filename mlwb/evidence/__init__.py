@@ -1,7 +1,7 @@
 """Records of what was measured, kept so that nobody can quietly change them.
 
-Belongs here: the record and its schema, the store with its ledger, the check for impossible
-numbers, what code and environment measured.
+Belongs here: the record and its schema, the store with its ledger, the ledger of trials,
+the check for impossible numbers, what code and environment measured.
 Does not belong here: verdicts on the numbers (gates), figures and reports (report), anything
 that measures.
 """
@@ -24,6 +24,7 @@ from mlwb.evidence._record import (
 )
 from mlwb.evidence._schema import check_record
 from mlwb.evidence._store import Entry, EvidenceStore
+from mlwb.evidence._trials import Kinship, LoggedTrial, TrialLedger, Tried
 
 __all__ = [
     "KNOWN_NAMES",
@@ -35,9 +36,13 @@ __all__ = [
     "EvidenceStore",
     "Input",
     "Interval",
+    "Kinship",
+    "LoggedTrial",
     "Metric",
     "Params",
     "Record",
+    "TrialLedger",
+    "Tried",
     "Upstream",
     "check_record",
     "code_state",

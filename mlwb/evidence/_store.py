@@ -27,6 +27,7 @@ from mlwb.core.errors import (
 from mlwb.evidence._kinds import known_name
 from mlwb.evidence._record import Metric, Record
 from mlwb.evidence._schema import check_record
+from mlwb.evidence._trials import TrialLedger
 
 __all__ = ["Entry", "EvidenceStore"]
 
@@ -67,6 +68,7 @@ class EvidenceStore:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._chain = Chain(root / "ledger.jsonl")
+        self._trials = TrialLedger(root)
 
     def write(self, record: Record) -> Path:
         """Store a record for good.
@@ -197,7 +199,7 @@ class EvidenceStore:
         return self._chain.head()
 
     def verify(self, head: Link | None = None) -> tuple[Problem, ...]:
-        """Name everything edited, missing, reordered, truncated or smuggled in.
+        """Name everything edited, missing, reordered, truncated or smuggled in, trials included.
 
         Parameters
         ----------
@@ -213,18 +215,20 @@ class EvidenceStore:
         try:
             links = self._chain.links()
         except BrokenChainError:
-            return tuple(found)
-        before = ""
+            return (*found, *self._trials.verify())
+        before, cited = "", list[str]()
         for link in links:
-            found.extend(self._record_problems(link, before))
+            found.extend(self._record_problems(link, before, cited))
             before = link.body["record"]
+        found.extend(self._trials.verify(cited))
         found.extend(self._stray_problems(links))
         if links and self._pending(links[-1].body["run_id"]).exists():
             what = "its writer died before it was done; the next write completes it"
             found.append(Problem("unfinished", links[-1].body["run_id"], what))
         return tuple(found)
 
-    def _record_problems(self, link: Link, before: str) -> Iterator[Problem]:
+    def _record_problems(self, link: Link, before: str, cited: list[str]) -> Iterator[Problem]:
+        """Problems of one record; adds the line of the trial ledger it cites to ``cited``."""
         run_id = link.body["run_id"]
         try:
             value = parse_json(self._bytes(link))
@@ -235,6 +239,9 @@ class EvidenceStore:
         else:
             if value["prev_sha256"] != before:
                 yield Problem("reordered", run_id, "it does not follow the record before it")
+            volatile = value["details"].get("volatile")
+            if isinstance(volatile, dict) and "trials_head" in volatile:
+                cited.append(str(volatile["trials_head"]))
 
     def _stray_problems(self, links: tuple[Link, ...]) -> Iterator[Problem]:
         listed = {link.body["run_id"]: link for link in links}
