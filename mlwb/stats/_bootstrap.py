@@ -1,4 +1,4 @@
-"""Circular block bootstrap of a mean, by prefix sums."""
+"""Circular block bootstrap of a mean: blocks by prefix sums, many blocks by their law."""
 
 from __future__ import annotations
 
@@ -8,8 +8,14 @@ import numpy as np
 
 from mlwb.core.arrays import Float1D
 from mlwb.core.errors import EmptyWindowError
+from mlwb.stats._law import draw_sums
 
 __all__ = ["BlockMeans", "block_length", "block_means", "p_against"]
+
+_MAX_GATHERED = 1 << 24
+"""Blocks picked one by one, a tenth of a second; beyond, totals are drawn from their law."""
+_SLICE = 1 << 17
+"""Blocks picked at once: a megabyte of row numbers."""
 
 
 @dataclass(frozen=True)
@@ -53,41 +59,58 @@ def block_length(series: Float1D, *, least: int = 1) -> int:
     Returns
     -------
     int
-        Rows, between ``least`` and a third of the series.
+        Rows: the estimate rounded up, at most ``min(3 sqrt(n), n / 3)``, but never below
+        ``least`` as long as three blocks of that length fit.
+
+    Notes
+    -----
+    Equal to ``arch.bootstrap.optimal_block_length`` rounded up: the first quiet lag counts as a
+    significant one, as in the authors' own program, which errs towards longer blocks.
 
     References
     ----------
     .. [1] Politis and White (2004), Econometric Reviews 23; Patton, Politis and White (2009).
     """
     n = len(series)
-    if n < 8 or float(np.ptp(series)) == 0.0:
+    if n < 10 or float(np.ptp(series)) == 0.0:
         return max(1, least)
-    x = series - series.mean()
-    k_n = max(5, int(np.sqrt(np.log10(n))))
-    m_max = int(np.ceil(np.sqrt(n))) + k_n
+    quiet_run = max(5, int(np.log10(n)))
+    n_lags = int(np.ceil(np.sqrt(n))) + quiet_run
+    acov, rho = _autocovariance(series - series.mean(), min(n_lags, n - 2))
+    quiet = rho < 2.0 * np.sqrt(np.log10(n) / n)
+    runs = (lag for lag in range(len(rho) - quiet_run) if quiet[lag : lag + quiet_run].all())
+    width = min(2 * max(next(runs, n_lags), 1), len(rho) - 1)
+    lags = np.arange(1, width + 1)
+    weights = 2.0 * np.minimum(1.0, 2.0 * (1.0 - lags / width)) * acov[1 : width + 1]
+    slope, spectrum = float(weights @ lags), float(acov[0] + weights.sum())
+    if spectrum == 0.0:
+        return max(1, least)
+    best = (1.5 * n * (slope / spectrum) ** 2) ** (1.0 / 3.0)
+    longest = np.ceil(min(3.0 * np.sqrt(n), n / 3.0))
+    return int(max(min(np.ceil(best), longest), min(least, n // 3), 1))
+
+
+def _autocovariance(x: Float1D, n_lags: int) -> tuple[Float1D, Float1D]:
+    """Autocovariance by lag, and the size of the correlation between the overlapping parts."""
+    n = len(x)
     size = 1 << int(np.ceil(np.log2(2 * n)))
     spectrum = np.fft.rfft(x, size)
-    acov = np.fft.irfft(spectrum * np.conj(spectrum), size)[: m_max + 1] / n
-    rho = np.abs(acov / acov[0])
-    quiet = rho < 2.0 * np.sqrt(np.log10(n) / n)
-    m_hat = next(
-        (lag - 1 for lag in range(1, m_max - k_n + 2) if quiet[lag : lag + k_n].all()), m_max // 2
-    )
-    lags = np.arange(-min(2 * max(m_hat, 1), m_max), min(2 * max(m_hat, 1), m_max) + 1)
-    share = np.abs(lags) / max(2 * max(m_hat, 1), 1)
-    window = np.where(share <= 0.5, 1.0, 2.0 * (1.0 - np.minimum(share, 1.0)))
-    values = window * acov[np.abs(lags)]
-    g, spectrum0 = float((np.abs(lags) * values).sum()), float(values.sum())
-    if spectrum0 <= 0.0:
-        return max(1, least)
-    best = (2.0 * g * g / (4.0 / 3.0 * spectrum0 * spectrum0)) ** (1.0 / 3.0) * n ** (1.0 / 3.0)
-    return int(min(max(np.ceil(best), least, 1), max(n // 3, 1)))
+    cross = np.fft.irfft(spectrum * np.conj(spectrum), size)[: n_lags + 1]
+    squares = np.cumsum(x * x)
+    early = squares[n - 2 - np.arange(n_lags + 1)]
+    late = squares[-1] - squares[: n_lags + 1]
+    return cross / n, np.abs(cross) / np.sqrt(early * late)
 
 
 def block_means(
     series: Float1D, *, block: int, n_resamples: int, rng: np.random.Generator
 ) -> BlockMeans:
     """Means of circular block resamples.
+
+    A resample is ``n // block`` whole blocks and one that is cut to length, each starting at a
+    random row. Where that is more picks than a tenth of a second allows (short blocks in a long
+    series), the totals are drawn from the law of such a sum instead, which is known: time and
+    memory do not grow with ``n_resamples * n / block``.
 
     Parameters
     ----------
@@ -119,14 +142,37 @@ def block_means(
     if n == 0 or not np.isfinite(series).all():
         raise EmptyWindowError("nothing to resample", expected="finite rows", got=f"{n} rows")
     block = min(block, n)
-    full, rest = divmod(n, block)
-    prefix = np.concatenate([[0.0], np.cumsum(np.concatenate([series, series[:block]]))])
-    starts = rng.integers(0, n, size=(n_resamples, full))
-    total = (prefix[starts + block] - prefix[starts]).sum(axis=1)
+    n_blocks, rest = divmod(n, block)
+    mean = float(series.mean())
+    if n_resamples * n_blocks <= _MAX_GATHERED:
+        total = _gathered(_block_sums(series, block), n_blocks, n_resamples, rng=rng)
+        if rest:
+            total += _block_sums(series, rest)[rng.integers(0, n, size=n_resamples)]
+        return BlockMeans(mean, total / n, block, n)
+    centred = series - mean
+    parts = [(_block_sums(centred, block), n_blocks)]
     if rest:
-        start = rng.integers(0, n, size=n_resamples)
-        total = total + prefix[start + rest] - prefix[start]
-    return BlockMeans(float(series.mean()), total / n, block, n)
+        parts.append((_block_sums(centred, rest), 1))
+    return BlockMeans(mean, mean + draw_sums(parts, n_resamples, rng) / n, block, n)
+
+
+def _block_sums(series: Float1D, length: int) -> Float1D:
+    """Sum of the ``length`` rows from every row on, round the end, shape (n_obs,)."""
+    prefix = np.concatenate([[0.0], np.cumsum(np.concatenate([series, series[:length]]))])
+    return np.asarray(prefix[length : length + len(series)] - prefix[: len(series)])
+
+
+def _gathered(
+    sums: Float1D, n_blocks: int, n_resamples: int, *, rng: np.random.Generator
+) -> Float1D:
+    """Totals of blocks picked at random, as many resamples at once as fit the cache."""
+    out = np.empty(n_resamples)
+    step = max(1, _SLICE // n_blocks)
+    for first in range(0, n_resamples, step):
+        rows = out[first : first + step]
+        picked = rng.integers(0, len(sums), size=(len(rows), n_blocks))
+        rows[:] = sums[picked].sum(axis=1)
+    return out
 
 
 def p_against(drawn: BlockMeans) -> float:

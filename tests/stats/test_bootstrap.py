@@ -7,46 +7,22 @@ import math
 import numpy as np
 import pytest
 from arch.bootstrap import CircularBlockBootstrap, optimal_block_length
+from scipy.stats import ks_2samp
 
-from mlwb.core.arrays import Float1D
 from mlwb.core.errors import EmptyWindowError
 from mlwb.stats import BlockMeans, block_length, block_means, p_against
+from mlwb.stats import _bootstrap as bootstrap
 from tests.strategies import ar1
 
 
-def politis_white(series: Float1D) -> float:
-    """The circular block length as the paper writes it, by plain sums (equations 9 and 10)."""
-    n = len(series)
-    x = series - series.mean()
-    k_n, bound = max(5, int(math.sqrt(math.log10(n)))), 2.0 * math.sqrt(math.log10(n) / n)
-    acov = [float((x[lag:] * x[: n - lag]).sum()) / n for lag in range(n // 2)]
-    rho = [abs(a / acov[0]) for a in acov]
-    m_hat = next(m for m in range(n) if all(r < bound for r in rho[m + 1 : m + 1 + k_n]))
-    big = 2 * max(m_hat, 1)
-    flat = [1.0 if k / big <= 0.5 else 2.0 * (1.0 - k / big) for k in range(big + 1)]
-    g = 2.0 * sum(flat[k] * k * acov[k] for k in range(1, big + 1))
-    spectrum = acov[0] + 2.0 * sum(flat[k] * acov[k] for k in range(1, big + 1))
-    return float((2.0 * g * g / (4.0 / 3.0 * spectrum**2)) ** (1 / 3) * n ** (1 / 3))
-
-
-@pytest.mark.parametrize("phi", [0.0, 0.3, 0.6, 0.8])
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_block_length_is_politis_and_white(phi: float, seed: int) -> None:
-    """The paper's formula written out with plain sums, rounded up."""
-    series = ar1(3_000, phi, np.random.default_rng(seed))
-    assert block_length(series) == max(1, math.ceil(politis_white(series)))
-
-
-@pytest.mark.parametrize("phi", [0.3, 0.6, 0.9])
-def test_block_length_is_near_archs(phi: float) -> None:
-    """Arch counts one lag more as significant; over ten series the lengths stay within a third."""
-    rng = np.random.default_rng(3)
-    ours, theirs = [], []
-    for _ in range(10):
-        series = ar1(4_000, phi, rng)
-        ours.append(block_length(series))
-        theirs.append(float(optimal_block_length(series)["circular"].iloc[0]))
-    assert np.mean(ours) == pytest.approx(np.mean(theirs), rel=1 / 3)
+@pytest.mark.parametrize("n", [12, 30, 250, 3_000])
+@pytest.mark.parametrize("phi", [0.0, 0.3, 0.6, 0.9, 0.99])
+def test_block_length_is_archs(phi: float, n: int) -> None:
+    """Arch's circular block length, rounded up, whatever the memory and the length."""
+    for seed in range(3):
+        series = ar1(n, phi, np.random.default_rng(seed))
+        theirs = float(optimal_block_length(series)["circular"].iloc[0])
+        assert block_length(series) == max(1, math.ceil(theirs))
 
 
 def test_longer_memory_needs_longer_blocks() -> None:
@@ -62,7 +38,7 @@ def test_block_length_keeps_its_bounds() -> None:
     assert block_length(noise, least=60) == 60
     assert block_length(np.cumsum(noise)) <= 100
     assert block_length(np.ones(300), least=5) == 5
-    assert block_length(noise[:4]) == 1
+    assert block_length(noise[:4]) == block_length(noise[:9]) == 1
     assert block_length(noise[:12], least=50) == 4
 
 
@@ -100,6 +76,52 @@ def test_variance_of_draws_is_the_exact_one() -> None:
     means = np.array([wrapped[s : s + 12].mean() for s in range(240)])
     drawn = block_means(series, block=12, n_resamples=40_000, rng=np.random.default_rng(5))
     assert drawn.draws.var() == pytest.approx(means.var() / 20, rel=0.03)
+
+
+def test_slices_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draws are a function of the seed alone, not of how many resamples are made at once."""
+    series = ar1(500, 0.3, np.random.default_rng(6))
+
+    def draws() -> list[float]:
+        rng = np.random.default_rng(1)
+        found: list[float] = block_means(series, block=9, n_resamples=333, rng=rng).draws.tolist()
+        return found
+
+    whole = draws()
+    monkeypatch.setattr(bootstrap, "_SLICE", 500)
+    assert draws() == whole
+
+
+@pytest.mark.parametrize("block", [1, 7])
+@pytest.mark.parametrize("tail", [3.0, 30.0])
+def test_law_of_the_mean_is_that_of_picking(
+    monkeypatch: pytest.MonkeyPatch, block: int, tail: float
+) -> None:
+    """Drawing totals from their law gives what picking blocks gives (two-sample test at 1 %)."""
+    series = np.random.default_rng(7).standard_t(tail, size=500) + 0.1
+    rng = np.random.default_rng(8)
+    picked = block_means(series, block=block, n_resamples=20_000, rng=rng)
+    monkeypatch.setattr(bootstrap, "_MAX_GATHERED", 0)
+    lawful = block_means(series, block=block, n_resamples=20_000, rng=rng)
+    assert ks_2samp(picked.draws, lawful.draws).pvalue > 0.01
+    assert (lawful.mean, lawful.block, lawful.n_obs) == (picked.mean, block, 500)
+
+
+def test_long_series_with_short_blocks_uses_the_law() -> None:
+    """200 million picks are not made: the draws still have the exact mean and spread."""
+    series = np.random.default_rng(9).normal(size=20_160)
+    drawn = block_means(series, block=1, n_resamples=10_000, rng=np.random.default_rng(0))
+    exact = series.std() / math.sqrt(20_160)
+    assert drawn.draws.std() == pytest.approx(exact, rel=0.03)
+    assert drawn.draws.mean() == pytest.approx(series.mean(), abs=4 * exact / 100)
+
+
+def test_constant_series_has_constant_means(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By law as by picking; no skill at all speaks against as loudly as it can."""
+    monkeypatch.setattr(bootstrap, "_MAX_GATHERED", 0)
+    drawn = block_means(np.zeros(50), block=3, n_resamples=99, rng=np.random.default_rng(0))
+    assert set(drawn.draws.tolist()) == {0.0}
+    assert p_against(drawn) == 1.0
 
 
 def test_same_generator_same_draws() -> None:
