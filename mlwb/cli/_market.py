@@ -1,4 +1,4 @@
-"""``mlwb data quality`` and ``mlwb doctor``."""
+"""``mlwb data`` and ``mlwb doctor``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 
 from mlwb import __version__
+from mlwb.cli import _market_fetch
 from mlwb.cli._common import JsonFlag, console, home, print_json, registry
 from mlwb.core.canonical import to_plain
 from mlwb.evidence import EvidenceStore
@@ -22,6 +23,7 @@ def add(app: typer.Typer) -> None:
     data = typer.Typer(help="Market data: what it is and what is wrong with it.")
     data.command("quality", epilog="Example: mlwb data quality bars.csv.gz")(_quality)
     data.command("profiles", epilog="Example: mlwb data profiles")(_profiles)
+    _market_fetch.add(data)
     app.add_typer(data, name="data")
     app.command("doctor", epilog="Example: mlwb doctor")(_doctor)
 

@@ -6,6 +6,7 @@
     |- ParamsError            2  UnknownParameterError  PolicyError
     |- DataError              3  DataNotFoundError  DataSchemaError  SourceUndecidableError
     |                            EmptyWindowError  LeakageError  DataRejectedError
+    |                            DataFetchError
     |- ModelError             4  ExportError  ParityError  DegenerateModelError
     |- ArtifactError          5  ArtifactNotFoundError  DigestMismatchError  IncompleteVersionError
     |                            LockHeldError  StaleStateError
@@ -26,6 +27,7 @@ __all__ = [
     "ArtifactNotFoundError",
     "BrokenChainError",
     "DataError",
+    "DataFetchError",
     "DataNotFoundError",
     "DataRejectedError",
     "DataSchemaError",
@@ -158,6 +160,13 @@ class DataRejectedError(DataError):
     """The data gate refused the data; no model is trained on it."""
 
     code = "data.rejected"
+
+
+class DataFetchError(DataError, ConnectionError):
+    """An archive does not answer, refuses, or asks for a longer pause than is waited for."""
+
+    code = "data.fetch"
+    __str__ = Exception.__str__
 
 
 class ModelError(MlwbError, RuntimeError):

@@ -1,7 +1,8 @@
 """Market data: read, judged, or made up; one canonical frame of 1-minute bars.
 
 Belongs here: source profiles, calendars, the quality report, the synthetic market.
-Does not belong here: features and labels, limits and verdicts, fetching over a network.
+Does not belong here: features and labels, limits and verdicts. What speaks to a network is a door
+of its own, :mod:`mlwb.data.fetch`, which nothing here imports.
 """
 
 from mlwb.data._calendars import CALENDARS, Calendar
