@@ -14,6 +14,7 @@ from mlwb.data._quality import quality
 from mlwb.data._read import load_market, read_market
 from mlwb.data._report import Count, Finding, QualityReport, counted
 from mlwb.data._simulate import simulate_market
+from mlwb.data._write import write_market
 
 __all__ = [
     "CALENDARS",
@@ -40,4 +41,5 @@ __all__ = [
     "read_market",
     "simulate_market",
     "to_bars",
+    "write_market",
 ]
