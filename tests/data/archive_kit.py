@@ -93,6 +93,9 @@ class _Server(ThreadingHTTPServer):
         self.archive = archive
         self.lock = threading.Lock()
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that has gone away is part of the play."""
+
 
 class _Handler(BaseHTTPRequestHandler):
     """One answer, with its fault if there is one."""
