@@ -5,6 +5,7 @@ Does not belong here: reading markets (``data``), defining features (``features`
 version (``registry``), or saying whether a number is good enough (``gates``).
 """
 
+from mlwb.model._auc import AucInterval, auc, auc_interval
 from mlwb.model._bundle import (
     SCORE,
     ModelFacts,
@@ -15,7 +16,7 @@ from mlwb.model._bundle import (
 )
 from mlwb.model._export import export_onnx
 from mlwb.model._fit import FAMILIES, FittedModel, Trial, WinsorScaler, fit_model
-from mlwb.model._metrics import Scores, auc, correlation, precision_top, rank_correlation, score
+from mlwb.model._metrics import Scores, correlation, precision_top, rank_correlation, score
 from mlwb.model._parity import Parity, measure_parity, parity_rows
 from mlwb.model._significance import (
     FEATURE_GROUPS,
@@ -48,6 +49,7 @@ __all__ = [
     "FAMILIES",
     "FEATURE_GROUPS",
     "SCORE",
+    "AucInterval",
     "CombinatorialPurgedCV",
     "Dataset",
     "FittedModel",
@@ -66,6 +68,7 @@ __all__ = [
     "WinsorScaler",
     "ablate",
     "auc",
+    "auc_interval",
     "choose",
     "correlation",
     "cross_validate",

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import rankdata
-from sklearn.metrics import brier_score_loss, roc_auc_score  # type: ignore[import-untyped]
 
 from mlwb.core.arrays import Float1D
 from mlwb.core.errors import DegenerateModelError
+from mlwb.model._auc import auc
 
-__all__ = ["Scores", "auc", "correlation", "precision_top", "rank_correlation", "score"]
+__all__ = ["Scores", "correlation", "precision_top", "rank_correlation", "score"]
 
 TOP_SHARE = 0.20
 """Top share of precision and recall, as the requirements fix it."""
@@ -33,6 +33,10 @@ class Scores:
         Mean squared error of the probability.
     n_rows, n_top : int
         Rows scored, rows in the top fifth.
+    auc_weighted : float, default=nan
+        AUC under the rows' weights; NaN where none were given.
+    n_eff : float, default=nan
+        Sum of the weights: how many labels that do not overlap the rows are worth.
     """
 
     auc: float
@@ -42,31 +46,8 @@ class Scores:
     brier: float
     n_rows: int
     n_top: int
-
-
-def auc(y: Float1D, probability: Float1D) -> float:
-    """Mann-Whitney AUC, ties one half.
-
-    Parameters
-    ----------
-    y : ndarray of shape (n_rows,), float64
-        0 or 1, both present.
-    probability : ndarray of shape (n_rows,), float64
-        Finite scores.
-
-    Returns
-    -------
-    float
-        In [0, 1].
-
-    Raises
-    ------
-    DegenerateModelError
-        One class only, or a score that is not finite.
-    """
-    if len(np.unique(y)) != 2 or not np.isfinite(probability).all():
-        raise DegenerateModelError("AUC needs both classes and finite scores")
-    return float(roc_auc_score(y, probability))
+    auc_weighted: float = float("nan")
+    n_eff: float = float("nan")
 
 
 def precision_top(y: Float1D, probability: Float1D, share: float = TOP_SHARE) -> tuple[float, int]:
@@ -91,11 +72,17 @@ def precision_top(y: Float1D, probability: Float1D, share: float = TOP_SHARE) ->
     >>> precision_top(np.array([0.0, 1.0, 1.0, 0.0, 0.0]), np.array([0.1, 0.9, 0.2, 0.3, 0.0]))
     (1.0, 1)
     """
+    hits, n_top = _top_hits(y, probability, share)
+    return hits / n_top, n_top
+
+
+def _top_hits(y: Float1D, probability: Float1D, share: float) -> tuple[float, int]:
+    """Label 1 among the highest scores, rows tied at the cut counted in part."""
     n_top = int(np.ceil(share * len(y)))
     cut = np.partition(probability, len(y) - n_top)[len(y) - n_top]
     above, tied = probability > cut, probability == cut
     from_ties = (n_top - int(above.sum())) * float(y[tied].mean())
-    return (float(y[above].sum()) + from_ties) / n_top, n_top
+    return float(y[above].sum()) + from_ties, n_top
 
 
 def correlation(x: Float1D, y: Float1D) -> float:
@@ -110,17 +97,38 @@ def rank_correlation(x: Float1D, y: Float1D) -> float:
     return correlation(rankdata(x), rankdata(y))
 
 
-def score(y: Float1D, probability: Float1D) -> Scores:
+def score(y: Float1D, probability: Float1D, weight: Float1D | None = None) -> Scores:
     """All scores of one set of predictions; see :class:`Scores`.
+
+    ``recall * base_rate == n_top / n_rows * precision`` holds, ties or not.
+
+    Parameters
+    ----------
+    y, probability : ndarray of shape (n_rows,), float64
+        Labels 0 or 1 and scores.
+    weight : ndarray of shape (n_rows,), float64, optional
+        Uniqueness of each label, for ``auc_weighted`` and ``n_eff`` alone.
+
+    Returns
+    -------
+    Scores
 
     Raises
     ------
     DegenerateModelError
         One class only, or a score that is not finite.
     """
-    value = auc(y, probability)
-    precision, n_top = precision_top(y, probability)
-    base_rate = float(y.mean())
-    recall = precision * n_top / (base_rate * len(y))
-    brier = float(brier_score_loss(y, probability))
-    return Scores(value, precision, recall, base_rate, brier, len(y), n_top)
+    if len(np.unique(y)) != 2 or not np.isfinite(probability).all():
+        raise DegenerateModelError("scores need both classes and finite predictions")
+    hits, n_top = _top_hits(y, probability, TOP_SHARE)
+    return Scores(
+        auc=auc(y, probability),
+        precision_top_20pct=hits / n_top,
+        recall_top_20pct=hits / float(y.sum()),
+        base_rate=float(y.mean()),
+        brier=float(np.mean((probability - y) ** 2)),
+        n_rows=len(y),
+        n_top=n_top,
+        auc_weighted=float("nan") if weight is None else auc(y, probability, weight),
+        n_eff=float("nan") if weight is None else float(weight.sum()),
+    )

@@ -9,8 +9,8 @@ import numpy as np
 
 from mlwb.core.arrays import Float1D, Float2D, Int1D
 from mlwb.core.errors import DegenerateModelError
+from mlwb.model._auc import auc
 from mlwb.model._fit import FittedModel, Trial, fit_model
-from mlwb.model._metrics import auc
 from mlwb.model._split import PurgedKFold, Split, WalkForward
 
 __all__ = [
@@ -142,6 +142,8 @@ def cross_validate(data: Dataset, trial: Trial, splitter: PurgedKFold | WalkForw
         index.append(split.test)
         fold.append(np.full(len(split.test), number))
         probability.append(predicted)
+        if len(np.unique(data.y[split.test])) < 2:
+            raise DegenerateModelError("a fold holds one class only", got=f"fold {number + 1}")
         fold_auc.append(auc(data.y[split.test], predicted))
         splits.append(split)
     if not splits:

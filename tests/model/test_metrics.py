@@ -29,25 +29,17 @@ def columns(rows: list[tuple[bool, int]]) -> tuple[Float1D, Float1D]:
 
 
 @given(LABELS)
-def test_auc_is_the_share_of_ordered_pairs(rows: list[tuple[bool, int]]) -> None:
-    """Mann and Whitney by counting pairs, ties one half."""
-    y, p = columns(rows)
-    pairs = [
-        1.0 if b > a else 0.5 if b == a else 0.0
-        for a in p[y == 0].tolist()
-        for b in p[y == 1].tolist()
-    ]
-    assert auc(y, p) == pytest.approx(np.mean(pairs))
-
-
-@given(LABELS)
 def test_recall_and_precision_obey_their_identity(rows: list[tuple[bool, int]]) -> None:
-    """Recall x base rate = (n_top / n) x precision, ties or not."""
+    """Recall x base rate = (n_top / n) x precision, ties or not, and hits are those counted."""
     y, p = columns(rows)
     found = score(y, p)
     assert found.recall_top_20pct * found.base_rate == pytest.approx(
-        found.n_top / found.n_rows * found.precision_top_20pct
+        found.n_top / found.n_rows * found.precision_top_20pct, rel=1e-14
     )
+    cut = np.sort(p)[-found.n_top]
+    sure, tied = y[p > cut], y[p == cut]
+    hits = sure.sum() + tied.mean() * (found.n_top - len(sure))
+    assert found.recall_top_20pct == pytest.approx(hits / y.sum())
     assert found.n_top == math.ceil(0.2 * len(y))
     assert 0.0 <= found.precision_top_20pct <= 1.0
     assert 0.0 <= found.recall_top_20pct <= 1.0 + 1e-12
@@ -80,6 +72,20 @@ def test_top_fifth_is_scikit_learns() -> None:
     assert found.recall_top_20pct == pytest.approx(recall_score(y, top))
     assert found.brier == pytest.approx(np.mean((p - y) ** 2))
     assert (found.base_rate, found.n_rows, found.n_top) == (y.mean(), 500, 100)
+
+
+def test_weights_change_the_weighted_auc_and_nothing_else() -> None:
+    """Labels that overlap count for less in one number; the effective number of rows is told."""
+    rng = np.random.default_rng(3)
+    p, y = rng.random(400), (rng.random(400) < 0.5).astype(np.float64)
+    weight = rng.random(400)
+    plain, weighted = score(y, p), score(y, p, weight)
+    assert weighted.auc_weighted == auc(y, p, weight) != plain.auc
+    assert weighted.n_eff == pytest.approx(weight.sum())
+    assert math.isnan(plain.auc_weighted)
+    assert math.isnan(plain.n_eff)
+    for name in ("auc", "precision_top_20pct", "recall_top_20pct", "brier", "n_rows"):
+        assert getattr(plain, name) == getattr(weighted, name)
 
 
 def test_constant_score_is_a_coin() -> None:
