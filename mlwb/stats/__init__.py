@@ -6,7 +6,8 @@ Does not belong here: a limit, a verdict, or anything that knows what a feature 
 
 from mlwb.stats._bootstrap import BlockMeans, block_length, block_means, p_against
 from mlwb.stats._intervals import wilson
-from mlwb.stats._multiplicity import holm
+from mlwb.stats._multiplicity import benjamini_hochberg, holm
+from mlwb.stats._overfitting import Overfitting, overfitting
 from mlwb.stats._sharpe import (
     SharpeRatio,
     deflated_benchmark,
@@ -16,19 +17,25 @@ from mlwb.stats._sharpe import (
     ratio_error,
     sharpe_ratio,
 )
+from mlwb.stats._superior import Superiority, superior
 
 __all__ = [
     "BlockMeans",
+    "Overfitting",
     "SharpeRatio",
+    "Superiority",
+    "benjamini_hochberg",
     "block_length",
     "block_means",
     "deflated_benchmark",
     "dsr",
     "holm",
     "min_track_record",
+    "overfitting",
     "p_against",
     "psr",
     "ratio_error",
     "sharpe_ratio",
+    "superior",
     "wilson",
 ]

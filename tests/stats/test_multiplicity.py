@@ -1,32 +1,43 @@
-"""Holm's adjustment."""
+"""Adjustments for several tests at once."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm
 from statsmodels.stats.multitest import multipletests  # type: ignore[import-untyped]
 
-from mlwb.stats import holm
+from mlwb.core.arrays import Float1D
+from mlwb.stats import benjamini_hochberg, holm
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.lists(st.floats(0.0, 1.0), min_size=1, max_size=30))
-def test_adjustment_is_statsmodels(p_values: list[float]) -> None:
-    """Statsmodels' Holm to 1e-14, ties included, never below the p value nor above 1."""
+@given(
+    st.lists(st.floats(0.0, 1.0), min_size=1, max_size=30),
+    st.sampled_from([(holm, "holm"), (benjamini_hochberg, "fdr_bh")]),
+)
+def test_adjustment_is_statsmodels(
+    p_values: list[float], pair: tuple[Callable[[Float1D], Float1D], str]
+) -> None:
+    """Statsmodels' to 1e-14, ties included, never below the p value nor above 1."""
+    adjust, method = pair
     given_p = np.array(p_values)
-    found = holm(given_p)
-    np.testing.assert_allclose(found, multipletests(given_p, method="holm")[1], atol=1e-14)
+    found = adjust(given_p)
+    np.testing.assert_allclose(found, multipletests(given_p, method=method)[1], atol=1e-14)
     assert (found >= given_p).all()
     assert (found <= 1.0).all()
 
 
-def test_one_test_and_none() -> None:
+@pytest.mark.parametrize("adjust", [holm, benjamini_hochberg])
+def test_one_test_and_none(adjust: Callable[[Float1D], Float1D]) -> None:
     """A single p value stays as it is; no tests give no p values; the input is not changed."""
     one = np.array([0.2])
-    assert holm(one).tolist() == [0.2]
-    assert holm(np.empty(0)).tolist() == []
+    assert adjust(one).tolist() == [0.2]
+    assert adjust(np.empty(0)).tolist() == []
     assert one.tolist() == [0.2]
 
 
@@ -34,3 +45,14 @@ def test_family_wise_error_is_kept() -> None:
     """Eight true nulls: any false rejection at 0.05 in at most 6.5 % of 4,000 families."""
     p_values = np.random.default_rng(0).random((4_000, 8))
     assert np.mean([holm(row).min() <= 0.05 for row in p_values]) == pytest.approx(0.05, abs=0.015)
+
+
+def test_false_discovery_rate_is_kept() -> None:
+    """Of 20 tests 15 are null: among those accepted at 0.10, at most a tenth are, on average."""
+    rng = np.random.default_rng(1)
+    shares = []
+    for _ in range(1_000):
+        z = rng.normal(size=20) + 3.0 * (np.arange(20) >= 15)
+        found = np.flatnonzero(benjamini_hochberg(norm.sf(z)) <= 0.10)
+        shares.append(float((found < 15).mean()) if len(found) else 0.0)
+    assert 0.05 <= np.mean(shares) <= 0.10
