@@ -9,7 +9,8 @@ from mlwb.data._calendars import CALENDARS, Calendar
 from mlwb.data._clocks import CLOCKS
 from mlwb.data._defects import DefectPlan, Injected, inject_defects
 from mlwb.data._market import InputFile, Market, Quality, RawBars, SourceInfo, to_bars
-from mlwb.data._profiles import PROFILES, SourceProfile, describe, profile_names
+from mlwb.data._profile import SourceProfile
+from mlwb.data._profiles import PROFILES, describe, profile_names
 from mlwb.data._quality import quality
 from mlwb.data._read import load_market, read_market
 from mlwb.data._report import Count, Finding, QualityReport, counted

@@ -17,6 +17,8 @@ from pandas.tseries.holiday import (
     USMemorialDay,
     USPresidentsDay,
     USThanksgivingDay,
+    nearest_workday,
+    sunday_to_monday,
 )
 
 from mlwb.core.arrays import Bool1D, Int1D
@@ -25,10 +27,10 @@ from mlwb.core.errors import ParamsError
 __all__ = ["CALENDARS", "Calendar", "calendar_for", "open_minutes"]
 
 _DAY_MIN = 1440
-_CLOSE_SHIFT_H = 7
+_NEW_YORK = "America/New_York"
+_FROM_17H = 7 * 60
 """New York's 17:00 becomes midnight, so that a trading day is a calendar day."""
-_EARLY_CLOSE_MIN = 20 * 60
-"""13:00 New York on the shifted clock: US metals and rates stop then on a holiday."""
+_WORKDAYS = (0, 1, 2, 3, 4)
 
 
 @dataclass(frozen=True)
@@ -40,14 +42,21 @@ class Calendar:
     name : str
     about : str
         Sentence for people.
-    weekly : bool
-        Closed from Friday 17:00 to Sunday 17:00 New York.
+    zone : str
+        IANA time zone of what follows; empty is open at all times.
+    shift_min : int
+        Added to the zone's clock so that a trading day lies within one calendar day, which
+        names it.
+    weekdays : tuple of int
+        Trading days of the week, 0 is Monday.
     session : tuple of int
-        Minutes of the trading day (0 = 17:00 New York) between which bars are expected.
+        Minutes of the trading day between which bars are expected.
     closed : tuple of Holiday
         Trading days without bars.
     early : tuple of Holiday
-        Trading days that end at 13:00 New York.
+        Trading days that end early.
+    early_close : int
+        Minute of the trading day at which those end.
     is_every_minute : bool
         False where a bar exists only for minutes with a trade.
     quiet_s : int
@@ -57,16 +66,26 @@ class Calendar:
 
     name: str
     about: str
-    weekly: bool = False
+    zone: str = ""
+    shift_min: int = 0
+    weekdays: tuple[int, ...] = _WORKDAYS
     session: tuple[int, int] = (0, _DAY_MIN)
     closed: tuple[Holiday, ...] = ()
     early: tuple[Holiday, ...] = ()
+    early_close: int = _DAY_MIN
     is_every_minute: bool = True
     quiet_s: int = 300
 
 
 _NEW_YEAR = Holiday("New Year", month=1, day=1)
 _CHRISTMAS = Holiday("Christmas", month=12, day=25)
+_THANKSGIVING_FRIDAY = Holiday(
+    "Day after Thanksgiving",
+    month=11,
+    day=1,
+    offset=[pd.offsets.WeekOfMonth(week=3, weekday=3), pd.offsets.Day(1)],
+)
+_CHRISTMAS_EVE = Holiday("Christmas Eve", month=12, day=24)
 _US_EARLY = (
     USMartinLutherKingJr,
     USPresidentsDay,
@@ -75,61 +94,108 @@ _US_EARLY = (
     Holiday("Independence Day", month=7, day=4),
     USLaborDay,
     USThanksgivingDay,
-    Holiday(
-        "Day after Thanksgiving",
-        month=11,
-        day=1,
-        offset=[pd.offsets.WeekOfMonth(week=3, weekday=3), pd.offsets.Day(1)],
-    ),
-    Holiday("Christmas Eve", month=12, day=24),
+    _THANKSGIVING_FRIDAY,
+    _CHRISTMAS_EVE,
     Holiday("New Year's Eve", month=12, day=31),
 )
 
-CALENDARS: Mapping[str, Calendar] = MappingProxyType(
-    {
-        "24/7": Calendar("24/7", "every minute of every day"),
-        "fx": Calendar(
-            "fx",
-            "Sunday 17:00 to Friday 17:00 New York (21 or 22 h UTC), without Christmas and "
-            "New Year; quiet minutes may carry no quote",
-            weekly=True,
-            closed=(_NEW_YEAR, _CHRISTMAS),
-            quiet_s=600,
-        ),
-        "metals": Calendar(
-            "metals",
-            "18:00 to 16:57 New York, Sunday to Friday, without Good Friday, Christmas and New "
-            "Year; US holidays end at 13:00",
-            weekly=True,
-            session=(60, _DAY_MIN - 3),
-            closed=(_NEW_YEAR, _CHRISTMAS, GoodFriday),
-            early=_US_EARLY,
-        ),
-        "trade-only": Calendar(
-            "trade-only",
-            "every minute of every day, but a bar exists only where somebody traded",
-            is_every_minute=False,
-            quiet_s=6 * 3600,
-        ),
-    }
+_US_CLOSED = (
+    Holiday("New Year", month=1, day=1, observance=sunday_to_monday),
+    USMartinLutherKingJr,
+    USPresidentsDay,
+    GoodFriday,
+    USMemorialDay,
+    Holiday("Juneteenth", month=6, day=19, start_date="2022-01-01", observance=nearest_workday),
+    Holiday("Independence Day", month=7, day=4, observance=nearest_workday),
+    USLaborDay,
+    USThanksgivingDay,
+    Holiday("Christmas", month=12, day=25, observance=nearest_workday),
 )
+
+_ALL = (
+    Calendar("24/7", "every minute of every day"),
+    Calendar(
+        "fx",
+        "Sunday 17:00 to Friday 17:00 New York (21 or 22 h UTC), without Christmas and New Year; "
+        "quiet minutes may carry no quote",
+        zone=_NEW_YORK,
+        shift_min=_FROM_17H,
+        closed=(_NEW_YEAR, _CHRISTMAS),
+        quiet_s=600,
+    ),
+    Calendar(
+        "metals",
+        "18:00 to 16:57 New York, Sunday to Friday, without Good Friday, Christmas and New Year; "
+        "US holidays end at 13:00",
+        zone=_NEW_YORK,
+        shift_min=_FROM_17H,
+        session=(60, _DAY_MIN - 3),
+        closed=(_NEW_YEAR, _CHRISTMAS, GoodFriday),
+        early=_US_EARLY,
+        early_close=20 * 60,
+    ),
+    Calendar(
+        "globex",
+        "18:00 to 17:00 New York, Sunday to Friday, holidays as metals; a bar exists only where "
+        "somebody traded",
+        zone=_NEW_YORK,
+        shift_min=_FROM_17H,
+        session=(60, _DAY_MIN),
+        closed=(_NEW_YEAR, _CHRISTMAS, GoodFriday),
+        early=_US_EARLY,
+        early_close=20 * 60,
+        is_every_minute=False,
+        quiet_s=3600,
+    ),
+    Calendar(
+        "us-equities",
+        "09:30 to 16:00 New York, Monday to Friday, without the exchange's holidays; 13:00 before "
+        "Independence Day and Christmas and after Thanksgiving",
+        zone=_NEW_YORK,
+        session=(9 * 60 + 30, 16 * 60),
+        closed=_US_CLOSED,
+        early=(
+            Holiday("Before Independence Day", month=7, day=3),
+            _THANKSGIVING_FRIDAY,
+            _CHRISTMAS_EVE,
+        ),
+        early_close=13 * 60,
+    ),
+    Calendar(
+        "trade-only",
+        "every minute of every day, but a bar exists only where somebody traded",
+        is_every_minute=False,
+        quiet_s=6 * 3600,
+    ),
+)
+
+CALENDARS: Mapping[str, Calendar] = MappingProxyType({item.name: item for item in _ALL})
 """Name to calendar."""
 
 
-def calendar_for(name: str) -> Calendar:
+def calendar_for(name: str, session: Calendar | None = None) -> Calendar:
     """The calendar of a name.
+
+    Parameters
+    ----------
+    name : str
+        In :data:`CALENDARS`, or ``session``.
+    session : Calendar, optional
+        What ``session`` stands for.
+
+    Returns
+    -------
+    Calendar
 
     Raises
     ------
     ParamsError
-        No such calendar.
+        No such calendar, or ``session`` without its hours.
     """
-    try:
-        return CALENDARS[name]
-    except KeyError as error:
-        raise ParamsError(
-            "no such calendar", expected=", ".join(CALENDARS), got=repr(name)
-        ) from error
+    found = session if name == "session" else CALENDARS.get(name)
+    if found is None:
+        raise ParamsError("no such calendar", expected=", ".join(CALENDARS), got=repr(name))
+    return found
 
 
 def open_minutes(calendar: Calendar, minutes: Int1D) -> Bool1D:
@@ -153,20 +219,21 @@ def open_minutes(calendar: Calendar, minutes: Int1D) -> Bool1D:
     >>> open_minutes(CALENDARS["fx"], np.array([friday, friday + 1]))
     array([ True, False])
     """
-    if not calendar.weekly:
+    if not calendar.zone:
         return np.ones(len(minutes), dtype=bool)
-    day, minute = _trading_time(minutes)
+    day, minute = _trading_time(minutes, calendar)
     weekday = (day + 3) % 7  # 1970-01-01 was a Thursday
-    is_open = (weekday < 5) & (minute >= calendar.session[0]) & (minute < calendar.session[1])
+    is_open = np.isin(weekday, calendar.weekdays)
+    is_open &= (minute >= calendar.session[0]) & (minute < calendar.session[1])
     is_open &= ~np.isin(day, _days(calendar.closed, day))
     is_early = np.isin(day, _days(calendar.early, day))
-    return np.asarray(is_open & ~(is_early & (minute >= _EARLY_CLOSE_MIN)))
+    return np.asarray(is_open & ~(is_early & (minute >= calendar.early_close)))
 
 
-def _trading_time(minutes: Int1D) -> tuple[Int1D, Int1D]:
+def _trading_time(minutes: Int1D, calendar: Calendar) -> tuple[Int1D, Int1D]:
     stamps = pd.DatetimeIndex(minutes.astype("datetime64[m]").astype("datetime64[s]"), tz="UTC")
-    local = stamps.tz_convert("America/New_York").tz_localize(None)
-    shifted = local.to_numpy().astype("datetime64[m]").astype(np.int64) + _CLOSE_SHIFT_H * 60
+    local = stamps.tz_convert(calendar.zone).tz_localize(None)
+    shifted = local.to_numpy().astype("datetime64[m]").astype(np.int64) + calendar.shift_min
     return shifted // _DAY_MIN, shifted % _DAY_MIN
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
@@ -11,7 +14,7 @@ import pandas as pd
 from mlwb.core.arrays import Bool1D, Int1D
 from mlwb.core.bars import INTERVAL_S
 from mlwb.core.errors import DataSchemaError, SourceUndecidableError
-from mlwb.data._profiles import SourceProfile
+from mlwb.data._profile import SourceProfile
 
 __all__ = ["CLOCKS", "has_zone", "to_utc_ns"]
 
@@ -30,6 +33,7 @@ _UNIT_NS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 # Each unit covers 1973 to 5138; below is neither time nor a unit anybody stamps bars with.
 _MAGNITUDES = ((10**17, "ns"), (10**14, "us"), (10**11, "ms"), (10**8, "s"))
 _YEARS = (1990, 2100)
+_DATE = re.compile(r"(?<!\d)(\d{4})-?(\d\d)-?(\d\d)(?!\d)")
 
 
 def has_zone(text: str) -> bool:
@@ -54,7 +58,7 @@ def to_utc_ns(stamps: pd.Series, profile: SourceProfile, *, file: str) -> Int1D:
     profile : SourceProfile
         Says unit, format, clock and which end of the bar is stamped.
     file : str
-        What messages call the file.
+        What messages call the file; its name holds the date where the profile says so.
 
     Returns
     -------
@@ -66,12 +70,14 @@ def to_utc_ns(stamps: pd.Series, profile: SourceProfile, *, file: str) -> Int1D:
     DataSchemaError
         A cell is no time; the message names its row.
     SourceUndecidableError
-        The size of a number fits no unit.
+        The size of a number fits no unit, or the file's name holds no date.
     """
     dtype = stamps.dtype
     if pd.api.types.is_bool_dtype(dtype):
         raise DataSchemaError(f"{file}: the time column holds true and false")
-    if pd.api.types.is_numeric_dtype(dtype) and not profile.time_format:
+    if profile.date_in_name:
+        utc_ns = _from_midnight(stamps, profile, file)
+    elif pd.api.types.is_numeric_dtype(dtype) and not profile.time_format:
         utc_ns = _from_numbers(stamps, profile, file)
     else:
         utc_ns = _from_times(stamps, profile, file)
@@ -113,6 +119,30 @@ def _from_numbers(stamps: pd.Series, profile: SourceProfile, file: str) -> Int1D
     if profile.clock == "utc":
         return np.asarray(utc_ns)
     return _as_ns(_on_clock(pd.Series(utc_ns.astype("datetime64[ns]")), profile.clock))
+
+
+def _from_midnight(stamps: pd.Series, profile: SourceProfile, file: str) -> Int1D:
+    """Stamps that count from midnight of the date in the file's name."""
+    numbers = pd.to_numeric(stamps, errors="coerce")
+    since = numbers.to_numpy(dtype=np.float64, na_value=np.nan) * _UNIT_NS[profile.time_unit]
+    in_day = (since >= 0) & (since < 86_400e9)
+    _refuse_missing(stamps.where(in_day), stamps, file)
+    midnight = np.datetime64(_date_of(file), "ns")
+    naive = midnight + np.rint(since).astype(np.int64).astype("timedelta64[ns]")
+    return _as_ns(_on_clock(pd.Series(naive), profile.clock))
+
+
+def _date_of(file: str) -> date:
+    found = _DATE.search(Path(file).name)
+    try:
+        if found is not None:
+            return date(int(found[1]), int(found[2]), int(found[3]))
+    except ValueError:
+        pass
+    raise SourceUndecidableError(
+        f"{file}: the stamps count from midnight of a day that is not named",
+        expected="a file name with its date, such as 20140501_quote.zip",
+    )
 
 
 def _factors(values: np.ndarray, stamps: pd.Series, file: str) -> Int1D:

@@ -15,6 +15,7 @@ from mlwb.core.errors import DataNotFoundError, DataSchemaError
 
 __all__ = ["SourceBytes", "open_source"]
 
+_ZSTD = b"\x28\xb5\x2f\xfd"
 _SHA256 = re.compile(r"\b([0-9a-fA-F]{64})\b")
 
 
@@ -33,7 +34,9 @@ class SourceBytes:
     published_sha256 : str
         Digest named by ``<file>.CHECKSUM`` beside it; empty without one.
     data : bytes
-        Content after gzip or zip.
+        Content after gzip, zstd or zip.
+    member : str, default=""
+        Name of the file inside a zip.
     """
 
     name: str
@@ -41,6 +44,7 @@ class SourceBytes:
     sha256: str
     published_sha256: str
     data: bytes
+    member: str = ""
 
 
 def open_source(path: Path) -> SourceBytes:
@@ -49,7 +53,7 @@ def open_source(path: Path) -> SourceBytes:
     Parameters
     ----------
     path : Path
-        Plain, ``.gz`` or ``.zip`` (one file inside); told by content, not by name.
+        Plain, ``.gz``, ``.zst`` or ``.zip`` (one file inside); told by content, not by name.
 
     Returns
     -------
@@ -60,11 +64,11 @@ def open_source(path: Path) -> SourceBytes:
     DataNotFoundError
         Missing, a directory, unreadable, or empty.
     DataSchemaError
-        A damaged gzip or zip, or a zip with more than one file.
+        A damaged gzip, zstd or zip, or a zip with more than one file.
     """
     name = str(path)
     stored = _read(path, name)
-    data = _unpack(stored, name)
+    data, member = _unpack(stored, name)
     if not data.strip():
         raise DataNotFoundError(f"{name} is empty", todo="download it again")
     return SourceBytes(
@@ -73,6 +77,7 @@ def open_source(path: Path) -> SourceBytes:
         sha256=digest_bytes(stored),
         published_sha256=_published(path),
         data=data,
+        member=member,
     )
 
 
@@ -89,10 +94,10 @@ def _read(path: Path, name: str) -> bytes:
         raise DataNotFoundError(f"{name} cannot be read: {error.strerror}") from error
 
 
-def _unpack(stored: bytes, name: str) -> bytes:
+def _unpack(stored: bytes, name: str) -> tuple[bytes, str]:
     try:
         if stored.startswith(b"\x1f\x8b"):
-            return gzip.decompress(stored)
+            return gzip.decompress(stored), ""
         if stored.startswith(b"PK\x03\x04"):
             return _unzip(stored, name)
     except EOFError as error:
@@ -101,10 +106,28 @@ def _unpack(stored: bytes, name: str) -> bytes:
         ) from error
     except (gzip.BadGzipFile, zlib.error, zipfile.BadZipFile, NotImplementedError) as error:
         raise DataSchemaError(f"{name} is damaged: {error}", todo="download it again") from error
-    return stored
+    if stored.startswith(_ZSTD):
+        return _unzstd(stored, name), ""
+    return stored, ""
 
 
-def _unzip(stored: bytes, name: str) -> bytes:
+def _unzstd(stored: bytes, name: str) -> bytes:
+    """Python has no zstd before 3.14; pyarrow may be built without it."""
+    import pyarrow as pa  # type: ignore[import-untyped]
+
+    if not pa.Codec.is_available("zstd"):
+        raise DataSchemaError(f"{name} is packed with zstd", todo="unpack it first: zstd -d")
+    try:
+        with pa.CompressedInputStream(pa.BufferReader(stored), "zstd") as stream:
+            data = stream.read()
+    except OSError as error:
+        raise DataSchemaError(
+            f"{name} is a damaged or cut zstd stream", todo="download it again"
+        ) from error
+    return bytes(data)
+
+
+def _unzip(stored: bytes, name: str) -> tuple[bytes, str]:
     with zipfile.ZipFile(io.BytesIO(stored)) as archive:
         members = [item for item in archive.infolist() if not item.is_dir()]
         if len(members) != 1:
@@ -114,7 +137,7 @@ def _unzip(stored: bytes, name: str) -> bytes:
             )
         if members[0].flag_bits & 1:
             raise DataSchemaError(f"{name} is encrypted", todo="unpack it first")
-        return archive.read(members[0])
+        return archive.read(members[0]), members[0].filename
 
 
 def _published(path: Path) -> str:

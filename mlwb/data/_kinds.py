@@ -7,18 +7,14 @@ from mlwb.core.errors import DataSchemaError
 __all__ = ["refuse_other_kinds"]
 
 _SIGNS: tuple[tuple[tuple[str, ...], str], ...] = (
-    (('{"stream"', "depth"), "a raw websocket feed with book updates"),
-    (('{"stream"',), "a raw websocket feed"),
+    (('{"stream"',), "a raw websocket feed without receive times"),
     (("bids_distance_0",), "order book snapshots"),
-    (("asks[0].price",), "order book snapshots"),
-    (("bookTicker",), "best bid and ask updates"),
     (("agg_trade_id",), "aggregate trades"),
     (("is_snapshot", "side", "price"), "order book updates"),
-    (("local_timestamp", "ask_amount"), "quotes, one row an update"),
     (("funding_rate",), "funding rates"),
     (("percentage", "depth", "notional"), "order book depth"),
     (("trade_id", "price", "size"), "trades"),
-    (("id", "price", "qty", "time"), "trades"),
+    (("id,price,qty", "time"), "trades"),
 )
 
 

@@ -8,8 +8,9 @@ from enum import IntEnum
 import numpy as np
 import pandas as pd
 
-from mlwb.core.arrays import Float2D, Int1D
+from mlwb.core.arrays import Float1D, Float2D, Int1D
 from mlwb.core.bars import BAR_FIELDS
+from mlwb.data._calendars import Calendar
 
 __all__ = [
     "FRAME_COLUMNS",
@@ -96,11 +97,13 @@ class SourceInfo:
     clock : str
         Clock of the stamps in the source.
     calendar : str
-        A name in :data:`mlwb.data.CALENDARS`.
+        A name in :data:`mlwb.data.CALENDARS`, or ``session``.
     origin : str
         ``"live"`` (recorded from a market) or ``"simulated"``.
     volume_unit : str, default=""
         What ``volume`` counts; empty where the source has none or does not say.
+    session : Calendar, optional
+        Opening hours of the user's own, where ``calendar`` is ``session``.
     """
 
     profile: str
@@ -110,6 +113,7 @@ class SourceInfo:
     calendar: str
     origin: str
     volume_unit: str = ""
+    session: Calendar | None = None
 
 
 @dataclass(frozen=True)
@@ -125,11 +129,19 @@ class RawBars:
         both sides in ``open .. close``.
     n_unpaired : int, default=0
         Rows of a bid/ask pair without a counterpart; they are in no column here.
+    n_updates, n_updates_back : int, default=0
+        Quotes the rows were folded from, 0 where the source has bars; those that step back in
+        time.
+    skew_ms : ndarray of shape (n_messages,), float64, optional
+        Receive minus exchange time where the source has both clocks.
     """
 
     ts_ns: Int1D
     cells: Float2D
     n_unpaired: int = 0
+    n_updates: int = 0
+    n_updates_back: int = 0
+    skew_ms: Float1D | None = None
 
 
 @dataclass(frozen=True)

@@ -1,28 +1,21 @@
-"""Source profiles: what a vendor's file looks like, as data."""
+"""The source profiles that ship with mlwb."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 from types import MappingProxyType
 
 from mlwb.core.errors import SourceUndecidableError
+from mlwb.data._profile import SIDE_FIELDS, SourceProfile
+from mlwb.data._profiles_quotes import QUOTE_PROFILES
 
-__all__ = [
-    "PROFILES",
-    "SIDE_FIELDS",
-    "SourceProfile",
-    "describe",
-    "named_profile",
-    "profile_names",
-]
+__all__ = ["PROFILES", "describe", "named_profile", "profile_names"]
 
 _OHLC = {"open": "open", "high": "high", "low": "low", "close": "close"}
 _OHLCV = {**_OHLC, "volume": "volume"}
-SIDE_FIELDS = tuple(
-    f"{side}_{price}" for side in ("bid", "ask") for price in ("open", "high", "low", "close")
-)
+_SIDES = {name: name for name in SIDE_FIELDS}
+_SIZES = {"bid_size": "bid_size", "ask_size": "ask_size"}
 _KLINE_NAMES = (
     "open_time",
     "open",
@@ -37,114 +30,85 @@ _KLINE_NAMES = (
     "taker_buy_quote_volume",
     "ignore",
 )
+_KLINE_STAMP = r"\d{12,16}"
+_GOLD = ("XAUUSD", "GOLD")
 
-
-@dataclass(frozen=True)
-class SourceProfile:
-    """How to read one vendor's files.
-
-    Parameters
-    ----------
-    name : str
-    about : str
-        One line for people.
-    columns : mapping of str to str
-        Canonical field to source column. Fields: ``ts``, ``open high low close volume bid ask
-        bid_size ask_size``, ``spread_points``, and ``bid_open .. ask_close`` for two-sided
-        bars. ``"<DATE>+<TIME>"`` joins two text columns with a blank.
-    optional : tuple of str
-        Fields that may be absent.
-    marks : tuple of str
-        Source columns that must be there and are not read: they tell one vendor from another.
-    ignored : tuple of str
-        Source columns that may stand in the file and are not read.
-    names : tuple of str
-        Column names where the file has no header; empty when it must have one.
-    is_json : bool
-        Rows of a JSON array, so never a table with a header.
-    time_unit : str
-        Of numeric stamps: ``s ms us ns``, or ``magnitude`` (decided row by row, since one
-        vendor changed from ms to us at a year's end).
-    time_format : str
-        ``strptime`` format of text stamps; empty is ISO 8601.
-    clock : str
-        Of stamps without a zone; a name in :data:`mlwb.data.CLOCKS`.
-    stamp : str
-        ``open`` or ``close``: which end of the bar the stamp names.
-    price_scale : float
-        Factor from the file's price to the price.
-    point : float
-        Price of one spread point; NaN where the source has no spread column.
-    pair : bool
-        Bid and ask come as two files.
-    calendar : str
-        A name in :data:`mlwb.data.CALENDARS`.
-    volume_unit : str
-        Empty where the source has no volume.
-    symbols : tuple of str
-        Prefixes the profile is for; empty is any. Sniffing minds it.
-    """
-
-    name: str
-    about: str
-    columns: Mapping[str, str]
-    optional: tuple[str, ...] = ()
-    marks: tuple[str, ...] = ()
-    ignored: tuple[str, ...] = ()
-    names: tuple[str, ...] = ()
-    is_json: bool = False
-    time_unit: str = "magnitude"
-    time_format: str = ""
-    clock: str = "utc"
-    stamp: str = "open"
-    price_scale: float = 1.0
-    point: float = field(default=math.nan)
-    pair: bool = False
-    calendar: str = "24/7"
-    volume_unit: str = ""
-    symbols: tuple[str, ...] = ()
-
-    def sources(self, name: str) -> tuple[str, ...]:
-        """Source columns a canonical field is made of."""
-        return tuple(self.columns[name].split("+"))
-
-    @property
-    def required(self) -> frozenset[str]:
-        """Source columns that must be there."""
-        wanted = (name for name in self.columns if name not in self.optional)
-        return frozenset(
-            (*self.marks, *(column for name in wanted for column in self.sources(name)))
-        )
-
-    @property
-    def known(self) -> frozenset[str]:
-        """Source columns that may be there."""
-        mapped = {column for name in self.columns for column in self.sources(name)}
-        return frozenset((*mapped, *self.marks, *self.ignored))
-
-
+_KLINE = SourceProfile(
+    name="binance_kline",
+    about="Binance public archive klines, spot and USD-M (csv or zip, header or none, ms or us)",
+    columns={**_OHLCV, "ts": "open_time"},
+    ignored=_KLINE_NAMES,
+    names=_KLINE_NAMES,
+    first_cell=_KLINE_STAMP,
+    volume_unit="base",
+)
+_LEAN = SourceProfile(
+    name="lean_minute",
+    about="Lean `YYYYMMDD_quote.zip`, ms since midnight; its clock is the vendor's: set `clock`",
+    columns={**_SIDES, **_SIZES, "ts": "ms"},
+    names=("ms", *SIDE_FIELDS[:4], "bid_size", *SIDE_FIELDS[4:], "ask_size"),
+    first_cell=r"\d{1,8}",
+    time_unit="ms",
+    date_in_name=True,
+    clock="",
+    calendar="fx",
+)
 _MT5 = SourceProfile(
     name="mt5",
-    about="MetaTrader 5 export with a spread column; needs `point`, see the YAML example",
+    about="MetaTrader 5 from Python, spread in points; needs `point`, see the YAML example",
     columns={**_OHLC, "ts": "time", "volume": "tick_volume", "spread_points": "spread"},
     ignored=("real_volume",),
     clock="new-york-close",
     calendar="fx",
     volume_unit="quote changes",
 )
+_MT5_TERMINAL = replace(
+    _MT5,
+    name="mt5_terminal",
+    about="MetaTrader 5 from the terminal: tab, `<DATE> <TIME> ... <SPREAD>`; needs `point`",
+    columns={
+        **{name: f"<{name.upper()}>" for name in _OHLC},
+        "ts": "<DATE>+<TIME>",
+        "volume": "<TICKVOL>",
+        "spread_points": "<SPREAD>",
+    },
+    ignored=("<VOL>",),
+    time_format="%Y.%m.%d %H:%M:%S",
+)
+_HISTDATA = SourceProfile(
+    name="histdata",
+    about="HistData ASCII M1: `YYYYMMDD HHMMSS;o;h;l;c;v`, bid side, no header",
+    columns={**_OHLC, "ts": "stamp"},
+    names=("stamp", "open", "high", "low", "close", "volume"),
+    ignored=("volume",),
+    first_cell=r"\d{8} \d{6}",
+    time_format="%Y%m%d %H%M%S",
+    clock="utc-5",
+    calendar="fx",
+)
+_DATABENTO = SourceProfile(
+    name="databento_ohlcv",
+    about="Databento ohlcv-1m csv (raw or pretty), stamped by the interval's start",
+    columns={**_OHLCV, "ts": "ts_event"},
+    marks=("rtype", "publisher_id", "instrument_id"),
+    instrument=("symbol", "instrument_id"),
+    single=("rtype", "publisher_id"),
+    integer_price_scale=1e-9,
+    undefined_price=9.2e9,  # 9223372036854775807 x 1e-9
+    calendar="trade-only",
+    volume_unit="contracts or shares",
+)
+
+
+def _gold(profile: SourceProfile, name: str, about: str) -> SourceProfile:
+    return replace(profile, name=name, about=about, point=0.01, calendar="metals", symbols=_GOLD)
+
 
 _ALL = (
     SourceProfile(
         name="mlwb",
         about="canonical csv or parquet",
-        columns={
-            **_OHLCV,
-            "ts": "ts",
-            "bid": "bid",
-            "ask": "ask",
-            "bid_size": "bid_size",
-            "ask_size": "ask_size",
-        },
+        columns={**_OHLCV, **_SIZES, "ts": "ts", "bid": "bid", "ask": "ask"},
         optional=("volume", "bid", "ask", "bid_size", "ask_size"),
         ignored=("mid", "spread_bp", "trades", "taker_buy_volume", "quality", "source", "symbol"),
         volume_unit="base",
@@ -155,13 +119,13 @@ _ALL = (
         columns={**_OHLCV, "ts": "date"},
         volume_unit="base",
     ),
-    SourceProfile(
-        name="binance_kline",
-        about="Binance public archive klines (csv or zip, with or without header, ms or us)",
-        columns={**_OHLCV, "ts": "open_time"},
-        ignored=_KLINE_NAMES,
-        names=_KLINE_NAMES,
-        volume_unit="base (COIN-M: contracts)",
+    _KLINE,
+    replace(
+        _KLINE,
+        name="binance_kline_cm",
+        about="Binance public archive klines, COIN-M: `quote_volume` is the base volume",
+        columns={**_KLINE.columns, "volume": "quote_volume"},
+        symbols=(r"[A-Z0-9]+USD_(?:PERP|\d{6})$",),
     ),
     SourceProfile(
         name="binance_api",
@@ -169,6 +133,7 @@ _ALL = (
         columns={**_OHLCV, "ts": "open_time"},
         ignored=_KLINE_NAMES,
         names=_KLINE_NAMES[:6],
+        first_cell=r"\d{12,14}",
         is_json=True,
         volume_unit="base",
     ),
@@ -184,6 +149,7 @@ _ALL = (
         about="Kraken OHLCVT (csv without header); a bar exists only for minutes with a trade",
         columns={**_OHLCV, "ts": "time"},
         names=("time", "open", "high", "low", "close", "volume", "trades"),
+        first_cell=r"\d{9,11}",
         time_unit="s",
         calendar="trade-only",
         volume_unit="base",
@@ -198,37 +164,59 @@ _ALL = (
     SourceProfile(
         name="lean_quote",
         about="Lean quote bars with a UTC stamp added, bid and ask OHLC in one row",
-        columns={
-            **{name: name for name in SIDE_FIELDS},
-            "ts": "timestamp_utc",
-            "bid_size": "bid_size",
-            "ask_size": "ask_size",
-        },
+        columns={**_SIDES, **_SIZES, "ts": "timestamp_utc"},
         ignored=("yyyymmdd", "ms_since_midnight"),
         calendar="fx",
     ),
-    _MT5,
-    SourceProfile(
-        name="mt5_xauusd",
-        about="MetaTrader 5 gold, one spread point = 0.01 USD",
-        columns=_MT5.columns,
-        ignored=_MT5.ignored,
-        clock=_MT5.clock,
-        point=0.01,
-        calendar="metals",
-        volume_unit=_MT5.volume_unit,
-        symbols=("XAUUSD", "GOLD"),
-    ),
-    SourceProfile(
-        name="histdata",
-        about="HistData ASCII M1: `YYYYMMDD HHMMSS;o;h;l;c;v`, bid side, no header",
-        columns={**_OHLC, "ts": "stamp"},
-        names=("stamp", "open", "high", "low", "close", "volume"),
-        ignored=("volume",),
-        time_format="%Y%m%d %H%M%S",
+    _LEAN,
+    replace(
+        _LEAN,
+        name="lean_fxcm",
+        about="the same from FXCM, five hours behind UTC",
+        first_cell="",
         clock="utc-5",
-        calendar="fx",
     ),
+    replace(_LEAN, name="lean_oanda", about="the same from Oanda, UTC", first_cell="", clock="utc"),
+    _MT5,
+    _gold(_MT5, "mt5_xauusd", "the same for gold, one spread point = 0.01 USD"),
+    _MT5_TERMINAL,
+    _gold(_MT5_TERMINAL, "mt5_terminal_xauusd", "the same for gold, one point = 0.01 USD"),
+    _HISTDATA,
+    replace(
+        _HISTDATA,
+        name="histdata_mt",
+        about="HistData MetaTrader form: `YYYY.MM.DD,HH:MM,o,h,l,c,v`, bid side, no header",
+        columns={**_OHLC, "ts": "date+time"},
+        names=("date", "time", "open", "high", "low", "close", "volume"),
+        first_cell=r"\d{4}\.\d\d\.\d\d",
+        time_format="%Y.%m.%d %H:%M",
+    ),
+    _DATABENTO,
+    replace(
+        _DATABENTO,
+        name="databento_bbo",
+        about="Databento bbo-1m csv (raw or pretty), stamped by the interval's END",
+        columns={
+            "ts": "ts_recv",  # the interval's end, not a receiver's clock
+            "bid": "bid_px_00",
+            "ask": "ask_px_00",
+            "bid_size": "bid_sz_00",
+            "ask_size": "ask_sz_00",
+        },
+        ignored=(
+            "ts_event",
+            "side",
+            "price",
+            "size",
+            "flags",
+            "sequence",
+            "bid_ct_00",
+            "ask_ct_00",
+        ),
+        stamp="close",
+        volume_unit="",
+    ),
+    *QUOTE_PROFILES,
 )
 
 PROFILES: Mapping[str, SourceProfile] = MappingProxyType({item.name: item for item in _ALL})

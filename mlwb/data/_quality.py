@@ -32,7 +32,7 @@ def quality(market: Market, *, clock_skew_ms: Float1D | None = None) -> QualityR
     ----------
     market : Market
     clock_skew_ms : ndarray of shape (n_messages,), optional
-        Receive minus exchange time where the source has both clocks.
+        Receive minus exchange time; by default what the source itself recorded.
 
     Returns
     -------
@@ -51,7 +51,7 @@ def quality(market: Market, *, clock_skew_ms: Float1D | None = None) -> QualityR
     ('dense', Count(k=2880, n=2880), ())
     """
     rows = order_rows(market.raw)
-    calendar = calendar_for(market.source.calendar)
+    calendar = calendar_for(market.source.calendar, market.source.session)
     ts_ns = market.raw.ts_ns[rows.kept]
     bits = market.frame["quality"].to_numpy(dtype=np.int64)
     coverage = cover(ts_ns, calendar)
@@ -68,13 +68,15 @@ def quality(market: Market, *, clock_skew_ms: Float1D | None = None) -> QualityR
         **_bar_checks(market, bits),
         **_stale_checks(ts_ns, bits),
         **_calendar_checks(coverage, calendar, ts_ns, bits),
-        **_skew_checks(clock_skew_ms),
+        **_skew_checks(market.raw.skew_ms if clock_skew_ms is None else clock_skew_ms),
     )
     return dataclasses.replace(report, findings=find(report, market, rows, coverage))
 
 
 def _row_checks(market: Market, rows: OrderedRows) -> dict[str, Any]:
-    n_rows = len(market.raw.ts_ns)
+    raw = market.raw
+    n_rows = raw.n_updates or len(raw.ts_ns)
+    n_back = raw.n_updates_back if raw.n_updates else rows.n_out_of_order
     volume = market.raw.cells[:, _VOLUME]
     files = [item for item in market.source.inputs if item.published_sha256]
     n_wrong = sum(item.published_sha256 != item.sha256 for item in files)
@@ -84,7 +86,7 @@ def _row_checks(market: Market, rows: OrderedRows) -> dict[str, Any]:
         "duplicates_identical": Count(rows.n_identical, n_rows),
         "duplicates_conflicting": Count(rows.n_conflicting, n_rows),
         "most_repeats": int(rows.repeats.max()),
-        "out_of_order": Count(rows.n_out_of_order, n_rows),
+        "out_of_order": Count(n_back, n_rows),
         "is_newest_first": rows.is_newest_first,
         "off_grid": Count(rows.n_off_grid, n_rows),
         "unpaired": market.raw.n_unpaired,

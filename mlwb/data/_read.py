@@ -10,22 +10,25 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mlwb.core.arrays import Float1D, Float2D
 from mlwb.core.errors import DataNotFoundError, SourceUndecidableError
 from mlwb.data._assemble import assemble
 from mlwb.data._clocks import to_utc_ns
 from mlwb.data._files import open_source
-from mlwb.data._market import VALUE_FIELDS, InputFile, Market, RawBars, SourceInfo
+from mlwb.data._instrument import rows_of_instrument, symbol_of
+from mlwb.data._market import InputFile, Market, RawBars, SourceInfo
+from mlwb.data._minutes import join_minutes, minutes_of_quotes
 from mlwb.data._pair import other_side, pair_rows, side_of
-from mlwb.data._profiles import SIDE_FIELDS, SourceProfile
+from mlwb.data._profile import SourceProfile
 from mlwb.data._simulate import simulate_market
-from mlwb.data._sniff import fit_profile, symbol_of
-from mlwb.data._tables import column_of, numbers_of, read_table
+from mlwb.data._sniff import fit_profile
+from mlwb.data._tables import column_of, read_table
+from mlwb.data._values import values_of
 
 __all__ = ["load_market", "read_market"]
 
 _METALS = ("XAU", "XAG", "XPT", "XPD")
-_PRICES = ("open", "high", "low", "close")
+_GLOBEX = 1
+"""Databento's publisher of CME Globex."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class _Part:
     profile: SourceProfile
     decisions: tuple[str, ...]
     raw: RawBars
+    symbol: str
+    calendar: str
 
 
 def load_market(
@@ -90,7 +95,8 @@ def read_market(paths: Sequence[Path], *, profile: str = "auto", symbol: str = "
     profile : str, default="auto"
         A profile's name, a YAML profile's path, or ``auto`` to find out.
     symbol : str, default=""
-        Empty takes it from the first file's name.
+        Picks one of several instruments in a file. Empty takes the only one, or the name of
+        the first file.
 
     Returns
     -------
@@ -103,13 +109,12 @@ def read_market(paths: Sequence[Path], *, profile: str = "auto", symbol: str = "
     DataSchemaError
         Columns, cells or rows do not fit.
     SourceUndecidableError
-        Format, unit, clock or side cannot be told.
+        Format, unit, clock, side or instrument cannot be told.
     ParamsError
         A YAML profile is wrong.
     """
     if not paths:
         raise DataNotFoundError("no file was named", expected="one file, or a bid/ask pair")
-    symbol = symbol or symbol_of(paths[0].name)
     part = _read_part(paths[0], profile=profile, symbol=symbol)
     if part.profile.pair:
         raw, parts = _read_pair(part, paths, profile=profile, symbol=symbol)
@@ -118,84 +123,85 @@ def read_market(paths: Sequence[Path], *, profile: str = "auto", symbol: str = "
         parts = [part, *others]
         _check_same_profile(parts)
         raw = _stacked(parts)
-    return assemble(raw, symbol=symbol, source=_source(parts, symbol))
+    return assemble(raw, symbol=part.symbol, source=_source(parts))
 
 
-def _source(parts: list[_Part], symbol: str) -> SourceInfo:
+def _source(parts: list[_Part]) -> SourceInfo:
     profile = parts[0].profile
-    decisions = list(dict.fromkeys(line for part in parts for line in part.decisions))
-    calendar = profile.calendar
-    if calendar == "fx" and symbol.upper().startswith(_METALS):
-        calendar = "metals"
-        decisions.append(f"calendar metals: {symbol} is a metal and has a daily break")
     return SourceInfo(
         profile=profile.name,
         inputs=tuple(part.file for part in parts),
-        decisions=tuple(decisions),
+        decisions=tuple(dict.fromkeys(line for part in parts for line in part.decisions)),
         clock=profile.clock,
-        calendar=calendar,
+        calendar=parts[0].calendar,
         origin="live",
         volume_unit=profile.volume_unit,
+        session=profile.session,
     )
 
 
 def _read_part(path: Path, *, profile: str, symbol: str) -> _Part:
     opened = open_source(path)
     table = read_table(opened)
-    fit = fit_profile(table, file=opened.name, profile=profile, symbol=symbol)
+    named = symbol or symbol_of(Path(opened.member).name if _is_date(path) else path.name)
+    fit = fit_profile(table, file=opened.name, profile=profile, symbol=named)
     chosen = fit.profile
-    stamps = column_of(fit.frame, chosen.sources("ts"))
-    raw = RawBars(
-        ts_ns=to_utc_ns(stamps, chosen, file=opened.name),
-        cells=_values(fit.frame, chosen, opened.name),
-    )
-    role = (side_of(opened.uri) or "bars") if chosen.pair else "bars"
-    file = InputFile(role, opened.uri, opened.sha256, len(raw.ts_ns), opened.published_sha256)
-    return _Part(file, chosen, fit.decisions, raw)
+    frame, instrument = rows_of_instrument(fit.frame, chosen, wanted=symbol, file=opened.name)
+    raw = _raw(frame, chosen, opened.name)
+    if table.kind == "feed":
+        raw = dataclasses.replace(raw, skew_ms=table.skew_ms)
+    named = symbol or instrument or named
+    calendar, why = _calendar(frame, chosen, named)
+    role = (side_of(opened.uri) or "bars") if chosen.pair else chosen.kind
+    file = InputFile(role, opened.uri, opened.sha256, len(table.frame), opened.published_sha256)
+    said = (*fit.decisions, *table.notes, *_row_decisions(instrument, chosen), *why)
+    return _Part(file, chosen, said, raw, named, calendar)
 
 
-def _values(frame: pd.DataFrame, profile: SourceProfile, file: str) -> Float2D:
-    """The value columns of a table, two-sided bars averaged, quotes derived."""
-    found: dict[str, Float1D] = {}
-    for name in profile.columns:
-        sources = profile.sources(name)
-        if name == "ts" or not set(sources) <= set(frame.columns):
-            continue
-        column = numbers_of(column_of(frame, sources), file=file, column=sources[0])
-        is_price = name in {*_PRICES, "bid", "ask", *SIDE_FIELDS}
-        found[name] = column * profile.price_scale if is_price else column
-    if "spread_points" in found:
-        found["bid"] = found["close"]
-        found["ask"] = found["close"] + found["spread_points"] * _point(profile, file)
-    if "bid_close" in found:
-        found.update(_both_sides(found))
-    absent = np.full(len(frame), np.nan)
-    values = np.column_stack([found.get(name, absent) for name in VALUE_FIELDS])
-    return _without_unrecorded_sizes(values)
+def _is_date(path: Path) -> bool:
+    """Lean names its zips by the day alone and the file inside also by the symbol."""
+    return path.name[:8].isdigit() and path.suffix == ".zip"
 
 
-def _both_sides(found: dict[str, Float1D]) -> dict[str, Float1D]:
-    means = {name: (found[f"bid_{name}"] + found[f"ask_{name}"]) / 2.0 for name in _PRICES}
-    return {**means, "bid": found["bid_close"], "ask": found["ask_close"]}
+def _raw(frame: pd.DataFrame, profile: SourceProfile, file: str) -> RawBars:
+    ts_ns = to_utc_ns(column_of(frame, profile.sources("ts")), profile, file=file)
+    cells = values_of(frame, profile, file=file)
+    if profile.kind == "bars":
+        return RawBars(ts_ns=ts_ns, cells=cells)
+    received_ns = None
+    if "received" in profile.columns:
+        received = column_of(frame, profile.sources("received"))
+        received_ns = to_utc_ns(received, profile, file=file)
+    if "side" in profile.columns:  # rows of one stamp are one update of both sides
+        is_last = np.append(np.diff(ts_ns) != 0, True)
+        ts_ns, cells = ts_ns[is_last], cells[is_last]
+        received_ns = None if received_ns is None else received_ns[is_last]
+    return minutes_of_quotes(ts_ns, cells, received_ns)
 
 
-def _without_unrecorded_sizes(values: Float2D) -> Float2D:
-    """Sizes that are 0 in every row were not recorded."""
-    for name in ("bid_size", "ask_size"):
-        column = VALUE_FIELDS.index(name)
-        if np.all(values[:, column] == 0):
-            values[:, column] = np.nan
-    return values
+def _calendar(
+    frame: pd.DataFrame, profile: SourceProfile, symbol: str
+) -> tuple[str, tuple[str, ...]]:
+    if profile.calendar == "session" and profile.session is not None:
+        return "session", (f"calendar session: {profile.session.about}",)
+    if profile.calendar == "fx" and symbol.upper().startswith(_METALS):
+        return "metals", (f"calendar metals: {symbol} is a metal and has a daily break",)
+    if profile.calendar == "trade-only" and "publisher_id" in frame.columns:
+        if frame["publisher_id"].iloc[0] == _GLOBEX:
+            return "globex", ("calendar globex: publisher 1 is CME Globex",)
+        return "trade-only", ("calendar trade-only: set calendar or session where it closes",)
+    return profile.calendar, ()
 
 
-def _point(profile: SourceProfile, file: str) -> float:
-    if np.isnan(profile.point):
-        raise SourceUndecidableError(
-            f"{file}: the price of one spread point is not in the file",
-            expected="point, for example 0.01 for XAUUSD or 0.00001 for EURUSD",
-            todo=f"set it in a YAML profile that extends {profile.name}",
-        )
-    return profile.point
+def _row_decisions(instrument: str, profile: SourceProfile) -> tuple[str, ...]:
+    said = []
+    if instrument:
+        said.append(f"instrument {instrument}: what the rows say")
+    if profile.kind == "quotes":
+        said.append("minutes: opening, highest, lowest and closing mid, last quote of each minute")
+    if profile.stamp == "close":
+        said.append("stamp close: it names the end of its minute, which opens 60 s before")
+    return tuple(said)
 
 
 def _check_same_profile(parts: list[_Part]) -> None:
@@ -206,11 +212,18 @@ def _check_same_profile(parts: list[_Part]) -> None:
             expected=f"{parts[0].profile.name} as in {parts[0].file.uri}",
             got=f"{other.profile.name} in {other.file.uri}",
         )
+    symbols = list(dict.fromkeys(part.symbol for part in parts))
+    if len(symbols) > 1 and parts[0].profile.instrument:
+        raise SourceUndecidableError(
+            "the files hold different instruments", expected=symbols[0], got=", ".join(symbols[1:])
+        )
 
 
 def _stacked(parts: list[_Part]) -> RawBars:
     if len(parts) == 1:
         return parts[0].raw
+    if parts[0].profile.kind == "quotes":
+        return join_minutes([part.raw for part in parts])
     return RawBars(
         ts_ns=np.concatenate([part.raw.ts_ns for part in parts]),
         cells=np.concatenate([part.raw.cells for part in parts]),

@@ -69,7 +69,7 @@ class QualityReport:
     first_utc, last_utc : str
         Opens of the first and the last bar, ISO 8601 with Z.
     rows_read : int
-        Rows of the source, of a pair: of its bids.
+        Rows of the source; of a pair those of its bids, of quotes the updates.
     bars : int
         Minutes with a bar.
     span_days : float

@@ -10,11 +10,17 @@ import pandas as pd
 
 from mlwb.core.errors import DataSchemaError, SourceUndecidableError
 from mlwb.data._clocks import CLOCKS, has_zone
-from mlwb.data._profiles import PROFILES, SourceProfile, named_profile
+from mlwb.data._contracts import counts_contracts
+from mlwb.data._profile import SourceProfile
+from mlwb.data._profiles import PROFILES, named_profile
 from mlwb.data._tables import Table, column_of
 from mlwb.data._yaml_profile import read_profile
 
-__all__ = ["Fit", "fit_profile", "symbol_of"]
+__all__ = ["Fit", "fit_profile"]
+
+_JSON_WIDTH = 12
+"""An API answers with all twelve fields; stores keep the first six."""
+_KLINES = ("binance_kline", "binance_kline_cm")
 
 
 @dataclass(frozen=True)
@@ -33,17 +39,6 @@ class Fit:
     profile: SourceProfile
     frame: pd.DataFrame
     decisions: tuple[str, ...]
-
-
-def symbol_of(file_name: str) -> str:
-    """The symbol a file's name begins with.
-
-    Examples
-    --------
-    >>> symbol_of("BTCUSDT-PERP_1m_20250504.csv.gz"), symbol_of("BTCUSDT-1m-2025-01.zip")
-    ('BTCUSDT-PERP', 'BTCUSDT')
-    """
-    return re.split(r"_|\.|-\d+(?:s|m|h|d|w|mo)(?=[-.]|$)", file_name)[0]
 
 
 def fit_profile(table: Table, *, file: str, profile: str, symbol: str) -> Fit:
@@ -66,18 +61,22 @@ def fit_profile(table: Table, *, file: str, profile: str, symbol: str) -> Fit:
     Raises
     ------
     SourceUndecidableError
-        ``auto`` finds no profile, more than one, or stamps without a zone.
+        ``auto`` finds no profile, more than one, or stamps without a zone; the vendor's files
+        have more than one clock.
     DataSchemaError
-        The columns do not fit the profile that was named.
+        The columns do not fit the profile that was named, or their volume is of another unit.
     ParamsError
         The YAML profile is wrong.
     """
     if profile != "auto":
         chosen = _load(profile)
-        return Fit(chosen, _named_columns(table, chosen, file), (f"profile {chosen.name}: given",))
-    chosen, why = _sniff(table, file=file, symbol=symbol)
+        why = f"profile {chosen.name}: given"
+    else:
+        chosen, why = _sniff(table, file=file, symbol=symbol)
     frame = _named_columns(table, chosen, file)
-    return Fit(chosen, frame, (why, _clock_decision(frame, chosen, file)))
+    _check_clock(chosen, file)
+    clock = (_clock_decision(frame, chosen, file),) if profile == "auto" else ()
+    return Fit(chosen, frame, (why, *clock, *_volume(frame, chosen, file)))
 
 
 def _load(profile: str) -> SourceProfile:
@@ -110,13 +109,16 @@ def _named_columns(table: Table, profile: SourceProfile, file: str) -> pd.DataFr
 
 def _sniff(table: Table, *, file: str, symbol: str) -> tuple[SourceProfile, str]:
     if table.has_header:
-        fitting, seen = _by_header(table), f"header {','.join(table.frame.columns)}"
+        header = f"header {','.join(table.frame.columns)}"
+        fitting, seen = _by_header(table), "a recorded feed" if table.kind == "feed" else header
     else:
         fitting, seen = _by_shape(table), _shape(table)
-    for_symbol = [item for item in fitting if item.symbols and symbol.startswith(item.symbols)]
+    for_symbol = [item for item in fitting if _is_for(item, symbol)]
     chosen = for_symbol or [item for item in fitting if not item.symbols]
+    also = f" and the symbol {symbol}" if for_symbol else ""
+    if tuple(item.name for item in fitting) == _KLINES:
+        chosen = _by_volume(table, chosen, file)
     if len(chosen) == 1:
-        also = f" and the symbol {symbol}" if for_symbol else ""
         return chosen[0], f"profile {chosen[0].name}: the only one that fits {seen[:120]}{also}"
     raise SourceUndecidableError(
         f"{file}: {'more than one' if chosen else 'no'} source profile fits",
@@ -124,6 +126,36 @@ def _sniff(table: Table, *, file: str, symbol: str) -> tuple[SourceProfile, str]
         got=seen[:200],
         todo="name it with profile=, or describe the columns in a YAML profile",
     )
+
+
+def _is_for(profile: SourceProfile, symbol: str) -> bool:
+    return any(re.match(form, symbol) for form in profile.symbols)
+
+
+def _by_volume(table: Table, by_symbol: list[SourceProfile], file: str) -> list[SourceProfile]:
+    """A file's name can be changed; what its volume counts cannot."""
+    frame = _named_columns(table, PROFILES[_KLINES[0]], file)
+    is_contracts = counts_contracts(frame, file=file)
+    if is_contracts is None:
+        return by_symbol
+    return [PROFILES[_KLINES[int(is_contracts)]]]
+
+
+def _volume(frame: pd.DataFrame, profile: SourceProfile, file: str) -> tuple[str, ...]:
+    if profile.name not in _KLINES or "quote_volume" not in frame.columns:
+        return ()
+    is_contracts = counts_contracts(frame, file=file)
+    if is_contracts is None:
+        return (f"volume: nothing was traded that tells its unit; as {profile.name} has it",)
+    if is_contracts is not (profile.name == _KLINES[1]):
+        raise DataSchemaError(
+            f"{file}: volume counts {'contracts' if is_contracts else 'coins'}",
+            expected=f"profile {_KLINES[int(is_contracts)]}",
+            got=profile.name,
+        )
+    if is_contracts:
+        return ("volume: it counts contracts, so quote_volume is the base volume",)
+    return ("volume: it times the price is quote_volume, so it is the base volume",)
 
 
 def _by_header(table: Table) -> list[SourceProfile]:
@@ -138,30 +170,32 @@ def _shape(table: Table) -> str:
 
 
 def _by_shape(table: Table) -> list[SourceProfile]:
-    width, stamp = len(table.frame.columns), table.frame.iloc[0, 0]
-    if table.kind == "json":
-        is_api = width in {6, 12} and _is_between(stamp, 1e11, 1e14)
-        return [PROFILES["binance_api"]] if is_api else []
-    if width == 12 and _is_between(stamp, 1e11, 1e17):
-        return [PROFILES["binance_kline"]]
-    if width == 7 and _is_between(stamp, 1e8, 1e11):
-        return [PROFILES["kraken"]]
-    if width == 6 and table.delimiter == ";" and re.fullmatch(r"\d{8} \d{6}", str(stamp)):
-        return [PROFILES["histdata"]]
-    return []
+    width = len(table.frame.columns)
+    first = str(table.frame.iloc[0, 0]).removesuffix(".0")
+    return [
+        item
+        for item in PROFILES.values()
+        if item.is_json == (table.kind == "json")
+        and (width == len(item.names) or (item.is_json and width == _JSON_WIDTH))
+        and item.first_cell
+        and re.fullmatch(item.first_cell, first)
+    ]
 
 
-def _is_between(stamp: object, low: float, high: float) -> bool:
-    try:
-        return low <= float(str(stamp)) < high
-    except ValueError:
-        return False
+def _check_clock(profile: SourceProfile, file: str) -> None:
+    if not profile.clock:
+        raise SourceUndecidableError(
+            f"{file}: the clock of {profile.name} stamps is the vendor's, which no file says",
+            expected="profile lean_fxcm (five hours behind UTC) or lean_oanda (UTC)",
+            todo=f"name one, or set clock in a YAML profile that extends {profile.name}",
+        )
 
 
 def _clock_decision(frame: pd.DataFrame, profile: SourceProfile, file: str) -> str:
     stamps = column_of(frame, profile.sources("ts"))
-    if pd.api.types.is_numeric_dtype(stamps.dtype):
-        return f"clock utc: numbers since 1970, unit by {profile.time_unit}"
+    if pd.api.types.is_numeric_dtype(stamps.dtype) and not profile.time_format:
+        since = "midnight of the date in the name" if profile.date_in_name else "1970"
+        return f"clock {profile.clock}: numbers since {since}, unit by {profile.time_unit}"
     if isinstance(stamps.dtype, pd.DatetimeTZDtype) or has_zone(str(stamps.iloc[0])):
         return "clock utc: every stamp says its zone"
     if profile.clock != "utc":

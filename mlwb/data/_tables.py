@@ -13,6 +13,7 @@ import pandas as pd
 
 from mlwb.core.arrays import Float1D
 from mlwb.core.errors import DataNotFoundError, DataSchemaError, SourceUndecidableError
+from mlwb.data._feed import is_feed, parse_feed
 from mlwb.data._files import SourceBytes
 from mlwb.data._kinds import refuse_other_kinds
 
@@ -34,13 +35,19 @@ class Table:
     delimiter : str
         Empty for json, parquet and feather.
     kind : str
-        ``text``, ``json``, ``parquet`` or ``feather``.
+        ``text``, ``json``, ``parquet``, ``feather`` or ``feed``.
+    skew_ms : ndarray of shape (n_messages,), float64, optional
+        Receive minus exchange time, where a feed's messages say both.
+    notes : tuple of str, default=()
+        What was decided on the way, and why.
     """
 
     frame: pd.DataFrame
     has_header: bool
     delimiter: str
     kind: str
+    skew_ms: Float1D | None = None
+    notes: tuple[str, ...] = ()
 
 
 def read_table(source: SourceBytes) -> Table:
@@ -60,6 +67,16 @@ def read_table(source: SourceBytes) -> Table:
         table = _read_arrow(source, "parquet" if data[:1] == b"P" else "feather")
     elif data.lstrip()[:1] == b"[":
         table = _read_json(source)
+    elif is_feed(data[:32]):
+        feed = parse_feed(data, file=source.name)
+        table = Table(
+            feed.quotes,
+            has_header=True,
+            delimiter="",
+            kind="feed",
+            skew_ms=feed.skew_ms,
+            notes=feed.notes,
+        )
     else:
         table = _read_text(source)
     if table.frame.empty:

@@ -10,19 +10,25 @@ from mlwb.core.errors import ParamsError, UnknownParameterError
 from mlwb.data._calendars import CALENDARS
 from mlwb.data._clocks import CLOCKS
 from mlwb.data._market import VALUE_FIELDS
-from mlwb.data._profiles import PROFILES, SIDE_FIELDS, SourceProfile
+from mlwb.data._profile import KINDS, SIDE_FIELDS, SourceProfile
+from mlwb.data._profiles import PROFILES
+from mlwb.data._session import parse_session
 from mlwb.params import read_yaml
 
 __all__ = ["read_profile"]
 
 _CHOICES = {
+    "kind": KINDS,
     "clock": tuple(CLOCKS),
-    "calendar": tuple(CALENDARS),
+    "calendar": (*CALENDARS, "session"),
     "stamp": ("open", "close"),
     "time_unit": ("s", "ms", "us", "ns", "magnitude"),
 }
-_FIELDS = frozenset(("ts", "spread_points", *VALUE_FIELDS, *SIDE_FIELDS))
-_OHLC = frozenset(("open", "high", "low", "close"))
+_ONE_SIDED = ("side", "price", "size")
+_FIELDS = frozenset(("ts", "received", "spread_points", *_ONE_SIDED, *VALUE_FIELDS, *SIDE_FIELDS))
+_QUOTED = frozenset(("bid", "ask"))
+_BARS = (frozenset(("open", "high", "low", "close")), frozenset(SIDE_FIELDS), _QUOTED)
+_QUOTES = (_QUOTED, frozenset(("side", "price")))
 
 
 def read_profile(path: Path) -> SourceProfile:
@@ -32,7 +38,8 @@ def read_profile(path: Path) -> SourceProfile:
     ----------
     path : Path
         Keys are the fields of :class:`SourceProfile`; ``extends`` names a shipped profile to
-        start from; ``columns`` maps canonical fields to source columns.
+        start from; ``columns`` maps canonical fields to source columns; ``session`` holds
+        opening hours, see :func:`mlwb.data._session.parse_session`.
 
     Returns
     -------
@@ -53,11 +60,30 @@ def read_profile(path: Path) -> SourceProfile:
             f"{path.name}: unknown key {unknown[0]}", expected=", ".join(sorted(fields))
         )
     values.setdefault("name", path.stem)
+    hours = _hours(values, path.name)
     for key, value in values.items():
         values[key] = _checked(key, value, path.name)
-    profile = dataclasses.replace(base, **values)
+    profile = dataclasses.replace(base, **values, **hours)
     _check_columns(profile, path.name)
     return profile
+
+
+def _hours(values: dict[str, Any], file: str) -> dict[str, Any]:
+    """The ``session`` mapping, taken out of the values; to give hours is to name the calendar."""
+    hours = values.pop("session", None)
+    if hours is None and values.get("calendar") != "session":
+        return {}
+    if not isinstance(hours, dict):
+        raise ParamsError(
+            f"{file}: the calendar session has no hours",
+            expected="session: {zone: ..., opens: ..., closes: ...}",
+            got=repr(hours),
+        )
+    if values.setdefault("calendar", "session") != "session":
+        raise ParamsError(
+            f"{file}: session hours and another calendar", got=f"calendar {values['calendar']}"
+        )
+    return {"session": parse_session(hours, file=file)}
 
 
 def _base(extends: object, file: str) -> SourceProfile:
@@ -103,10 +129,15 @@ def _check_columns(profile: SourceProfile, file: str) -> None:
         raise UnknownParameterError(
             f"{file}: columns names no field {wrong}", expected=", ".join(sorted(_FIELDS))
         )
-    if "ts" not in mapped or not (mapped >= _OHLC or mapped >= set(SIDE_FIELDS)):
+    shapes = _QUOTES if profile.kind == "quotes" else _BARS
+    if "ts" not in mapped or not any(mapped >= shape for shape in shapes):
+        wanted = {
+            "bars": "ts and open, high, low, close (or bid_open .. ask_close, or bid, ask)",
+            "quotes": "ts and bid, ask (or side, price)",
+        }
         raise ParamsError(
-            f"{file}: columns make no bar",
-            expected="ts and open, high, low, close (or bid_open .. ask_close)",
+            f"{file}: columns make no {profile.kind.removesuffix('s')}",
+            expected=wanted[profile.kind],
             got=", ".join(sorted(mapped)) or "nothing",
         )
     if not profile.price_scale > 0:

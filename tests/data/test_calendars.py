@@ -79,3 +79,46 @@ def test_an_unknown_calendar_is_refused() -> None:
     """The message lists the known ones."""
     with pytest.raises(ParamsError, match="trade-only"):
         calendar_for("nyse")
+
+
+@pytest.mark.parametrize(
+    ("stamp", "expected"),
+    [
+        ("2026-01-07T14:30", True),
+        ("2026-01-07T14:29", False),
+        ("2026-01-07T20:59", True),
+        ("2026-01-07T21:00", False),
+        ("2026-07-08T13:30", True),  # summer time
+        ("2026-01-19T15:00", False),  # Martin Luther King
+        ("2026-04-03T15:00", False),  # Good Friday
+        ("2026-06-19T15:00", False),  # Juneteenth
+        ("2026-07-03T15:00", False),  # Independence Day falls on a Saturday
+        ("2023-01-02T15:00", False),  # New Year on a Sunday
+        ("2021-12-31T15:00", True),  # New Year on a Saturday is not made up for
+        ("2025-07-03T16:59", True),
+        ("2025-07-03T17:00", False),
+        ("2026-11-27T17:59", True),
+        ("2026-11-27T18:00", False),
+        ("2026-12-24T18:00", False),
+        ("2026-10-12T15:00", True),  # Columbus Day is a trading day
+    ],
+)
+def test_us_equities_keep_the_exchanges_hours(stamp: str, *, expected: bool) -> None:
+    """Dates as the New York Stock Exchange publishes them."""
+    assert is_open("us-equities", stamp) is expected
+
+
+@pytest.mark.parametrize(
+    ("stamp", "expected"),
+    [
+        ("2026-01-05T21:59", True),
+        ("2026-01-05T22:30", False),
+        ("2026-01-05T23:00", True),
+        ("2026-01-09T22:00", False),
+        ("2026-01-11T23:00", True),
+    ],
+)
+def test_globex_has_an_hours_break(stamp: str, *, expected: bool) -> None:
+    """17:00 to 18:00 New York, and a weekend; a bar needs a trade."""
+    assert is_open("globex", stamp) is expected
+    assert not CALENDARS["globex"].is_every_minute

@@ -13,9 +13,18 @@ import pandas as pd
 import pytest
 
 from mlwb.core.arrays import Float1D
-from mlwb.data import CALENDARS, PROFILES, Market, Quality, read_market, simulate_market
+from mlwb.data import (
+    CALENDARS,
+    PROFILES,
+    Market,
+    Quality,
+    quality,
+    read_market,
+    simulate_market,
+)
 from mlwb.data import _findings as findings
 from mlwb.data._yaml_profile import read_profile
+from tests.data.vendors import ticks
 
 PAGE = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
 Writer = Callable[[str, str], Path]
@@ -81,6 +90,30 @@ def test_the_yaml_example_reads_a_file(rows: pd.DataFrame, write: Writer) -> Non
 def test_the_extending_example_is_a_profile(write: Writer) -> None:
     """The short one as well."""
     assert read_profile(write("eurusd.yml", examples()["eurusd.yml"])).point == 1e-5
+
+
+def test_the_example_with_hours_reads_quotes(write: Writer) -> None:
+    """Updates of one instrument of two, folded and judged by the hours on the page."""
+    updates = ticks(600)
+    start = np.datetime64("2026-06-01T09:00", "ns").astype(np.int64)
+    shift = int(start) - int(updates["ns"].iloc[0])
+    table = pd.DataFrame(
+        {
+            "exchange_ns": updates["ns"] + shift,
+            "local_ns": updates["received"] + shift,
+            "bid": updates["bid"],
+            "ask": updates["ask"],
+            "ric": np.where(np.arange(600) % 2, "VOD.L", "BP.L"),
+        }
+    )
+    profile = write("lse.yml", examples()["lse.yml"])
+    data = write("feed.csv", table.to_csv(index=False))
+    found = read_market([data], profile=str(profile), symbol="VOD.L")
+    assert found.source.calendar == "session"
+    report = quality(found)
+    assert report.rows_read == 300
+    assert report.outside_calendar == 0
+    assert report.clock_skew_median_ms == pytest.approx(5, abs=1)
 
 
 def acf(values: Float1D, lag: int) -> float:

@@ -22,22 +22,10 @@ from mlwb.core.errors import (
     SourceUndecidableError,
 )
 from mlwb.data import Market, load_market, quality, read_market
+from tests.data.vendors import PRICES, epoch, iso, kline
 
 Writer = Callable[[str, str], Path]
-PRICES = ["open", "high", "low", "close"]
 VALUES = [*PRICES, "volume"]
-
-
-def iso(rows: pd.DataFrame, name: str = "ts") -> pd.DataFrame:
-    """The bars with text stamps in a column of another name."""
-    text = rows["ts"].dt.strftime("%Y-%m-%dT%H:%M:%SZ")
-    return rows.assign(ts=text).rename(columns={"ts": name})
-
-
-def epoch(rows: pd.DataFrame, factor: int) -> pd.DataFrame:
-    """The bars with numbers since 1970 in the first column."""
-    seconds = rows["ts"].dt.tz_localize(None).to_numpy(dtype="datetime64[s]").astype(np.int64)
-    return rows.assign(ts=seconds * factor)
 
 
 def assert_same_bars(found: Market, rows: pd.DataFrame, columns: list[str] = VALUES) -> None:
@@ -79,14 +67,6 @@ def test_exchange_csv(rows: pd.DataFrame, write: Writer) -> None:
     assert any("the only one that fits" in line for line in found.source.decisions)
     assert any("every stamp says its zone" in line for line in found.source.decisions)
     assert_same_bars(found, rows)
-
-
-def kline(rows: pd.DataFrame, factor: int) -> str:
-    """Archive rows: twelve columns without header."""
-    frame = epoch(rows, factor)
-    for name in ("close_time", "quote_volume", "count", "tbv", "tbqv", "ignore"):
-        frame[name] = 0
-    return frame.to_csv(index=False, header=False)
 
 
 @pytest.mark.parametrize("factor", [10**3, 10**6])

@@ -6,6 +6,7 @@ files without this package.
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -199,8 +200,6 @@ def test_trade_only_source_is_sparse_and_correct(real_data: Path) -> None:
     ("name", "what"),
     [
         ("lob/BTCUSD_coinbase_lob15_1m_20210417_crash.csv.gz", "order book snapshots"),
-        ("lob/BTCUSDT_binance_spot_feed_20240808.jsonl.gz", "raw websocket feed"),
-        ("lob/BTCUSDT_binance_spot_feed_20240809.jsonl.gz", "raw websocket feed"),
         ("crypto_perp_1m/funding_8h.csv.gz", "funding rates"),
     ],
 )
@@ -210,19 +209,83 @@ def test_files_that_are_no_bars_are_named(real_data: Path, name: str, what: str)
         read_market([real_data / name])
 
 
-def test_a_receiver_behind_the_exchange_is_found(real_data: Path) -> None:
-    """The recorded feed's clock is 1,272 to 1,274 ms behind; a gate of 100 ms must see it."""
+FEEDS = {"20240808": 41_249, "20240809": 58_325}
+"""Messages in each recorded feed."""
+
+
+def feed_path(folder: Path, day: str) -> Path:
+    """A recorded feed."""
+    return folder / f"lob/BTCUSDT_binance_spot_feed_{day}.jsonl.gz"
+
+
+@pytest.mark.parametrize("day", FEEDS)
+def test_a_receiver_behind_the_exchange_is_found(real_data: Path, day: str) -> None:
+    """The clock is 1,272 to 1,274 ms behind, and nothing else is serious."""
+    market = read_market([feed_path(real_data, day)])
+    report = quality(market)
+    assert (market.source.profile, market.symbol) == ("binance_feed", "BTCUSDT")
+    assert report.clock_skew_median_ms == pytest.approx(-1273, abs=1.5)
+    assert checks(report) == {"clock_skew": 1}
+    assert any("shifted by +127" in line for line in market.source.decisions)
+
+
+@pytest.mark.parametrize("day", FEEDS)
+def test_minutes_of_a_feed_end_with_the_last_quote(real_data: Path, day: str) -> None:
+    """Each minute's bid and ask are those of the last bookTicker before the exchange's minute."""
     import gzip
     import json
 
-    path = real_data / "lob/BTCUSDT_binance_spot_feed_20240808.jsonl.gz"
-    skews = []
-    for line in gzip.decompress(path.read_bytes()).decode().splitlines()[:3000]:
+    path = feed_path(real_data, day)
+    lines = gzip.decompress(path.read_bytes()).decode().splitlines()
+    assert len(lines) == FEEDS[day]
+    market = read_market([path])
+    assert market.raw.skew_ms is not None
+    skew_ns = int(float(np.median(market.raw.skew_ms)) * 1e6)
+    last: dict[int, tuple[float, float]] = {}
+    for line in lines:
         received_ns, message = line.split(" ", 1)
-        event_ms = json.loads(message).get("data", {}).get("E")
-        if event_ms is not None:
-            skews.append(int(received_ns) / 1e6 - event_ms)
-    market = read_market([real_data / "crypto_perp_1m/BTCUSDT-PERP_1m_20250504_20250624.csv.gz"])
-    report = quality(market, clock_skew_ms=np.array(skews))
-    assert report.clock_skew_median_ms == pytest.approx(-1273, abs=2)
-    assert checks(report) == {"clock_skew": 1}
+        body = json.loads(message)
+        if str(body.get("stream", "")).endswith("@bookTicker"):
+            minute = (int(received_ns) - skew_ns) // 60_000_000_000
+            last[minute] = (float(body["data"]["b"]), float(body["data"]["a"]))
+    minutes = [int(stamp.timestamp()) // 60 for stamp in market.frame["ts"]]
+    assert minutes == list(last)
+    found = list(zip(market.frame["bid"], market.frame["ask"], strict=True))
+    assert found == list(last.values())
+    spread = ((market.frame["ask"] - market.frame["bid"]) / 0.01).round()
+    assert spread.median() == 1
+
+
+def test_two_feeds_are_one_market(real_data: Path) -> None:
+    """Consecutive recordings are joined at midnight of the exchange's clock."""
+    paths = [feed_path(real_data, day) for day in FEEDS]
+    both = read_market(paths[::-1])
+    frames = [read_market([path]).frame for path in paths]
+    meeting = frames[0]["ts"].iloc[-1]
+    assert meeting == frames[1]["ts"].iloc[0] == pd.Timestamp("2024-08-09T00:00Z")
+    assert len(both.frame) == len(frames[0]) + len(frames[1]) - 1
+    at = both.frame["ts"] == meeting
+    assert both.frame.loc[at, "bid"].tolist() == [frames[1]["bid"].iloc[0]]
+    assert both.frame.loc[at, "open"].tolist() == [frames[0]["open"].iloc[-1]]
+
+
+@pytest.mark.parametrize(
+    ("name", "profile"),
+    [("EURUSD_fxcm", "lean_fxcm"), ("EURUSD_oanda", "lean_oanda"), ("XAUUSD_oanda", "lean_oanda")],
+)
+def test_lean_days_are_the_joined_file(
+    real_data: Path, tmp_path: Path, name: str, profile: str
+) -> None:
+    """The vendor's own daily zips, rebuilt from its columns, give the joined file's market."""
+    path = real_data / f"fx_bidask_1m/{name}_quote_1m_20140501_20140515.csv.gz"
+    table = pd.read_csv(path, dtype=str).drop(columns="timestamp_utc")
+    paths = []
+    for day, rows in table.groupby("yyyymmdd"):
+        paths.append(tmp_path / f"{day}_quote.zip")
+        member = f"{day}_{name[:6].lower()}_minute_quote.csv"
+        text = rows.drop(columns="yyyymmdd").to_csv(index=False, header=False)
+        with zipfile.ZipFile(paths[-1], "w") as archive:
+            archive.writestr(member, text)
+    found, joined = read_market(paths, profile=profile), read_market([path])
+    assert (found.symbol, found.source.calendar) == (name[:6], joined.source.calendar)
+    pd.testing.assert_frame_equal(found.frame, joined.frame)

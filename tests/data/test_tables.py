@@ -64,7 +64,7 @@ def test_floats_are_read_to_the_last_bit() -> None:
         (b"PAR1 and then nothing", "no readable parquet"),
         (b"ARROW1 and then nothing", "no readable feather"),
         (b"id,price,qty,time,isBuyerMaker\n1,2,3,4,5\n", "holds trades"),
-        (b"exchange,symbol,timestamp,local_timestamp,ask_amount\n", "quotes, one row an update"),
+        (b"agg_trade_id,price,quantity\n1,2,3\n", "aggregate trades"),
     ],
 )
 def test_a_damaged_table_is_refused(data: bytes, words: str) -> None:
