@@ -15,7 +15,10 @@ from mlwb.model._bundle import (
     scaler_file,
 )
 from mlwb.model._export import export_onnx
-from mlwb.model._fit import FAMILIES, FittedModel, Trial, WinsorScaler, fit_model
+from mlwb.model._families import FAMILIES, find_family, make_trials
+from mlwb.model._family import Family, Trial
+from mlwb.model._fit import FittedModel, WinsorScaler, fit_model
+from mlwb.model._graph import convert_graph, make_graph
 from mlwb.model._metrics import Scores, correlation, precision_top, rank_correlation, score
 from mlwb.model._parity import Parity, measure_parity, parity_rows
 from mlwb.model._significance import (
@@ -52,6 +55,7 @@ __all__ = [
     "AucInterval",
     "CombinatorialPurgedCV",
     "Dataset",
+    "Family",
     "FittedModel",
     "GroupEffect",
     "ModelFacts",
@@ -70,13 +74,17 @@ __all__ = [
     "auc",
     "auc_interval",
     "choose",
+    "convert_graph",
     "correlation",
     "cross_validate",
     "export_onnx",
+    "find_family",
     "fit_model",
     "golden_file",
     "leak_count",
+    "make_graph",
     "make_sidecar",
+    "make_trials",
     "measure_parity",
     "parity_rows",
     "precision_top",

@@ -7,15 +7,14 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin  # type: ignore[import-untyped]
-from sklearn.ensemble import HistGradientBoostingClassifier  # type: ignore[import-untyped]
-from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
 
 from mlwb.core.arrays import Float1D, Float2D
-from mlwb.core.errors import DegenerateModelError, ParamsError
+from mlwb.core.errors import DegenerateModelError
+from mlwb.model._families import find_family
+from mlwb.model._family import Family, Trial
 
-__all__ = ["FAMILIES", "FittedModel", "Trial", "WinsorScaler", "fit_model"]
+__all__ = ["FittedModel", "Trial", "WinsorScaler", "fit_model"]
 
-FAMILIES = ("logistic", "boosting")
 WINSOR = (0.005, 0.995)
 """Quantiles values are clipped to (requirements: percentiles 0.5 and 99.5)."""
 
@@ -51,30 +50,6 @@ class WinsorScaler(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
 
 @dataclass(frozen=True)
-class Trial:
-    """One configuration that can be tried.
-
-    Parameters
-    ----------
-    family : {"logistic", "boosting"}
-        Estimator family.
-    c : float
-        Inverse L2 strength of the logistic family; 1.0 elsewhere and unused.
-    seed : int
-        Random state of the fit.
-    """
-
-    family: str
-    c: float
-    seed: int
-
-    @property
-    def name(self) -> str:
-        """Short text for tables, ``logistic C=0.1``."""
-        return f"{self.family} C={self.c:g}" if self.family == "logistic" else self.family
-
-
-@dataclass(frozen=True)
 class FittedModel:
     """A fitted scaler and classifier; the same arithmetic the ONNX graph does.
 
@@ -92,13 +67,23 @@ class FittedModel:
     scaler: WinsorScaler
     classifier: Any
 
+    @property
+    def family(self) -> Family:
+        """What the trial's family can do."""
+        return find_family(self.trial.family)
+
     def predict(self, X: Float2D) -> Float1D:  # noqa: N803 - the scikit-learn convention
         """Probability of label 1, shape (n_rows,)."""
-        prepared = _prepared(self.trial.family, self.scaler.transform(X))
-        return np.asarray(self.classifier.predict_proba(prepared)[:, 1], dtype=np.float64)
+        scaled = self.scaler.transform(X).astype(self.family.dtype, copy=False)
+        return np.asarray(self.classifier.predict_proba(scaled)[:, 1], dtype=np.float64)
 
 
-def fit_model(trial: Trial, X: Float2D, y: Float1D) -> FittedModel:  # noqa: N803 - the scikit-learn convention
+def fit_model(
+    trial: Trial,
+    X: Float2D,  # noqa: N803 - the scikit-learn convention
+    y: Float1D,
+    weight: Float1D | None = None,
+) -> FittedModel:
     """Fit scaler and classifier on training rows only.
 
     Parameters
@@ -109,6 +94,9 @@ def fit_model(trial: Trial, X: Float2D, y: Float1D) -> FittedModel:  # noqa: N80
         Finite training rows.
     y : ndarray of shape (n_rows,), float64
         0 or 1.
+    weight : ndarray of shape (n_rows,), float64, optional
+        How much each row counts for the classifier, > 0. Scaled to a mean of 1, so that a penalty
+        keeps its meaning when all labels overlap alike. Clip bounds and scale are of plain rows.
 
     Returns
     -------
@@ -121,6 +109,7 @@ def fit_model(trial: Trial, X: Float2D, y: Float1D) -> FittedModel:  # noqa: N80
     ParamsError
         Unknown family.
     """
+    family = find_family(trial.family)
     if len(y) == 0 or len(np.unique(y)) < 2 or not np.isfinite(X).all():
         raise DegenerateModelError(
             "nothing to learn from",
@@ -128,46 +117,7 @@ def fit_model(trial: Trial, X: Float2D, y: Float1D) -> FittedModel:  # noqa: N80
             got=f"{len(y)} rows, {len(np.unique(y))} classes",
         )
     scaler = WinsorScaler().fit(X)
-    classifier = _classifier(trial)
-    classifier.fit(_prepared(trial.family, scaler.transform(X)), y)
-    if trial.family == "boosting":
-        _narrow_thresholds(classifier)
+    classifier = family.build(trial)
+    share = None if weight is None or np.ptp(weight) == 0.0 else weight / weight.mean()
+    family.fit(classifier, scaler.transform(X).astype(family.dtype, copy=False), y, share)
     return FittedModel(trial, scaler, classifier)
-
-
-def _prepared(family: str, scaled: Float2D) -> Any:
-    """Trees are fitted and served on float32, so that both see the same side of a threshold."""
-    return scaled.astype(np.float32) if family == "boosting" else scaled
-
-
-def _narrow_thresholds(classifier: Any) -> None:
-    """Round every split threshold down to float32.
-
-    For float32 values ``x <= t`` and ``x <= t rounded down`` are the same, so the model stays what
-    it is. ONNX holds float32 thresholds; rounded to the nearest, as the converter does, a value
-    on such a threshold would fall to the other side.
-    """
-    for group in classifier._predictors:  # noqa: SLF001 - scikit-learn publishes no other way
-        for tree in group:
-            exact = tree.nodes["num_threshold"]
-            narrow = exact.astype(np.float32)
-            above = narrow > exact
-            narrow[above] = np.nextafter(narrow[above], np.float32(-np.inf))
-            tree.nodes["num_threshold"] = narrow
-
-
-def _classifier(trial: Trial) -> Any:
-    if trial.family == "logistic":
-        return LogisticRegression(C=trial.c, solver="newton-cholesky", max_iter=100, tol=1e-8)
-    if trial.family == "boosting":
-        # early_stopping would validate on random rows, which leak in a time series
-        return HistGradientBoostingClassifier(
-            max_iter=80,
-            learning_rate=0.08,
-            max_leaf_nodes=15,
-            min_samples_leaf=200,
-            l2_regularization=1.0,
-            early_stopping=False,
-            random_state=trial.seed,
-        )
-    raise ParamsError("no such model family", expected=", ".join(FAMILIES), got=repr(trial.family))

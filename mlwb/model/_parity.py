@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -117,26 +116,12 @@ def _edge_rows(model: FittedModel, X: Float2D) -> Float2D:  # noqa: N803
 
 
 def _threshold_values(model: FittedModel, column: int) -> Float1D:
-    """Raw values whose float32 form is on, just below and just above each split threshold.
+    """Raw values whose scaled form is on, just below and just above each split threshold.
 
-    A step of float64 would vanish in the cast to float32 that trees are served on.
+    The step is one of the type the family computes in: a step of float64 would vanish in the cast
+    to float32 that trees are served on.
     """
     scale, mean = model.scaler.scale_[column], model.scaler.mean_[column]
-    at = split_thresholds(model, column).astype(np.float32)
-    sides = [np.nextafter(at, np.float32(-np.inf)), at, np.nextafter(at, np.float32(np.inf))]
+    at = model.family.thresholds(model.classifier, column).astype(model.family.dtype)
+    sides = [np.nextafter(at, at.dtype.type(-np.inf)), at, np.nextafter(at, at.dtype.type(np.inf))]
     return np.asarray(np.concatenate(sides).astype(np.float64) * scale + mean)
-
-
-def split_thresholds(model: FittedModel, column: int) -> Float1D:
-    """Split thresholds of a boosting model on the scaled feature; none for a linear one."""
-    if model.trial.family != "boosting":
-        return np.empty(0)
-    trees: Any = model.classifier._predictors  # noqa: SLF001 - scikit-learn publishes no other way
-    found = [
-        tree.nodes["num_threshold"][
-            (tree.nodes["feature_idx"] == column) & (tree.nodes["is_leaf"] == 0)
-        ]
-        for group in trees
-        for tree in group
-    ]
-    return np.asarray(np.unique(np.concatenate(found)), dtype=np.float64)

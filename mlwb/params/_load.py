@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import re
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,8 @@ from mlwb.params._yaml import parse_yaml, read_yaml
 
 __all__ = ["check_overrides", "load_params", "params_values", "parse_override", "parse_params"]
 
+_REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+"""``package.module:NAME``."""
 _EXACT = 2**53
 """Whole numbers beyond this are not float64."""
 
@@ -227,7 +230,8 @@ def _scalar(hint: type[Any], value: Any, path: str) -> Any:
 
 def _check_range(value: Any, metadata: Mapping[str, Any], path: str) -> None:
     choices = metadata.get("choices")
-    if choices and value not in choices:
+    elsewhere = metadata.get("reference") and _REFERENCE.fullmatch(str(value))
+    if choices and value not in choices and not elsewhere:
         raise ParamsError(f"{path} is not known", expected=", ".join(choices), got=repr(value))
     step = metadata.get("step")
     if step and value % step:

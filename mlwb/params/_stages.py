@@ -39,6 +39,12 @@ def _one_of(*choices: str) -> Any:
     return found
 
 
+def _one_of_or_reference(*choices: str) -> Any:
+    """One of the choices, or ``package.module:NAME`` of something that mlwb does not ship."""
+    found: Field[Any] = field(metadata={"choices": choices, "reference": True})
+    return found
+
+
 @dataclass(frozen=True)
 class RunParams:
     """Where results go and what the model is called; empty means: find out.
@@ -167,7 +173,8 @@ class SearchParams:
     Parameters
     ----------
     families : tuple of str
-        ``logistic``, ``boosting``; the first is the incumbent.
+        ``logistic``, ``boosting``, or ``package.module:NAME`` of another family; the first is the
+        incumbent.
     c : tuple of float
         Inverse L2 strengths of the logistic family.
     challenger_margin : float
@@ -176,7 +183,7 @@ class SearchParams:
         Of everything random in a fit.
     """
 
-    families: tuple[str, ...] = _one_of("logistic", "boosting")
+    families: tuple[str, ...] = _one_of_or_reference("logistic", "boosting")
     c: tuple[float, ...] = _between(1e-9, 1e9)
     challenger_margin: float = _between(0.0, 0.5)
     seed: int = _between(0, None)

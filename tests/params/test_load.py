@@ -182,6 +182,23 @@ def test_every_item_of_a_list_is_checked(name: str, value: object) -> None:
         parse_params("training", changed(name, value))
 
 
+def test_family_of_ones_own_is_named_by_module_and_name() -> None:
+    """A reference is taken as it stands; the label's kind takes none."""
+    found = parse_params("training", changed("search.families", ["logistic", "my.trees:FOREST"]))
+    assert found.search.families == ("logistic", "my.trees:FOREST")
+    with pytest.raises(ParamsError, match=r"label\.kind is not known"):
+        parse_params("training", changed("label.kind", "my.labels:KIND"))
+
+
+@pytest.mark.parametrize(
+    "value", ["forest", ":FOREST", "my.trees:", "my..trees:F", "a b:C", "m:f()"]
+)
+def test_what_is_no_reference_is_refused(value: str) -> None:
+    """A bare name or half a reference is a typo."""
+    with pytest.raises(ParamsError, match=r"search\.families is not known"):
+        parse_params("training", changed("search.families", ["logistic", value]))
+
+
 @pytest.mark.parametrize("value", [61, 90, 86_399])
 def test_horizon_is_on_the_bar_grid(value: int) -> None:
     """A label can only resolve at a bar."""
