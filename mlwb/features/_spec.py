@@ -7,15 +7,16 @@ import math
 import types
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 from mlwb.core.canonical import digest
 from mlwb.core.errors import UnknownParameterError
 from mlwb.features import _steps as steps
+from mlwb.features._window import Bar, State, window_start
 
 __all__ = ["FEATURES", "FeatureSpec", "feature_names", "spec_digest", "specs"]
 
-Step = Callable[[steps.State, steps.Bar], float]
+Step = Callable[[State, Bar], float]
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class FeatureSpec:
     inputs: tuple[str, ...]
     source: str
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """sha256 over name, unit, start state and the source text of the step and its helpers."""
         code = _source_of(self.step)
@@ -75,12 +76,8 @@ def _source_of(function: Callable[..., object]) -> dict[str, str]:
     return found
 
 
-def _moments(window: int, block: int) -> tuple[float, ...]:
-    return (-1.0, -1.0, -1.0) + (0.0,) * (steps.moments_size(window, block) - 3)
-
-
 def _logret(lag: int) -> tuple[float, ...]:
-    return (float(lag), -1.0) + (math.nan,) * (lag + 1)
+    return (float(lag), -1.0, 0.0) + (math.nan,) * (lag + 1)
 
 
 _NO_BAR = (-2.0, math.nan)
@@ -93,13 +90,7 @@ FEATURES: tuple[FeatureSpec, ...] = (
     FeatureSpec("mid_logret_1m", "1", steps.mid_logret, _logret(1), 60, ("mid",), "requirements"),
     FeatureSpec("mid_logret_5m", "1", steps.mid_logret, _logret(5), 300, ("mid",), "requirements"),
     FeatureSpec(
-        "spread_bp",
-        "bp",
-        steps.spread_bp,
-        (1.0, -2.0, math.nan, math.nan, *_moments(60, 10)),
-        3_600,
-        ("bid", "ask", "mid", "high", "low", "close"),
-        "requirements; estimate: Abdi and Ranaldo 2017",
+        "spread_bp", "bp", steps.spread_bp, (0.0,), 0, ("bid", "ask", "mid"), "requirements"
     ),
     FeatureSpec(
         "vol1m_log", "ln(1 + volume)", steps.log_volume, (0.0,), 0, ("volume",), "requirements"
@@ -117,7 +108,7 @@ FEATURES: tuple[FeatureSpec, ...] = (
         "zscore_mid_24h",
         "1",
         steps.zscore_mid,
-        _moments(1440, 60),
+        window_start(1440, 60, centred=True),
         _DAY_S,
         ("mid",),
         "requirements",
@@ -126,7 +117,7 @@ FEATURES: tuple[FeatureSpec, ...] = (
         "realised_vol_60m",
         "ln bp",
         steps.realised_vol,
-        (*_NO_BAR, *_moments(60, 10)),
+        (*_NO_BAR, *window_start(60, 10)),
         3_660,
         ("mid",),
         "Andersen, Bollerslev, Diebold and Labys 2003, as a log",
@@ -135,7 +126,7 @@ FEATURES: tuple[FeatureSpec, ...] = (
         "vol_ratio",
         "1",
         steps.vol_ratio,
-        (*_NO_BAR, *_moments(60, 10), *_NO_BAR, *(math.nan,) * 5),
+        (*_NO_BAR, *window_start(60, 10), *_NO_BAR, *(math.nan,) * 5),
         3_660,
         ("mid",),
         "ratio of realised volatilities, 5 over 60 minutes",
@@ -150,6 +141,16 @@ FEATURES: tuple[FeatureSpec, ...] = (
 """Every feature mlwb knows. Adding one is a step function and a row here."""
 
 _BY_NAME = {spec.name: spec for spec in FEATURES}
+_ESTIMATE = FeatureSpec(
+    "spread_bp",
+    "bp",
+    steps.spread_estimate,
+    (*_NO_BAR, math.nan, *window_start(60, 10)),
+    3_660,
+    ("high", "low", "close"),
+    "Abdi and Ranaldo 2017, on minutes",
+)
+"""What ``spread_bp`` is where a market has no quotes."""
 
 
 def feature_names() -> tuple[str, ...]:
@@ -184,21 +185,8 @@ def specs(names: Sequence[str], *, quoted: bool = True) -> tuple[FeatureSpec, ..
             expected=f"some of {', '.join(_BY_NAME)}",
             got=", ".join(unknown or names),
         )
-    return tuple(_BY_NAME[name] if quoted else _without_quotes(_BY_NAME[name]) for name in names)
-
-
-def _without_quotes(spec: FeatureSpec) -> FeatureSpec:
-    if spec.step is not steps.spread_bp:
-        return spec
-    return FeatureSpec(
-        spec.name,
-        spec.unit,
-        spec.step,
-        (0.0, *spec.start[1:]),
-        spec.lookback_s,
-        spec.inputs,
-        spec.source,
-    )
+    known = _BY_NAME if quoted else {**_BY_NAME, _ESTIMATE.name: _ESTIMATE}
+    return tuple(known[name] for name in names)
 
 
 def spec_digest(chosen: Sequence[FeatureSpec]) -> str:

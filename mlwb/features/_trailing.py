@@ -10,7 +10,8 @@ import math
 
 from mlwb.core.bars import MID
 from mlwb.features._spec import FeatureSpec
-from mlwb.features._steps import Bar, State, log_ratio, minute_of, moments_size, window_moments
+from mlwb.features._steps import log_ratio, minute_of
+from mlwb.features._window import Bar, State, window_cells, window_start, window_sums
 
 __all__ = ["efficiency_spec", "trailing_vol_spec"]
 
@@ -32,27 +33,27 @@ def last_return(state: State, at: int, bar: Bar) -> float:
 def trailing_vol(state: State, bar: Bar) -> float:
     """Root mean square 1-minute log return of mid over a window, bp.
 
-    State: window and block in minutes, share of the returns needed, last minute and mid, moments.
+    State: window and block in minutes, share of the returns needed, last minute and mid, window.
     """
     window, block = int(state[0]), int(state[1])
     r = last_return(state, 3, bar)
-    n, mean, _ = window_moments(state, 5, window, block, minute_of(bar), r * r)
+    n, _, squares, _ = window_sums(state, 5, window, block, minute_of(bar), r)
     if n < state[2] * window:
         return math.nan
-    return 1e4 * math.sqrt(mean)
+    return 1e4 * math.sqrt(squares / n)
 
 
 def efficiency(state: State, bar: Bar) -> float:
     """Efficiency ratio ``|sum r| / sum |r|`` over a window, in [0, 1]; 0 without a move.
 
-    State: as :func:`trailing_vol`, then the moments of ``|r|``.
+    State: as :func:`trailing_vol`, then the window of ``|r|``.
     """
     window, block = int(state[0]), int(state[1])
     r = last_return(state, 3, bar)
     minute = minute_of(bar)
-    n, net, _ = window_moments(state, 5, window, block, minute, r)
-    at = 5 + moments_size(window, block)
-    _, path, _ = window_moments(state, at, window, block, minute, abs(r))
+    n, net, _, _ = window_sums(state, 5, window, block, minute, r)
+    at = 5 + window_cells(window, block)
+    _, path, _, _ = window_sums(state, at, window, block, minute, abs(r))
     if n < state[2] * window:
         return math.nan
     if path == 0.0:
@@ -83,6 +84,6 @@ def efficiency_spec(window: int, coverage: float) -> FeatureSpec:
 
 
 def _start(window: int, coverage: float, n_windows: int) -> tuple[float, ...]:
-    block = next(length for length in _BLOCKS if window % length == 0 and length < window)
-    moments = (-1.0, -1.0, -1.0) + (0.0,) * (moments_size(window, block) - 3)
-    return (float(window), float(block), coverage, -2.0, math.nan, *moments * n_windows)
+    block = next(length for length in _BLOCKS if window % length == 0)
+    cells = window_start(window, block) * n_windows
+    return (float(window), float(block), coverage, -2.0, math.nan, *cells)

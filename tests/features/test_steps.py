@@ -9,15 +9,12 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from mlwb.core.arrays import Float1D, Float2D
 from mlwb.core.bars import ASK, BID, CLOSE, HIGH, LOW, MID, TS, VOLUME
 from mlwb.features import FeatureStream, specs
-from mlwb.features._steps import moments_size, window_moments
 from mlwb.features.batch import compute
-from tests.strategies import START, walk_bars
+from tests.strategies import walk_bars
 
 # The worked example of the RSI on StockCharts' ChartSchool: closes and the 14-period RSI.
 CLOSES = """44.3389 44.0902 44.1497 43.6124 44.3278 44.8264 45.0955 45.4245 45.8433 46.0826 45.8931
@@ -286,32 +283,6 @@ def test_time_of_day_goes_round_the_circle() -> None:
     assert cosine[360] == pytest.approx(0.0, abs=1e-15)
     np.testing.assert_allclose(sine**2 + cosine**2, 1.0, rtol=1e-15)
     assert np.array_equal(sine[:1_440], sine[1_440:])
-
-
-@given(
-    st.lists(st.tuples(st.integers(1, 9), st.floats(-1e6, 1e6)), min_size=1, max_size=80),
-    st.sampled_from([(4, 2), (6, 3), (12, 4), (10, 1)]),
-    st.integers(START // 60, START // 60 + 20),
-)
-@settings(max_examples=150, deadline=None)
-def test_window_moments_are_those_of_the_window(
-    steps: list[tuple[int, float]], sizes: tuple[int, int], minute: int
-) -> None:
-    """Count, mean and squares over any gaps equal exact sums over the values in the window."""
-    window, block = sizes
-    state = [-1.0, -1.0, -1.0] + [0.0] * (moments_size(window, block) - 3)
-    seen: dict[int, Fraction] = {}
-    for gap, value in steps:
-        minute += gap
-        seen[minute] = Fraction(value)
-        n, mean, m2 = window_moments(state, 0, window, block, minute, value)
-        inside = [x for at, x in seen.items() if at > minute - window]
-        exact = sum(inside) / len(inside)
-        squares = float(sum((x - exact) ** 2 for x in inside))
-        scale = max(abs(float(x)) for x in inside)
-        assert n == len(inside)
-        assert mean == pytest.approx(float(exact), rel=1e-12, abs=1e-12 * scale)
-        assert m2 == pytest.approx(squares, rel=1e-9, abs=1e-12 * scale * scale)
 
 
 def test_absurd_tick_leaves_no_trace() -> None:
