@@ -21,6 +21,7 @@ from mlwb.model._fit import FittedModel, WinsorScaler, fit_model
 from mlwb.model._graph import convert_graph, make_graph
 from mlwb.model._metrics import Scores, correlation, precision_top, rank_correlation, score
 from mlwb.model._parity import Parity, measure_parity, parity_rows
+from mlwb.model._paths import Paths, cross_validate_paths
 from mlwb.model._significance import (
     FEATURE_GROUPS,
     GroupEffect,
@@ -61,6 +62,7 @@ __all__ = [
     "ModelFacts",
     "OutOfFold",
     "Parity",
+    "Paths",
     "PurgedKFold",
     "PurgedSplitter",
     "Scores",
@@ -77,6 +79,7 @@ __all__ = [
     "convert_graph",
     "correlation",
     "cross_validate",
+    "cross_validate_paths",
     "export_onnx",
     "find_family",
     "fit_model",

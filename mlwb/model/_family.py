@@ -81,7 +81,19 @@ class Family(ABC):
         """
 
     def fit(self, classifier: Any, X: AnyArray, y: Float1D, weight: Float1D | None) -> None:  # noqa: N803 - the scikit-learn convention
-        """Fit in place on scaled rows of :attr:`dtype`."""
+        """Fit in place.
+
+        Parameters
+        ----------
+        classifier : object
+            As :meth:`build` made it.
+        X : ndarray of shape (n_rows, n_features)
+            Scaled rows of :attr:`dtype`.
+        y : ndarray of shape (n_rows,), float64
+            0 or 1.
+        weight : ndarray of shape (n_rows,), float64, or None
+            Mean 1; None where all rows count alike.
+        """
         classifier.fit(X, y, sample_weight=weight)
 
     def thresholds(self, classifier: Any, column: int) -> Float1D:  # noqa: ARG002 - for families that split

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from mlwb.core.arrays import Float1D, Float2D, Int1D
 from mlwb.core.errors import DegenerateModelError
 from mlwb.model._auc import auc
 from mlwb.model._fit import FittedModel, Trial, fit_model
-from mlwb.model._split import PurgedKFold, Split, WalkForward
+from mlwb.model._split import PurgedSplitter, Split, WalkForward
 
 __all__ = [
     "Dataset",
@@ -19,10 +20,14 @@ __all__ = [
     "TrialResult",
     "choose",
     "cross_validate",
+    "predict_splits",
     "refit",
     "search",
     "walk",
 ]
+
+Progress: TypeAlias = Callable[[int, int, str], None]
+"""Called with what is done, what there is, and the name of what was done."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,8 @@ class Dataset:
         The quantity ``y`` is the sign of; a good score orders it.
     names : tuple of str
         Feature names, column order.
+    weight : ndarray of shape (n_rows,), float64, default=ones
+        Uniqueness of each label, in (0, 1]: what it is worth beside those it overlaps.
     """
 
     X: Float2D
@@ -49,9 +56,19 @@ class Dataset:
     t1: Int1D
     target: Float1D
     names: tuple[str, ...]
+    weight: Float1D = field(default_factory=lambda: np.empty(0))
+
+    def __post_init__(self) -> None:
+        if len(self.weight) == 0:
+            object.__setattr__(self, "weight", np.ones(len(self.y)))
 
     def __len__(self) -> int:
         return len(self.y)
+
+    @property
+    def n_eff(self) -> float:
+        """Sum of the weights: how many labels that do not overlap the rows are worth."""
+        return float(self.weight.sum())
 
     def between(self, start: float, end: float) -> Dataset:
         """Rows decided at or after ``start`` and resolved at or before ``end``, seconds."""
@@ -67,13 +84,13 @@ class Dataset:
             self.t1[index],
             self.target[index],
             self.names,
+            self.weight[index],
         )
 
     def without(self, columns: Sequence[str]) -> Dataset:
         """The same rows without some features."""
         kept = [i for i, name in enumerate(self.names) if name not in columns]
-        names = tuple(self.names[i] for i in kept)
-        return Dataset(self.X[:, kept], self.y, self.t0, self.t1, self.target, names)
+        return replace(self, X=self.X[:, kept], names=tuple(self.names[i] for i in kept))
 
 
 @dataclass(frozen=True)
@@ -83,7 +100,7 @@ class OutOfFold:
     Parameters
     ----------
     index : ndarray of int64
-        Rows predicted, increasing.
+        Rows predicted, increasing within a fold.
     fold : ndarray of int64
         Fold of each.
     probability : ndarray of float64
@@ -92,6 +109,8 @@ class OutOfFold:
         AUC of each fold.
     splits : tuple of Split
         What was trained on and tested.
+    n_eff : float, default=nan
+        Weight of the rows predicted.
     """
 
     index: Int1D
@@ -99,6 +118,7 @@ class OutOfFold:
     probability: Float1D
     fold_auc: tuple[float, ...]
     splits: tuple[Split, ...]
+    n_eff: float = float("nan")
 
     @property
     def mean_auc(self) -> float:
@@ -114,8 +134,10 @@ class TrialResult:
     out_of_fold: OutOfFold
 
 
-def cross_validate(data: Dataset, trial: Trial, splitter: PurgedKFold | WalkForward) -> OutOfFold:
-    """Fit on every train side, predict every test side.
+def cross_validate(
+    data: Dataset, trial: Trial, splitter: PurgedSplitter, *, is_auc_weighted: bool = False
+) -> OutOfFold:
+    """Fit on every train side with the rows' weights, predict every test side.
 
     Parameters
     ----------
@@ -123,8 +145,10 @@ def cross_validate(data: Dataset, trial: Trial, splitter: PurgedKFold | WalkForw
         Rows in time order.
     trial : Trial
         What to fit.
-    splitter : PurgedKFold or WalkForward
-        Over the spans of ``data``.
+    splitter : PurgedSplitter
+        Over the spans of ``data``. A combinatorial one predicts a row several times, once a split.
+    is_auc_weighted : bool, default=False
+        Weigh the rows in the AUC of a fold as in the fit.
 
     Returns
     -------
@@ -135,31 +159,71 @@ def cross_validate(data: Dataset, trial: Trial, splitter: PurgedKFold | WalkForw
     DegenerateModelError
         A fold holds one class only.
     """
-    index, fold, probability, fold_auc, splits = [], [], [], [], []
-    for number, split in enumerate(splitter.splits()):
-        model = fit_model(trial, data.X[split.train], data.y[split.train])
-        predicted = model.predict(data.X[split.test])
-        index.append(split.test)
-        fold.append(np.full(len(split.test), number))
-        probability.append(predicted)
-        if len(np.unique(data.y[split.test])) < 2:
+    splits, predictions = predict_splits(data, trial, splitter)
+    fold_auc = []
+    for number, (split, predicted) in enumerate(zip(splits, predictions, strict=True)):
+        weight = data.weight[split.test] if is_auc_weighted else None
+        value = auc(data.y[split.test], predicted, weight)
+        if not np.isfinite(value):
             raise DegenerateModelError("a fold holds one class only", got=f"fold {number + 1}")
-        fold_auc.append(auc(data.y[split.test], predicted))
-        splits.append(split)
-    if not splits:
-        raise DegenerateModelError("no fold has rows on both sides")
+        fold_auc.append(value)
+    index = np.concatenate([split.test for split in splits])
     return OutOfFold(
-        np.concatenate(index),
-        np.concatenate(fold),
-        np.concatenate(probability),
+        index,
+        np.repeat(np.arange(len(splits)), [len(split.test) for split in splits]),
+        np.concatenate(predictions),
         tuple(fold_auc),
-        tuple(splits),
+        splits,
+        float(data.weight[index].sum()),
     )
 
 
-def search(data: Dataset, trials: Sequence[Trial], splitter: PurgedKFold) -> list[TrialResult]:
-    """Cross-validate every trial; the list is the trial ledger, in the order tried."""
-    return [TrialResult(trial, cross_validate(data, trial, splitter)) for trial in trials]
+def predict_splits(
+    data: Dataset, trial: Trial, splitter: PurgedSplitter
+) -> tuple[tuple[Split, ...], list[Float1D]]:
+    """Splits and, for the test rows of each, what a model of its train rows says."""
+    splits = tuple(splitter.splits())
+    if not splits:
+        raise DegenerateModelError("no fold has rows on both sides")
+    predictions = []
+    for split in splits:
+        train = split.train
+        model = fit_model(trial, data.X[train], data.y[train], data.weight[train])
+        predictions.append(model.predict(data.X[split.test]))
+    return splits, predictions
+
+
+def search(
+    data: Dataset,
+    trials: Iterable[Trial],
+    splitter: PurgedSplitter,
+    *,
+    progress: Progress | None = None,
+) -> list[TrialResult]:
+    """Cross-validate every trial, the losers kept: what was tried counts as much as what won.
+
+    Parameters
+    ----------
+    data : Dataset
+        Rows in time order.
+    trials : iterable of Trial
+        As :func:`make_trials` lists them.
+    splitter : PurgedSplitter
+        Over the spans of ``data``.
+    progress : callable, optional
+        Called after each trial with the number done, the number there are, and its name.
+
+    Returns
+    -------
+    list of TrialResult
+        In the order tried.
+    """
+    wanted, results = list(trials), list[TrialResult]()
+    for trial in wanted:
+        results.append(TrialResult(trial, cross_validate(data, trial, splitter)))
+        if progress is not None:
+            progress(len(results), len(wanted), trial.name)
+    return results
 
 
 def choose(results: Sequence[TrialResult], *, margin: float) -> TrialResult:
@@ -189,5 +253,5 @@ def walk(data: Dataset, trial: Trial, *, n_segments: int) -> OutOfFold:
 
 
 def refit(data: Dataset, trial: Trial) -> FittedModel:
-    """Fit on all rows: the model that is exported."""
-    return fit_model(trial, data.X, data.y)
+    """Fit on all rows with their weights: the model that is exported."""
+    return fit_model(trial, data.X, data.y, data.weight)

@@ -170,6 +170,7 @@ class Prepared:
             t1=labels.t1[rows],
             target=labels.target[rows],
             names=self.names,
+            weight=labels.weight[rows],
         )
 
     def column(self, name: str) -> Float1D:

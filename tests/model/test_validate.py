@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
 
 from mlwb.core.errors import DegenerateModelError
 from mlwb.model import (
+    CombinatorialPurgedCV,
     Dataset,
     OutOfFold,
     PurgedKFold,
@@ -16,8 +18,11 @@ from mlwb.model import (
     TrialResult,
     choose,
     cross_validate,
+    cross_validate_paths,
     fit_model,
+    make_trials,
     refit,
+    score,
     search,
     walk,
 )
@@ -95,6 +100,107 @@ def test_fold_of_one_class_is_an_error() -> None:
     y[:100] = 1.0
     with pytest.raises(DegenerateModelError):
         cross_validate(replace(data, y=y), TRIAL, folds(data))
+
+
+def test_weights_reach_the_fit() -> None:
+    """Each fold's model is the one fitted here on its rows with their weights."""
+    data = dataset(1_200)
+    data = replace(data, weight=np.linspace(0.1, 1.0, 1_200))
+    found = cross_validate(data, TRIAL, folds(data))
+    for number, (train, test) in enumerate(folds(data).split()):
+        alone = fit_model(TRIAL, data.X[train], data.y[train], data.weight[train])
+        np.testing.assert_array_equal(
+            found.probability[found.fold == number], alone.predict(data.X[test])
+        )
+    plain = cross_validate(replace(data, weight=np.ones(1_200)), TRIAL, folds(data))
+    assert not np.array_equal(found.probability, plain.probability)
+    np.testing.assert_array_equal(
+        refit(data, TRIAL).predict(data.X),
+        fit_model(TRIAL, data.X, data.y, data.weight).predict(data.X),
+    )
+
+
+def test_weights_reach_the_auc_when_asked() -> None:
+    """A fold's AUC is scikit-learn's with these weights, or without any."""
+    data = dataset(1_200)
+    data = replace(data, weight=np.random.default_rng(0).uniform(0.1, 1.0, 1_200))
+    plain = cross_validate(data, TRIAL, folds(data))
+    weighted = cross_validate(data, TRIAL, folds(data), is_auc_weighted=True)
+    np.testing.assert_array_equal(plain.probability, weighted.probability)
+    for number in range(4):
+        rows = plain.index[plain.fold == number]
+        p = plain.probability[plain.fold == number]
+        assert plain.fold_auc[number] == pytest.approx(roc_auc_score(data.y[rows], p))
+        assert weighted.fold_auc[number] == pytest.approx(
+            roc_auc_score(data.y[rows], p, sample_weight=data.weight[rows])
+        )
+
+
+def test_rows_bring_their_weight_along() -> None:
+    """Selections keep it, one without any counts its rows, and n_eff stands beside every n."""
+    data = dataset(100)
+    assert (data.weight == 1.0).all()
+    assert data.n_eff == 100.0
+    weight = np.linspace(0.1, 1.0, 100)
+    weighted = replace(data, weight=weight)
+    assert weighted.rows(np.array([3, 7])).weight.tolist() == weight[[3, 7]].tolist()
+    assert weighted.without(("bias",)).n_eff == weighted.n_eff == pytest.approx(weight.sum())
+    inside = weighted.between(float(data.t0[10]), float(data.t1[50]))
+    assert inside.weight.tolist() == weight[10:51].tolist()
+    overlapping = replace(dataset(600), weight=np.full(600, 0.2))
+    found = cross_validate(overlapping, TRIAL, folds(overlapping))
+    assert found.n_eff == pytest.approx(120.0)
+
+
+def test_combinations_make_whole_histories() -> None:
+    """Every cell of a path is what the named split's model says, fitted here again."""
+    data = replace(dataset(1_000), weight=np.linspace(0.5, 1.0, 1_000))
+    splitter = CombinatorialPurgedCV(data.t0, data.t1, n_groups=5, n_test_groups=2)
+    found = cross_validate_paths(data, TRIAL, splitter)
+    assert found.probability.shape == (4, 1_000)
+    models = [
+        fit_model(TRIAL, data.X[s.train], data.y[s.train], data.weight[s.train])
+        for s in found.splits
+    ]
+    for path in range(4):
+        for group in range(5):
+            rows = np.flatnonzero(found.group == group)
+            alone = models[found.split[path, group]].predict(data.X[rows])
+            np.testing.assert_array_equal(found.probability[path, rows], alone)
+            assert found.group_auc[path, group] == pytest.approx(roc_auc_score(data.y[rows], alone))
+        assert found.auc[path] == pytest.approx(found.group_auc[path].mean())
+        assert found.scores[path] == score(data.y, found.probability[path], data.weight)
+    assert np.ptp(found.auc) > 0.0
+    assert all(split.n_leaks == 0 for split in found.splits)
+
+
+def test_group_of_one_class_leaves_its_paths_without_a_mean() -> None:
+    """NaN for the group on every path, and for each path's mean; never a half."""
+    data = dataset(600)
+    y = data.y.copy()
+    y[:100] = 1.0
+    splitter = CombinatorialPurgedCV(data.t0, data.t1, n_groups=6, n_test_groups=2)
+    found = cross_validate_paths(replace(data, y=y), TRIAL, splitter)
+    assert np.isnan(found.group_auc[:, 0]).all()
+    assert np.isfinite(found.group_auc[:, 1:]).all()
+    assert np.isnan(found.auc).all()
+
+
+def test_search_takes_any_splitter() -> None:
+    """A combinatorial scheme scores a trial by the mean over its splits."""
+    data = dataset(800)
+    splitter = CombinatorialPurgedCV(data.t0, data.t1, n_groups=4, n_test_groups=2)
+    (found,) = search(data, [TRIAL], splitter)
+    assert len(found.out_of_fold.fold_auc) == 6
+    assert np.bincount(found.out_of_fold.index).tolist() == [3] * 800
+
+
+def test_search_tells_how_far_it_is() -> None:
+    """After each trial: how many are done, how many there are, which one it was."""
+    data, told = dataset(400), list[tuple[int, int, str]]()
+    trials = make_trials(["logistic"], c=[0.1, 1.0], seed=0)
+    search(data, trials, folds(data, 2), progress=lambda *said: told.append(said))
+    assert told == [(1, 2, "logistic C=0.1"), (2, 2, "logistic C=1")]
 
 
 def test_walk_predicts_forward_only() -> None:
