@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from mlwb import __version__
-from mlwb.cli import _market_fetch, _market_make
+from mlwb.cli import _market_facts, _market_fetch, _market_make
 from mlwb.cli._common import JsonFlag, console, home, print_json, registry
 from mlwb.core.canonical import to_plain
 from mlwb.evidence import EvidenceStore
@@ -25,6 +25,7 @@ def add(app: typer.Typer) -> None:
     data.command("profiles", epilog="Example: mlwb data profiles")(_profiles)
     _market_fetch.add(data)
     _market_make.add(data)
+    _market_facts.add(data)
     app.add_typer(data, name="data")
     app.command("doctor", epilog="Example: mlwb doctor")(_doctor)
 

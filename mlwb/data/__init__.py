@@ -8,6 +8,7 @@ of its own, :mod:`mlwb.data.fetch`, which nothing here imports.
 from mlwb.data._calendars import CALENDARS, Calendar
 from mlwb.data._clocks import CLOCKS
 from mlwb.data._defects import DefectPlan, Injected, inject_defects
+from mlwb.data._facts import FACTS, Fact, market_facts
 from mlwb.data._market import InputFile, Market, Quality, RawBars, SourceInfo, to_bars
 from mlwb.data._profile import SourceProfile
 from mlwb.data._profiles import PROFILES, describe, profile_names
@@ -20,10 +21,12 @@ from mlwb.data._write import write_market
 __all__ = [
     "CALENDARS",
     "CLOCKS",
+    "FACTS",
     "PROFILES",
     "Calendar",
     "Count",
     "DefectPlan",
+    "Fact",
     "Finding",
     "Injected",
     "InputFile",
@@ -37,6 +40,7 @@ __all__ = [
     "describe",
     "inject_defects",
     "load_market",
+    "market_facts",
     "profile_names",
     "quality",
     "read_market",
