@@ -5,6 +5,7 @@ Does not belong here: reading markets (``data``), defining features (``features`
 version (``registry``), or saying whether a number is good enough (``gates``).
 """
 
+from mlwb.model._ablation import FEATURE_GROUPS, GroupEffect, ablate, costed_ic
 from mlwb.model._auc import AucInterval, auc, auc_interval
 from mlwb.model._bundle import (
     SCORE,
@@ -14,21 +15,24 @@ from mlwb.model._bundle import (
     reference_file,
     scaler_file,
 )
+from mlwb.model._challenger import Comparison, compare_models
 from mlwb.model._export import export_onnx
 from mlwb.model._families import FAMILIES, find_family, make_trials
 from mlwb.model._family import Family, Trial
 from mlwb.model._fit import FittedModel, WinsorScaler, fit_model
 from mlwb.model._graph import convert_graph, make_graph
+from mlwb.model._importance import Importance, agreement, importance, top_overlap
 from mlwb.model._metrics import Scores, correlation, precision_top, rank_correlation, score
 from mlwb.model._parity import Parity, measure_parity, parity_rows
 from mlwb.model._paths import Paths, cross_validate_paths
 from mlwb.model._significance import (
-    FEATURE_GROUPS,
-    GroupEffect,
+    RULES,
     Skill,
-    ablate,
+    p_against_folds,
     rank_contributions,
+    rule_scores,
     skill,
+    skill_beyond,
 )
 from mlwb.model._split import (
     CombinatorialPurgedCV,
@@ -52,13 +56,16 @@ from mlwb.model._validate import (
 __all__ = [
     "FAMILIES",
     "FEATURE_GROUPS",
+    "RULES",
     "SCORE",
     "AucInterval",
     "CombinatorialPurgedCV",
+    "Comparison",
     "Dataset",
     "Family",
     "FittedModel",
     "GroupEffect",
+    "Importance",
     "ModelFacts",
     "OutOfFold",
     "Parity",
@@ -73,31 +80,39 @@ __all__ = [
     "WalkForward",
     "WinsorScaler",
     "ablate",
+    "agreement",
     "auc",
     "auc_interval",
     "choose",
+    "compare_models",
     "convert_graph",
     "correlation",
+    "costed_ic",
     "cross_validate",
     "cross_validate_paths",
     "export_onnx",
     "find_family",
     "fit_model",
     "golden_file",
+    "importance",
     "leak_count",
     "make_graph",
     "make_sidecar",
     "make_trials",
     "measure_parity",
+    "p_against_folds",
     "parity_rows",
     "precision_top",
     "rank_contributions",
     "rank_correlation",
     "reference_file",
     "refit",
+    "rule_scores",
     "scaler_file",
     "score",
     "search",
     "skill",
+    "skill_beyond",
+    "top_overlap",
     "walk",
 ]

@@ -10,7 +10,7 @@ from mlwb.core.arrays import Float1D, Int1D
 from mlwb.core.errors import DegenerateModelError
 from mlwb.stats import block_length
 
-__all__ = ["AucInterval", "auc", "auc_interval"]
+__all__ = ["AucInterval", "auc", "auc_influence", "auc_interval"]
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,22 @@ def auc(y: Float1D, probability: Float1D, weight: Float1D | None = None) -> floa
     if not np.isfinite(probability).all():
         raise DegenerateModelError("AUC needs finite scores")
     return _Sorted(y, probability).area(np.ones(len(y)) if weight is None else weight)
+
+
+def auc_influence(y: Float1D, probability: Float1D) -> Float1D:
+    """What each row adds to the AUC: a resample moves it by the sum over the rows drawn.
+
+    Parameters
+    ----------
+    y, probability : ndarray of shape (n_rows,), float64
+        Labels 0 or 1 and finite scores.
+
+    Returns
+    -------
+    ndarray of shape (n_rows,), float64
+        Adds up to zero; zero throughout where a class is missing.
+    """
+    return _Sorted(y, probability).influence()
 
 
 def auc_interval(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 
 import numpy as np
 import pytest
@@ -155,6 +156,23 @@ def test_p_against_counts_with_one_added() -> None:
     assert p_against(BlockMeans(1.0, np.ones(99), 1, 9)) == 1 / 100
     assert p_against(BlockMeans(1.0, np.array([0.0, 1.0, -1.0]), 1, 9)) == 3 / 4
     assert p_against(BlockMeans(-1.0, -np.ones(99), 1, 9)) == 1.0
+
+
+@pytest.mark.parametrize(("n", "block"), [(6, 2), (7, 3), (5, 1)])
+def test_p_against_is_the_enumerated_one(n: int, block: int) -> None:
+    """On a tiny series: the share over every possible resample, to Monte Carlo error."""
+    series = np.random.default_rng(n).normal(size=n).round(1)
+    wrapped = np.concatenate([series, series])
+    full, rest = divmod(n, block)
+    lengths = [block] * full + [rest] * (rest > 0)
+    totals = [
+        sum(wrapped[s : s + length].sum() for s, length in zip(starts, lengths, strict=True))
+        for starts in product(range(n), repeat=len(lengths))
+    ]
+    exact = float((np.array(totals) <= 1e-12).mean())
+    drawn = block_means(series, block=block, n_resamples=40_000, rng=np.random.default_rng(1))
+    assert 0.02 < exact < 0.98
+    assert p_against(drawn) == pytest.approx(exact, abs=4 * math.sqrt(0.25 / 40_000))
 
 
 def rejections(mean: float, phi: float, n: int = 300) -> float:
