@@ -15,6 +15,7 @@ __all__ = ["assemble"]
 
 _MAX_SPAN_DAYS = 11_000
 """Thirty years; the calendar is laid out minute by minute."""
+_DAY_NS = 86_400 * 10**9
 _CLOSE, _BID, _ASK = (VALUE_FIELDS.index(name) for name in ("close", "bid", "ask"))
 
 
@@ -63,20 +64,30 @@ def _check_minutes(raw: RawBars, n_off_grid: int, ts_ns: Int1D, source: SourceIn
         raise DataSchemaError(
             f"{files}: most stamps are no full minute", expected="1-minute bars", got=first
         )
-    span_days = int(ts_ns[-1] - ts_ns[0]) // (86_400 * 10**9)
-    if span_days > _MAX_SPAN_DAYS:
-        raise DataSchemaError(
-            f"{files}: the stamps lie too far apart",
-            expected=f"at most {_MAX_SPAN_DAYS} days",
-            got=f"{span_days} days",
-            todo="look for a wrong stamp among the first and the last rows",
-        )
+    _check_span(raw.ts_ns, files)
     steps, counts = np.unique(np.diff(ts_ns), return_counts=True)
     if len(ts_ns) > 2 and steps[np.argmax(counts)] != INTERVAL_NS:
         usual_s = int(steps[np.argmax(counts)] // 10**9)
         raise DataSchemaError(
             f"{files}: not 1-minute bars", expected="a bar every 60 s", got=f"every {usual_s} s"
         )
+
+
+def _check_span(ts_ns: Int1D, files: str) -> None:
+    span_days = int(ts_ns.max() - ts_ns.min()) // _DAY_NS
+    if span_days <= _MAX_SPAN_DAYS:
+        return
+    middle = int(np.sort(ts_ns)[len(ts_ns) // 2])
+    strays = np.flatnonzero(np.abs(ts_ns - middle) > _MAX_SPAN_DAYS // 2 * _DAY_NS)
+    row = int(strays[0]) if len(strays) else 0
+    stamp = pd.Timestamp(int(ts_ns[row]), tz="UTC").isoformat()
+    who = f"{len(strays)} of {len(ts_ns)} stamps lie far from the others"
+    raise DataSchemaError(
+        f"{files}: {who if len(strays) else 'the stamps lie too far apart'}",
+        expected=f"at most {_MAX_SPAN_DAYS} days from first to last",
+        got=f"{span_days} days, data row {row + 1} is {stamp}",
+        todo="look for a stamp in another unit, or set time_unit in a YAML profile",
+    )
 
 
 def _possible(values: Float2D, bits: Int1D) -> Float2D:

@@ -20,7 +20,7 @@ _OPEN, _HIGH, _LOW, _CLOSE, _VOLUME, _BID, _ASK, *_ = range(len(VALUE_FIELDS))
 class DefectPlan:
     """How many faults of each kind; all 0 is a clean market.
 
-    Scattered faults (``conflicting`` to ``ohlc_violations``) fall on bars of their own, away
+    Scattered faults (``duplicates`` to ``wrong_unit``) fall on bars of their own, away
     from each other and from the halt, so that each can be counted.
 
     Parameters
@@ -37,6 +37,11 @@ class DefectPlan:
         Bad prints, missing closes, closes of 0, highs below the low.
     swapped : int
         Neighbouring rows that change places.
+    off_grid : int
+        Stamps 17 s past the minute.
+    wrong_unit : int
+        Stamps a thousand times too small, as of ms taken for us. Such rows are no market:
+        reading them is refused.
     is_newest_first : bool
         The whole file backwards.
     """
@@ -54,6 +59,8 @@ class DefectPlan:
     non_positive: int = 0
     ohlc_violations: int = 0
     swapped: int = 0
+    off_grid: int = 0
+    wrong_unit: int = 0
     is_newest_first: bool = False
 
 
@@ -85,7 +92,10 @@ _SCATTERED = (
     "non_positive",
     "ohlc_violations",
     "swapped",
+    "off_grid",
+    "wrong_unit",
 )
+_OFF_GRID_NS = 17 * 10**9
 _APART = 6
 """Rows between two faults, so that none hides another."""
 
@@ -114,10 +124,12 @@ def inject_defects(raw: RawBars, plan: DefectPlan, rng: np.random.Generator) -> 
     n = len(raw.ts_ns)
     halt = np.arange(n // 2, n // 2 + plan.frozen_bars + plan.missing_bars)
     _check(plan, n, has_quotes=bool(np.isfinite(raw.cells[:, _BID]).any()))
-    values, places = raw.cells.copy(), _places(plan, n, halt, rng)
+    values, ts_ns, places = raw.cells.copy(), raw.ts_ns.copy(), _places(plan, n, halt, rng)
     _freeze(values, halt[: plan.frozen_bars])
     for fault, rows in places.items():
         _spoil(values, fault, rows)
+    ts_ns[places["off_grid"]] += _OFF_GRID_NS
+    ts_ns[places["wrong_unit"]] //= 1000
     keep = np.ones(n, dtype=bool)
     keep[halt[plan.frozen_bars :]] = False
     if plan.page_ask:
@@ -133,7 +145,7 @@ def inject_defects(raw: RawBars, plan: DefectPlan, rng: np.random.Generator) -> 
         **{fault: raw.ts_ns[rows] for fault, rows in places.items()},
     }
     said = tuple(f"injected: {len(at)} {fault}" for fault, at in labels.items() if len(at))
-    return Injected(RawBars(raw.ts_ns[order], np.ascontiguousarray(rewritten)), labels, said)
+    return Injected(RawBars(ts_ns[order], np.ascontiguousarray(rewritten)), labels, said)
 
 
 def _check(plan: DefectPlan, n: int, *, has_quotes: bool) -> None:

@@ -17,6 +17,7 @@ from mlwb.data import (
     Quality,
     RawBars,
     SourceInfo,
+    inject_defects,
     quality,
     simulate_market,
 )
@@ -36,14 +37,32 @@ PLANS = st.builds(
     non_positive=few,
     ohlc_violations=few,
     swapped=few,
+    off_grid=few,
     is_newest_first=st.booleans(),
 )
+
+
+def serious_of(plan: DefectPlan) -> dict[str, int]:
+    """What a report of these faults must call serious, and nothing beside."""
+    wanted = {
+        "duplicates_identical": plan.duplicates,
+        "duplicates_conflicting": plan.conflicting,
+        "out_of_order": plan.swapped,
+        "off_grid": plan.off_grid,
+        "gaps": int(plan.missing_bars >= 5),
+        "stale": int(plan.frozen_bars >= 5),
+        "non_finite": plan.non_finite,
+        "non_positive": plan.non_positive,
+        "ohlc_violations": plan.ohlc_violations,
+        "spikes": plan.spikes,
+    }
+    return {check: count for check, count in wanted.items() if count}
 
 
 @settings(max_examples=60, deadline=None)
 @given(plan=PLANS, seed=st.integers(0, 2**32 - 1))
 def test_every_injected_fault_is_counted(plan: DefectPlan, seed: int) -> None:
-    """Faults of all kinds at once, in places of chance: each count is exact."""
+    """Faults of all kinds at once, in places of chance: each count is exact, no other is named."""
     report = quality(simulate_market(days=2, seed=seed, defects=plan))
     found = {
         "frozen_bars": report.stale_longest_bars,
@@ -57,18 +76,56 @@ def test_every_injected_fault_is_counted(plan: DefectPlan, seed: int) -> None:
         "non_positive": report.non_positive.k,
         "ohlc_violations": report.ohlc_violations.k,
         "swapped": report.out_of_order.k,
+        "off_grid": report.off_grid.k,
         "is_newest_first": report.is_newest_first,
     }
     wanted = {name: value for name, value in dataclasses.asdict(plan).items() if name in found}
+    wanted["missing_bars"] = max(plan.missing_bars, int(plan.off_grid > 0))  # one bar a stamp
     assert found == wanted
-    assert report.bars == 2880 - plan.missing_bars
-    assert report.rows_read == report.bars + plan.duplicates + plan.conflicting
-    assert report.coverage == Count(2880 - plan.missing_bars, 2880)
+    assert {item.check: item.count for item in report.serious} == serious_of(plan)
+    lost = plan.missing_bars + plan.off_grid
+    assert report.bars == 2880 - lost
+    assert report.rows_read == 2880 - plan.missing_bars + plan.duplicates + plan.conflicting
+    assert report.coverage == Count(2880 - lost, 2880)
     unusable = (
         sum((plan.frozen_bars, plan.conflicting, plan.non_finite, plan.non_positive))
         + plan.ohlc_violations
     )
     assert report.completeness == Count(report.bars - unusable, 2880)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    keep=st.integers(20, 300),
+    lost=st.integers(1, 900),
+    seed=st.integers(0, 2**32 - 1),
+    calendar=st.sampled_from(["24/7", "trade-only"]),
+)
+def test_pages_of_any_size_are_found(keep: int, lost: int, seed: int, calendar: str) -> None:
+    """Length and number of the pages, whatever the client lost, on either calendar."""
+    market = simulate_market(
+        days=4, seed=seed, defects=DefectPlan(page_keep=keep, page_ask=keep + lost)
+    )
+    report = quality(with_calendar(market, np.ones(len(market.frame), dtype=bool), calendar))
+    whole, rest = divmod(4 * 1440, keep + lost)
+    assert (report.page_bars, report.n_pages) == (keep, whole + int(rest >= keep))
+    assert report.longest_gap_bars == lost
+    assert "paging" in {item.check for item in report.serious}
+    assert {item.check for item in report.serious} <= {"paging", "coverage", "gaps"}
+
+
+@settings(max_examples=20, deadline=None)
+@given(wrong=st.integers(1, 40), seed=st.integers(0, 2**32 - 1), is_newest_first=st.booleans())
+def test_stamps_in_a_wrong_unit_are_refused_by_number(
+    market: Market, wrong: int, seed: int, *, is_newest_first: bool
+) -> None:
+    """A stamp of 1970 among those of today is no gap of decades: the refusal counts them."""
+    plan = DefectPlan(wrong_unit=wrong, is_newest_first=is_newest_first)
+    found = inject_defects(market.raw, plan, np.random.default_rng(seed))
+    with pytest.raises(DataSchemaError, match=f"{wrong} of 2880 stamps .* is 1970-") as refused:
+        assemble(found.raw, symbol="X", source=market.source)
+    row = int(str(refused.value).split("data row ")[1].split()[0])
+    assert found.raw.ts_ns[row - 1] * 1000 in found.labels["wrong_unit"]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -93,6 +150,7 @@ def test_a_clean_market_has_no_finding(seed: int, *, quotes: bool) -> None:
         (DefectPlan(non_positive=1), "non_positive"),
         (DefectPlan(ohlc_violations=1), "ohlc_violations"),
         (DefectPlan(swapped=1), "out_of_order"),
+        (DefectPlan(off_grid=1), "off_grid"),
     ],
 )
 def test_one_fault_is_one_serious_finding(plan: DefectPlan, check: str) -> None:
