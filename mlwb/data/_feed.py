@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
-from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 
-from mlwb.core.arrays import Float1D
+from mlwb.core.arrays import Bool1D, Float1D, Int1D
 from mlwb.core.errors import DataNotFoundError, DataSchemaError
 
 __all__ = ["FEED_COLUMNS", "Feed", "is_feed", "parse_feed"]
@@ -18,9 +17,34 @@ __all__ = ["FEED_COLUMNS", "Feed", "is_feed", "parse_feed"]
 FEED_COLUMNS = ("ts", "received", "symbol", "bid", "bid_size", "ask", "ask_size")
 """Columns of :attr:`Feed.quotes`."""
 
-_LINE = re.compile(rb"(\d{18,19}) (\{.*\})\s*")
-_EVENT_MS = re.compile(rb'"E"\s*:\s*(\d{13})\D')
-_QUOTE = re.compile(rb'"B"\s*:\s*"')
+_RECEIVED = re.compile(rb"\d{18,19}")
+_MICROSECONDS = 10**14
+"""An event time of this size counts microseconds, a smaller one milliseconds."""
+_QUOTE_EVENTS = frozenset(("", "bookTicker"))
+"""Spot quotes do not name their event, futures quotes do; other events have fields of their own."""
+_NOTHING = msgspec.Raw(b"")
+
+
+class _Body(msgspec.Struct):
+    """The fields of a message that matter here; prices stay as they stand in it."""
+
+    e: str = ""
+    E: int = 0
+    s: str = ""
+    b: msgspec.Raw = _NOTHING
+    B: msgspec.Raw = _NOTHING
+    a: msgspec.Raw = _NOTHING
+    A: msgspec.Raw = _NOTHING
+
+
+class _Message(_Body):
+    """A message of one stream, or of a combined one, which wraps it."""
+
+    data: _Body | None = None
+
+
+_DECODE = msgspec.json.Decoder(_Message).decode
+_Quote = tuple[int, str, float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -79,34 +103,48 @@ def parse_feed(data: bytes, *, file: str) -> Feed:
         No bookTicker message.
     """
     received: list[int] = []
-    event_ms: list[int] = []
-    quotes: list[tuple[Any, ...]] = []
+    event_ns: list[int] = []
+    quotes: list[_Quote] = []
     for number, line in enumerate(data.splitlines(), start=1):
         if not line.strip():
             continue
-        found = _LINE.fullmatch(line)
-        if found is None:
-            raise _not_a_message(file, number, line)
-        received.append(int(found[1]))
-        event = _EVENT_MS.search(found[2])
-        event_ms.append(int(event[1]) if event else 0)
-        if _QUOTE.search(found[2]):
-            quotes.append((len(received) - 1, *_quote(found[2], file, number)))
+        try:
+            at, body = _parse_line(line)
+            if body.e in _QUOTE_EVENTS and bytes(body.B):
+                quotes.append((len(received), *_quote(body)))
+        except (ValueError, msgspec.MsgspecError) as error:
+            raise _not_a_message(file, number, line) from error
+        received.append(at)
+        event_ns.append(body.E * (1000 if body.E >= _MICROSECONDS else 10**6))
     if not quotes:
         raise DataNotFoundError(
             f"{file} holds no bookTicker message", expected="a stream of best bid and ask"
         )
-    return _on_exchange_clock(np.array(received), np.array(event_ms), quotes)
+    return _on_exchange_clock(np.array(received), np.array(event_ns), quotes)
 
 
-def _on_exchange_clock(
-    received_ns: np.ndarray, event_ms: np.ndarray, quotes: list[tuple[Any, ...]]
-) -> Feed:
-    has_event = event_ms > 0
-    skew_ns = (received_ns - event_ms * 10**6)[has_event]
+def _parse_line(line: bytes) -> tuple[int, _Body]:
+    stamp, _, text = line.partition(b" ")
+    if _RECEIVED.fullmatch(stamp) is None:
+        raise ValueError(stamp)
+    message = _DECODE(text)
+    return int(stamp), message.data or message
+
+
+def _quote(body: _Body) -> tuple[str, float, float, float, float]:
+    """Prices and sizes are quoted text."""
+    bid, bid_size, ask, ask_size = (
+        float(bytes(field)[1:-1]) for field in (body.b, body.B, body.a, body.A)
+    )
+    return body.s, bid, bid_size, ask, ask_size
+
+
+def _on_exchange_clock(received_ns: Int1D, event_ns: Int1D, quotes: list[_Quote]) -> Feed:
+    has_event = event_ns > 0
+    skew_ns = (received_ns - event_ns)[has_event]
     shift_ns = int(np.median(skew_ns)) if len(skew_ns) else 0
     at = np.array([row[0] for row in quotes])
-    exchange_ns = np.where(has_event, event_ms * 10**6, received_ns - shift_ns)
+    exchange_ns = np.where(has_event, event_ns, received_ns - shift_ns)
     frame = pd.DataFrame([row[1:] for row in quotes], columns=list(FEED_COLUMNS[2:]))
     frame.insert(0, "received", received_ns[at])
     frame.insert(0, "ts", exchange_ns[at])
@@ -114,7 +152,7 @@ def _on_exchange_clock(
     return Feed(frame, skew_ns / 1e6 if len(skew_ns) else None, (note,))
 
 
-def _note(has_event: np.ndarray, n_both: int, shift_ns: int) -> str:
+def _note(has_event: Bool1D, n_both: int, shift_ns: int) -> str:
     if has_event.all():
         return "clock: quotes carry the exchange's event time"
     if not n_both:
@@ -123,15 +161,6 @@ def _note(has_event: np.ndarray, n_both: int, shift_ns: int) -> str:
         f"clock: quotes without exchange time are shifted by {-shift_ns / 1e6:+.0f} ms, the median "
         f"of {n_both} messages that have both clocks"
     )
-
-
-def _quote(message: bytes, file: str, number: int) -> tuple[Any, ...]:
-    try:
-        body = json.loads(message)
-        body = body.get("data", body)
-        return (body["s"], *(float(body[key]) for key in ("b", "B", "a", "A")))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise _not_a_message(file, number, message) from error
 
 
 def _not_a_message(file: str, number: int, line: bytes) -> DataSchemaError:
