@@ -69,7 +69,7 @@ def open_source(path: Path) -> SourceBytes:
     name = str(path)
     stored = _read(path, name)
     data, member = _unpack(stored, name)
-    if not data.strip():
+    if not data or data.isspace():
         raise DataNotFoundError(f"{name} is empty", todo="download it again")
     return SourceBytes(
         name=name,
