@@ -166,13 +166,16 @@ class TrialLedger:
         newest = {trial.configuration: trial for trial in akin}
         return Tried(len(akin), tuple(newest.values()))
 
-    def note_use(self, window: str, candidate: str, clock: Clock) -> int:
-        """Note that a candidate was measured on the window a gate judges by.
+    def note_use(self, windows: str | Sequence[str], candidate: str, clock: Clock) -> int:
+        """Note that a candidate is about to be measured on what a gate judges by.
+
+        Note first, look then: a run that dies in between has used the window all the same.
 
         Parameters
         ----------
-        window : str
-            Digest of the window: market, first and last time.
+        windows : str or sequence of str
+            Digest of the window (market, first and last time), or of every day of it, which
+            shows when windows overlap.
         candidate : str
             Digest of the candidate's configuration, not of its run: the same configuration
             measured again is a reproduction.
@@ -182,8 +185,7 @@ class TrialLedger:
         Returns
         -------
         int
-            Other candidates that had used the window before this one first did. Above 0 the
-            window helped to choose, and a gate must not believe it.
+            As :meth:`reuses`.
 
         Raises
         ------
@@ -192,10 +194,39 @@ class TrialLedger:
         LockHeldError
             Another writer holds the ledger for too long.
         """
+        body = {"what": _USE, "at": format_utc(clock.now()), "candidate": candidate}
         with self._lock():
-            body = {"what": _USE, "at": format_utc(clock.now())}
-            self._chain.append({**body, "window": window, "candidate": candidate})
-            return self.uses(window).index(candidate)
+            self._chain.append({**body, "windows": _several(windows)})
+            return self.reuses(windows, candidate)
+
+    def reuses(self, windows: str | Sequence[str], candidate: str) -> int:
+        """Other candidates that had used a window before this one first did.
+
+        Parameters
+        ----------
+        windows : str or sequence of str
+            As :meth:`note_use` takes them.
+        candidate : str
+            Digest of the candidate's configuration; it need not have used them yet.
+
+        Returns
+        -------
+        int
+            The most over the windows. Above 0 a window helped to choose, and a gate must not
+            believe it.
+
+        Raises
+        ------
+        BrokenChainError
+            The ledger was edited.
+        """
+        used = self._uses()
+        before = [0]
+        for window in _several(windows):
+            candidates = used.get(window, ())
+            earlier = candidates.index(candidate) if candidate in candidates else len(candidates)
+            before.append(earlier)
+        return max(before)
 
     def uses(self, window: str) -> tuple[str, ...]:
         """Candidates that were measured on a window, each once, in the order they first were.
@@ -205,8 +236,7 @@ class TrialLedger:
         BrokenChainError
             The ledger was edited.
         """
-        used = [b["candidate"] for b in self._bodies(_USE) if b["window"] == window]
-        return tuple(dict.fromkeys(used))
+        return self._uses().get(window, ())
 
     def head(self) -> Link | None:
         """The last line, None before there is one.
@@ -232,6 +262,14 @@ class TrialLedger:
             found += [Problem("truncated", f"{self._chain.path.name} {sha}", what) for sha in gone]
         return tuple(found)
 
+    def _uses(self) -> dict[str, tuple[str, ...]]:
+        """Candidates of every window, each once, in the order of first use; the file read once."""
+        found: dict[str, dict[str, None]] = {}
+        for body in self._bodies(_USE):
+            for window in body["windows"]:
+                found.setdefault(window, {})[body["candidate"]] = None
+        return {window: tuple(candidates) for window, candidates in found.items()}
+
     def _bodies(self, what: str) -> Iterator[Any]:
         return (link.body for link in self._chain.links() if link.body["what"] == what)
 
@@ -250,6 +288,10 @@ class TrialLedger:
 def _trial(body: dict[str, Any]) -> LoggedTrial:
     fields = {name: body[name] for name in LoggedTrial.__dataclass_fields__}
     return LoggedTrial(**{**fields, "kinship": Kinship(**body["kinship"])})
+
+
+def _several(windows: str | Sequence[str]) -> list[str]:
+    return [windows] if isinstance(windows, str) else list(windows)
 
 
 def _column(values: Sequence[float | None]) -> Float1D:

@@ -192,14 +192,15 @@ class _Sorted:
 
 
 def _resampled(rows: _Sorted, block: int, n_resamples: int, rng: np.random.Generator) -> Float1D:
-    """AUC of circular block resamples: a resample is how often each row was drawn."""
-    n = len(rows.order)
+    """AUC of circular block resamples."""
+    return np.array([rows.area(_counts(len(rows.order), block, rng)) for _ in range(n_resamples)])
+
+
+def _counts(n: int, block: int, rng: np.random.Generator) -> Float1D:
+    """How often one resample of ``n`` rows draws each: blocks run over the end to the start."""
     full, rest = divmod(n, block)
     lengths = np.array([block] * full + [rest] * (rest > 0))
-    drawn = np.empty(n_resamples)
-    for index in range(n_resamples):
-        begin = rng.integers(0, n, size=len(lengths))
-        steps = np.bincount(begin, minlength=2 * n) - np.bincount(begin + lengths, minlength=2 * n)
-        counts = np.cumsum(steps)
-        drawn[index] = rows.area((counts[:n] + counts[n:]).astype(np.float64))
-    return drawn
+    begin = rng.integers(0, n, size=len(lengths))
+    steps = np.bincount(begin, minlength=2 * n) - np.bincount(begin + lengths, minlength=2 * n)
+    laps = np.cumsum(steps)
+    return np.asarray(laps[:n] + laps[n:], dtype=np.float64)

@@ -103,8 +103,29 @@ def test_a_window_is_a_test_for_the_first_candidate_only(
         if candidate not in before:
             before.append(candidate)
         assert ledger.note_use(window, candidate, clock) == before.index(candidate)
+        assert ledger.reuses(window, candidate) == before.index(candidate)
         assert ledger.uses(window) == tuple(before)
     assert len(ledger._chain.links()) == len(uses)
+
+
+def test_overlapping_windows_show_by_their_days(ledger: TrialLedger, clock: ManualClock) -> None:
+    """A window noted day by day: one shared day with another candidate is a second use."""
+    week = [f"day {n}" for n in range(7)]
+    assert ledger.note_use(week, "first", clock) == 0
+    assert ledger.reuses(week[6:] + ["day 7"], "second") == 1
+    assert ledger.note_use(["day 6", "day 7"], "second", clock) == 1
+    assert ledger.reuses(["day 7", "day 8"], "third") == 1
+    assert ledger.reuses(["day 6", "day 7"], "third") == 2
+    assert ledger.note_use(week, "first", clock) == 0
+    assert ledger.reuses(["day 8"], "third") == ledger.reuses([], "third") == 0
+    assert len(ledger._chain.links()) == 3
+
+
+def test_asking_is_not_using(ledger: TrialLedger, clock: ManualClock) -> None:
+    """What a window's use would be can be read without noting one."""
+    ledger.note_use("week 7", "a", clock)
+    assert [ledger.reuses("week 7", name) for name in ("a", "b", "b")] == [0, 1, 1]
+    assert ledger.uses("week 7") == ("a",)
 
 
 def test_uses_are_no_trials(ledger: TrialLedger, clock: ManualClock) -> None:

@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
 from mlwb.core.arrays import Float1D
 from mlwb.core.errors import DegenerateModelError
 from mlwb.model import auc, auc_interval
-from mlwb.model._auc import _Sorted
+from mlwb.model._auc import _counts, _Sorted
 from tests.strategies import ar1
 
 Columns = tuple[Float1D, Float1D, Float1D]
@@ -97,6 +97,24 @@ def test_influence_is_the_derivative(found: Columns) -> None:
         weight[row] += 1e-6
         slope = (rows.area(weight) - rows.area(np.ones(len(y)))) / 1e-6
         assert influence[row] == pytest.approx(slope, abs=1e-4)
+
+
+@given(st.integers(1, 50), st.integers(1, 50), st.integers(0, 99))
+def test_resample_is_as_long_as_the_series(n: int, block: int, seed: int) -> None:
+    """As many draws as rows, in blocks of neighbours on a circle."""
+    block = min(block, n)
+    counts = _counts(n, block, np.random.default_rng(seed))
+    assert counts.sum() == n
+    assert counts.min() >= 0.0
+    changes = (counts != np.roll(counts, 1)).sum()
+    assert changes <= 2 * math.ceil(n / block)
+
+
+def test_every_row_is_drawn_as_often() -> None:
+    """The first and last rows too: 4,000 resamples of 30 rows in blocks of 7."""
+    rng = np.random.default_rng(5)
+    mean = np.mean([_counts(30, 7, rng) for _ in range(4_000)], axis=0)
+    assert np.abs(mean - 1.0).max() < 0.08
 
 
 def _related(n: int, rng: np.random.Generator) -> tuple[Float1D, Float1D]:
