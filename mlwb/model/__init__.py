@@ -25,6 +25,7 @@ from mlwb.model._importance import Importance, agreement, importance, top_overla
 from mlwb.model._metrics import Scores, correlation, precision_top, rank_correlation, score
 from mlwb.model._parity import Parity, measure_parity, parity_rows
 from mlwb.model._paths import Paths, cross_validate_paths
+from mlwb.model._probe import outside_influence
 from mlwb.model._significance import (
     RULES,
     Skill,
@@ -100,6 +101,7 @@ __all__ = [
     "make_sidecar",
     "make_trials",
     "measure_parity",
+    "outside_influence",
     "p_against_folds",
     "parity_rows",
     "precision_top",

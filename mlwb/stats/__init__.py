@@ -8,6 +8,7 @@ from mlwb.stats._bootstrap import BlockMeans, block_length, block_means, p_again
 from mlwb.stats._intervals import wilson
 from mlwb.stats._multiplicity import benjamini_hochberg, holm
 from mlwb.stats._overfitting import Overfitting, overfitting
+from mlwb.stats._proof import Proof, prove
 from mlwb.stats._sharpe import (
     SharpeRatio,
     deflated_benchmark,
@@ -22,6 +23,7 @@ from mlwb.stats._superior import Superiority, superior
 __all__ = [
     "BlockMeans",
     "Overfitting",
+    "Proof",
     "SharpeRatio",
     "Superiority",
     "benjamini_hochberg",
@@ -33,6 +35,7 @@ __all__ = [
     "min_track_record",
     "overfitting",
     "p_against",
+    "prove",
     "psr",
     "ratio_error",
     "sharpe_ratio",
