@@ -112,7 +112,7 @@ def test_overlapping_windows_show_by_their_days(ledger: TrialLedger, clock: Manu
     """A window noted day by day: one shared day with another candidate is a second use."""
     week = [f"day {n}" for n in range(7)]
     assert ledger.note_use(week, "first", clock) == 0
-    assert ledger.reuses(week[6:] + ["day 7"], "second") == 1
+    assert ledger.reuses([*week[6:], "day 7"], "second") == 1
     assert ledger.note_use(["day 6", "day 7"], "second", clock) == 1
     assert ledger.reuses(["day 7", "day 8"], "third") == 1
     assert ledger.reuses(["day 6", "day 7"], "third") == 2

@@ -422,11 +422,10 @@ def test_recorded_market_with_weekends_is_split_without_leaks(
     KFold leaks at all its edges, ours nowhere, and row for row as purgedcv does.
     """
     frame = pd.read_csv(real_data / "fx_bidask_1m/GBPUSD_fxcm_m1_bid_201202.csv.gz")
-    t0 = pd.to_datetime(frame["timestamp"], utc=True).dt.as_unit("s").astype(np.int64).to_numpy()
-    spans = t0 + 60, t0 + 60 + 3_600
-    plain = [
-        leak_count(train, test, t0=spans[0], t1=spans[1]) for train, test in KFold(5).split(t0)
-    ]
+    opened = pd.to_datetime(frame["timestamp"], utc=True).dt.as_unit("s")
+    t0 = np.array(opened.astype(np.int64), dtype=np.int64) + 60
+    spans = t0, t0 + 3_600
+    plain = [leak_count(train, test, t0=t0, t1=spans[1]) for train, test in KFold(5).split(t0)]
     assert min(plain) > 40
     peer = oracle("purgedcv")
     pairs = [
