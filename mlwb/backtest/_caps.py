@@ -6,9 +6,13 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
+import numpy as np
+
+from mlwb.backtest._account import Ledger
+from mlwb.core.arrays import Bool1D, Float1D, Int1D
 from mlwb.core.bars import INTERVAL_S
 
-__all__ = ["DAY_S", "TOLERANCE", "UNCAPPED", "Caps", "Clip", "Guard"]
+__all__ = ["DAY_S", "TOLERANCE", "UNCAPPED", "Caps", "Clip", "Guard", "cap_breaches"]
 
 DAY_S = 86_400
 TOLERANCE = 1e-9
@@ -141,3 +145,49 @@ class _Trailing:
         if not items:
             self._sum = 0.0
         return self._sum
+
+
+def cap_breaches(ledger: Ledger, ts: Int1D, caps: Caps) -> int:
+    """Steps that are beyond a cap, counted from what was held and not by who held it.
+
+    Parameters
+    ----------
+    ledger : Ledger
+        Step by step.
+    ts : ndarray of shape (n_steps,), int64
+        Bar of each step, seconds since 1970, increasing.
+    caps : Caps
+        What may not be exceeded.
+
+    Returns
+    -------
+    int
+        0 for the ledger of a broker that was always given a price; where bars have none, a
+        position over the exposure cap or in a stopped day cannot be closed until the next price.
+    """
+    size = np.abs(ledger.position)
+    before = np.concatenate([[0.0], ledger.position[:-1]])
+    adds = (size > np.abs(before)) | (ledger.position * before < 0.0)
+    over = size > caps.position + TOLERANCE
+    over |= _trailing(size * INTERVAL_S, ts) > caps.exposure * DAY_S + TOLERANCE
+    over |= adds & (_trailing(ledger.traded, ts) > caps.turnover + TOLERANCE)
+    day = ts // DAY_S
+    first = np.searchsorted(day, day)
+    total = np.concatenate([[0.0], np.cumsum(ledger.net)])
+    lost = total[:-1] - total[first] <= -caps.daily_loss - TOLERANCE
+    was_lost = _any_before(lost, first)
+    over |= was_lost & (size > 0.0)
+    return int(over.sum())
+
+
+def _trailing(amount: Float1D, ts: Int1D) -> Float1D:
+    """Sum over ``(ts - 24 h, ts]`` of every row, itself included."""
+    total = np.concatenate([[0.0], np.cumsum(amount)])
+    begin = np.searchsorted(ts, ts - DAY_S, side="right")
+    return np.asarray(total[1:] - total[begin], dtype=np.float64)
+
+
+def _any_before(flag: Bool1D, first: Int1D) -> Bool1D:
+    """Whether the flag was up at a row or earlier, since the row ``first``."""
+    ups = np.concatenate([[0], np.cumsum(flag)])
+    return np.asarray(ups[1:] - ups[first] > 0)

@@ -7,7 +7,7 @@
     |- DataError              3  DataNotFoundError  DataSchemaError  SourceUndecidableError
     |                            EmptyWindowError  LeakageError  DataRejectedError
     |                            DataFetchError
-    |- ModelError             4  ExportError  ParityError  DegenerateModelError
+    |- ModelError             4  ExportError  ParityError  DegenerateModelError  AccountingError
     |- ArtifactError          5  ArtifactNotFoundError  DigestMismatchError  IncompleteVersionError
     |                            LockHeldError  StaleStateError
     |- EvidenceError          6  EvidenceSchemaError  EvidenceMissingError  BrokenChainError
@@ -23,6 +23,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 __all__ = [
+    "AccountingError",
     "ArtifactError",
     "ArtifactNotFoundError",
     "BrokenChainError",
@@ -191,6 +192,12 @@ class DegenerateModelError(ModelError):
     """One class only, constant scores, or no finite rows."""
 
     code = "model.degenerate"
+
+
+class AccountingError(ModelError):
+    """A book does not add up; its numbers are not reported."""
+
+    code = "model.accounting"
 
 
 class ArtifactError(MlwbError, RuntimeError):

@@ -5,7 +5,7 @@ Does not belong here: features and labels, limits and verdicts. What speaks to a
 of its own, :mod:`mlwb.data.fetch`, which nothing here imports.
 """
 
-from mlwb.data._calendars import CALENDARS, Calendar
+from mlwb.data._calendars import CALENDARS, Calendar, open_minutes
 from mlwb.data._clocks import CLOCKS
 from mlwb.data._defects import DefectPlan, Injected, inject_defects
 from mlwb.data._facts import FACTS, Fact, market_facts
@@ -41,6 +41,7 @@ __all__ = [
     "inject_defects",
     "load_market",
     "market_facts",
+    "open_minutes",
     "profile_names",
     "quality",
     "read_market",

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from mlwb.core.clock import parse_utc
 from mlwb.evidence import Metric, Record, lint
 from mlwb.gates._check import Derived, holds
+from mlwb.gates._money import derive_pnl
 from mlwb.gates._view import EvidenceView
 from mlwb.params import Policy
 
@@ -151,6 +152,7 @@ DERIVE: Mapping[str, Callable[[EvidenceView, Policy, datetime], dict[str, Derive
     MappingProxyType(
         {
             "ablation": _ablation,
+            "pnl": derive_pnl,
             "psi": _psi,
             "nightly": _nightly,
             "evidence": _evidence,

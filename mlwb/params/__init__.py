@@ -21,6 +21,7 @@ from mlwb.params._policy import (
 )
 from mlwb.params._stages import (
     STAGES,
+    BacktestParams,
     CanaryAnalysisParams,
     CostParams,
     CvParams,
@@ -45,6 +46,7 @@ __all__ = [
     "COMPARATORS",
     "GATE_IDS",
     "STAGES",
+    "BacktestParams",
     "CanaryAnalysisParams",
     "CostParams",
     "CvParams",

@@ -43,7 +43,7 @@ _ORIGINS = ("live", "replay", "simulated")
 _DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _SETTINGS: Mapping[str, frozenset[str]] = {
     "ablation": frozenset({"harm", "level"}),
-    "pnl": frozenset({"hard_for_labels"}),
+    "pnl": frozenset({"hard_for_labels", "level", "min_decisions"}),
     "psi": frozenset({"not_gateable_allowed"}),
     "shadow": frozenset({"match_delta"}),
     "evidence": frozenset({"kinds"}),

@@ -9,6 +9,7 @@ from mlwb.core.errors import ParamsError
 
 __all__ = [
     "STAGES",
+    "BacktestParams",
     "CanaryAnalysisParams",
     "CostParams",
     "CvParams",
@@ -198,6 +199,48 @@ class CostParams:
 
 
 @dataclass(frozen=True)
+class BacktestParams:
+    """How a score is traded on paper; see docs/backtest.md.
+
+    Parameters
+    ----------
+    latency_bars : int
+        From decision to fill; 0 fills at the price of the decision, an upper bound.
+    max_position, max_exposure : float
+        Largest absolute position, and its largest mean over 24 h, in units of equity.
+    max_turnover : float
+        Largest sum of position changes over 24 h, one way, in units of equity.
+    max_daily_loss : float
+        Net loss of a UTC day, as a share of equity, after which the book is flat until the next.
+    half_life_bars : float
+        Smoothing of the score by which exposure is timed (``volatility``).
+    enter, leave : float
+        Smoothed probability at which exposure falls, and at which it comes back.
+    wild_exposure : float
+        Share of ``max_position`` held while a large move is likely.
+    """
+
+    latency_bars: int = _between(0, 60)
+    max_position: float = _between(0.0, 100.0)
+    max_exposure: float = _between(0.0, 100.0)
+    max_turnover: float = _between(0.0, 1e6)
+    max_daily_loss: float = _between(0.0001, 1.0)
+    half_life_bars: float = _between(0.01, 100_000.0)
+    enter: float = _between(0.0, 1.0)
+    leave: float = _between(0.0, 1.0)
+    wild_exposure: float = _between(0.0, 0.999)
+
+    def __post_init__(self) -> None:
+        if self.leave > self.enter:
+            raise ParamsError(
+                "backtest.leave is above backtest.enter",
+                expected=f"<= {self.enter}",
+                got=str(self.leave),
+                todo="exposure comes back at a lower probability than it falls at",
+            )
+
+
+@dataclass(frozen=True)
 class ResampleParams:
     """Block bootstrap."""
 
@@ -260,6 +303,7 @@ class TrainingParams:
     cv: CvParams
     search: SearchParams
     costs: CostParams
+    backtest: BacktestParams
     resample: ResampleParams
     psi: PsiParams
 

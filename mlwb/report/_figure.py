@@ -223,7 +223,7 @@ def grouped(value: float, _: float) -> str:
 
 def percent(value: float, _: float) -> str:
     """A share on an axis."""
-    return f"{100 * value:g} %"
+    return f"{100 * value:g} %".replace("-", "−")
 
 
 def shades(*colours: str) -> LinearSegmentedColormap:

@@ -8,7 +8,9 @@ from mlwb.core.arrays import Int1D
 from mlwb.drift import PsiResult
 
 if TYPE_CHECKING:
-    from mlwb.backtest import Ledger, Risk
+    from collections.abc import Sequence
+
+    from mlwb.backtest import CostCell, Ledger, RegimeMoney, Risk, TimingEffect, Versus
     from mlwb.drift.calibration import BlockNull, Bounds
 
 __all__ = ["Drift", "Traded"]
@@ -42,6 +44,11 @@ class Traded(Protocol):
     """A rule traded on paper, as training measures it."""
 
     @property
+    def rule(self) -> str:
+        """What was traded."""
+        ...
+
+    @property
     def ts(self) -> Int1D:
         """Bars, seconds since 1970."""
         ...
@@ -54,4 +61,24 @@ class Traded(Protocol):
     @property
     def risk(self) -> Risk:
         """In one look."""
+        ...
+
+    @property
+    def curve(self) -> Sequence[CostCell]:
+        """At several costs and latencies."""
+        ...
+
+    @property
+    def regimes(self) -> Sequence[RegimeMoney]:
+        """The same money by market regime."""
+        ...
+
+    @property
+    def effect(self) -> TimingEffect | None:
+        """What timing exposure did to risk; None for a rule that bets on the sign."""
+        ...
+
+    @property
+    def versus(self) -> Versus | None:
+        """The timed and the constant book behind it."""
         ...

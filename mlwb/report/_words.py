@@ -48,6 +48,7 @@ METRIC_WORDS: dict[str, tuple[str, str]] = {
     "win_rate": ("win rate", "%"),
     "cap_breaches": ("cap breaches", "count"),
     "negative_regimes": ("negative regimes", "count"),
+    "variance_upper": ("variance against constant exposure, upper 95 % bound", "%"),
     "max_abs_diff": ("largest difference", "1"),
     "n_rows": ("rows compared", "rows"),
     "flips": ("flipped decisions", "rows"),

@@ -11,7 +11,7 @@ from mlwb.report._figure import Figure
 from mlwb.report._figures_data import distributions, market
 from mlwb.report._figures_drift import psi_bins, psi_by_feature, psi_rolling
 from mlwb.report._figures_model import ablation, calibration, deciles, fold_auc, walk_forward
-from mlwb.report._figures_paper import equity, paper
+from mlwb.report._figures_paper import equity, paper, paper_costs, paper_regimes
 from mlwb.report._figures_study import decay, information, redundancy
 from mlwb.report._figures_traffic import agreement, latency, phases
 
@@ -30,6 +30,8 @@ __all__ = [
     "latency",
     "market",
     "paper",
+    "paper_costs",
+    "paper_regimes",
     "phases",
     "psi_bins",
     "psi_by_feature",

@@ -1,25 +1,71 @@
-"""A score traded on paper, where the label has a rule to trade by."""
+"""A score traded on paper, by the rule of its label."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
-from mlwb.backtest import Ledger, Risk, account, risk, round_trips
-from mlwb.core.arrays import Float1D, Int1D
+from mlwb.backtest import (
+    MINUTES_A_YEAR,
+    Activity,
+    Book,
+    Caps,
+    CostCell,
+    Identity,
+    Ledger,
+    RegimeMoney,
+    Risk,
+    Tape,
+    TimingEffect,
+    Trips,
+    Versus,
+    VolatilityTiming,
+    activity,
+    against_constant,
+    backtest,
+    barrier_targets,
+    by_regime,
+    cap_breaches,
+    check_book,
+    cost_curve,
+    half_spread_cost,
+    resample_hours,
+    risk,
+    round_trips,
+    sign_targets,
+    timed_exposure,
+    timing_effect,
+)
+from mlwb.core.arrays import Bool1D, Float1D, Int1D
 from mlwb.core.bars import INTERVAL_S, MID
+from mlwb.data import CALENDARS, open_minutes
 from mlwb.features import specs
 from mlwb.features.batch import compute
+from mlwb.features.regimes import REGIMES, fit_regimes, regime_inputs, regime_of
 from mlwb.model import Dataset, OutOfFold
 from mlwb.params import TrainingParams
 from mlwb.stages.common import Prepared
+from mlwb.stats import BlockMeans
 
-__all__ = ["Paper", "paper_trade"]
+__all__ = ["MEANINGS", "RULES", "Paper", "paper_trade"]
 
-POSITION_CAP = 1.0
-"""Largest absolute position, in units of equity."""
+RULES = {
+    "volatility": "volatility timing",
+    "direction": "sign of the score",
+    "triple_barrier": "sign until the barrier",
+}
+"""Label kind to the rule that trades it."""
+
+MEANINGS = {
+    "volatility": "timed minus constant exposure of the same mean, after costs: what holding less "
+    "before large moves cost or earned; no forecast of direction",
+    "direction": "long above one half and short below, decided anew at every bar, after costs",
+    "triple_barrier": "long above one half and short below, held until the barrier is touched or "
+    "the horizon ends, after costs",
+}
+"""Label kind to what its money means."""
 
 
 @dataclass(frozen=True)
@@ -28,33 +74,70 @@ class Paper:
 
     Parameters
     ----------
+    rule, meaning : str
+        What was traded, and what its returns mean.
     ts : ndarray of shape (n_steps,), int64
         Bars, seconds since 1970.
     ledger : Ledger
-        Step by step.
+        Step by step; for volatility timing the difference to constant exposure.
     risk : Risk
         In one look.
-    trips : ndarray of shape (n_trips,), float64
-        Net return of every round trip.
-    turnover : float
-        One-way, times equity a day.
+    activity : Activity
+        What was held and traded, by the rule itself.
+    trips : Trips
+        Round trips of ``ledger``.
+    drawn : BlockMeans
+        Block bootstrap of its hours.
+    regimes : tuple of RegimeMoney
+        The same money by market regime.
+    curve : tuple of CostCell
+        At 0, 1 and 2 times the costs, 0, 1 and 2 bars after the decision.
+    identities : tuple of Identity
+        What was found to add up.
+    clips : mapping of str to int
+        Orders cut, by cap.
+    breaches : int
+        Steps beyond a cap, counted from the ledger of the rule.
+    effect : TimingEffect or None
+        What timing did to risk; None for a rule that bets on the sign.
+    versus : Versus or None
+        The two books behind it.
     """
 
+    rule: str
+    meaning: str
     ts: Int1D
     ledger: Ledger
     risk: Risk
-    trips: Float1D
-    turnover: float
+    activity: Activity
+    trips: Trips
+    drawn: BlockMeans
+    regimes: tuple[RegimeMoney, ...]
+    curve: tuple[CostCell, ...]
+    identities: tuple[Identity, ...]
+    clips: dict[str, int]
+    breaches: int
+    effect: TimingEffect | None
+    versus: Versus | None
+
+    @property
+    def is_bet(self) -> bool:
+        """Whether the rule bets on the sign of a return."""
+        return self.effect is None
 
 
-def paper_trade(
-    prepared: Prepared, data: Dataset, oof: OutOfFold, params: TrainingParams
-) -> Paper | None:
-    """Hold the sign of the walk-forward score until the next bar, pay for every change.
+@dataclass(frozen=True)
+class _Scored:
+    """The traded stretch: from the first score to the bar after the last."""
 
-    A direction score is traded long above one half and short below; a bar without a score is flat.
-    Across a gap the position is held and earns what the next bar shows. A volatility score says
-    nothing about the sign, so it has no rule here and the result is None.
+    tape: Tape
+    target: Float1D
+    regime: Int1D
+    is_decision: Bool1D
+
+
+def paper_trade(prepared: Prepared, data: Dataset, oof: OutOfFold, params: TrainingParams) -> Paper:
+    """Trade the walk-forward scores by the rule of their label; see docs/backtest.md.
 
     Parameters
     ----------
@@ -65,34 +148,130 @@ def paper_trade(
     oof : OutOfFold
         Scores of models that saw only what came before.
     params : TrainingParams
-        Label kind and costs.
+        Label kind, costs, caps and rule.
 
     Returns
     -------
-    Paper or None
+    Paper
+
+    Raises
+    ------
+    AccountingError
+        The book does not add up.
     """
-    if params.label.kind != "direction":
-        return None
+    scored = _scored(prepared, data, oof, params)
+    kind, chosen = params.label.kind, params.backtest
+    caps = _caps(params)
+    book = backtest(scored.target, scored.tape, caps, latency_bars=chosen.latency_bars)
+    versus = _versus(book, scored.tape, params) if kind == "volatility" else None
+    ledger = versus.overlay if versus else book.ledger
+    trips, draws = round_trips(ledger), vars(params.resample)
+    regimes = _regimes(ledger, scored, params)
+    cost = scored.tape.one_way_cost
+    per_year = MINUTES_A_YEAR * _open_share(prepared, book.ts)
+    return Paper(
+        rule=RULES[kind],
+        meaning=MEANINGS[kind],
+        ts=book.ts,
+        ledger=ledger,
+        risk=risk(ledger.net, book.ts, bars_per_year=per_year),
+        activity=activity(book.ledger, book.ts),
+        trips=trips,
+        drawn=resample_hours(ledger.net, book.ts, **draws),
+        regimes=regimes,
+        curve=cost_curve(lambda tape, lag: _run(scored, params, tape, lag), scored.tape),
+        identities=check_book(ledger, book.ts, cost, trips=trips, regimes=regimes),
+        clips=dict(sorted(Counter(clip.reason for clip in book.clips).items())),
+        breaches=cap_breaches(book.ledger, book.ts, caps),
+        effect=timing_effect(versus, **draws) if versus else None,
+        versus=versus,
+    )
+
+
+def _caps(params: TrainingParams) -> Caps:
+    chosen = params.backtest
+    return Caps(
+        position=chosen.max_position,
+        exposure=chosen.max_exposure,
+        turnover=chosen.max_turnover,
+        daily_loss=chosen.max_daily_loss,
+    )
+
+
+def _scored(prepared: Prepared, data: Dataset, oof: OutOfFold, params: TrainingParams) -> _Scored:
     rows = np.searchsorted(prepared.ts, data.t0[oof.index] - INTERVAL_S)
-    position = np.zeros(len(prepared.bars))
-    position[rows] = np.sign(oof.probability - 0.5) * POSITION_CAP
-    used = slice(int(rows.min()), min(int(rows.max()) + 1, len(prepared.bars) - 1))
-    mid = _last_known(prepared.bars[:, MID])
-    step = (mid[1:] / mid[:-1] - 1.0)[used]
-    ledger = account(position[used], step, _one_way_cost(prepared, params)[used])
-    ts = prepared.ts[used]
-    days = max((int(ts[-1]) - int(ts[0])) / 86_400, 1.0)
-    turnover = float(np.abs(np.diff(ledger.position, prepend=0.0)).sum() / days)
-    return Paper(ts, ledger, risk(ledger.net, ts), round_trips(ledger).net, turnover)
+    first, stop = int(rows.min()), min(int(rows.max()) + 2, len(prepared.bars))
+    probability = np.full(len(prepared.bars), np.nan)
+    probability[rows] = oof.probability
+    closes = prepared.ts + INTERVAL_S
+    until = closes.copy()
+    until[rows] = data.t1[oof.index]
+    inputs = regime_inputs(prepared.bars)
+    regime = regime_of(inputs, fit_regimes(inputs, np.arange(first)))
+    used = slice(first, stop)
+    tape = Tape(prepared.ts[used], prepared.bars[used, MID], _one_way_cost(prepared, params)[used])
+    target, is_decision = _target(probability[used], closes[used], until[used], params)
+    return _Scored(tape, target, regime[used], is_decision)
+
+
+def _target(
+    probability: Float1D, closes: Int1D, until: Int1D, params: TrainingParams
+) -> tuple[Float1D, Bool1D]:
+    """Position wanted at each bar, and the bars at which a score decided it."""
+    chosen, kind = params.backtest, params.label.kind
+    if kind == "triple_barrier":
+        return barrier_targets(probability, closes, until, size=chosen.max_position)
+    scored = np.isfinite(probability)
+    if kind == "direction":
+        return sign_targets(probability, size=chosen.max_position), scored
+    rule = VolatilityTiming(
+        half_life_bars=chosen.half_life_bars,
+        enter=chosen.enter,
+        leave=chosen.leave,
+        calm=chosen.max_position,
+        wild=chosen.max_position * chosen.wild_exposure,
+    )
+    return timed_exposure(probability, rule), scored
+
+
+def _versus(book: Book, tape: Tape, params: TrainingParams) -> Versus:
+    latency = params.backtest.latency_bars
+    return against_constant(book, tape, _caps(params), latency_bars=latency)
+
+
+def _run(scored: _Scored, params: TrainingParams, tape: Tape, latency: int) -> Ledger:
+    """The judged ledger at another cost and latency."""
+    caps = _caps(params)
+    book = backtest(scored.target, tape, caps, latency_bars=latency)
+    if params.label.kind != "volatility":
+        return book.ledger
+    return against_constant(book, tape, caps, latency_bars=latency).overlay
+
+
+def _regimes(ledger: Ledger, scored: _Scored, params: TrainingParams) -> tuple[RegimeMoney, ...]:
+    """By the regime of the bar a step was decided at."""
+    steps = np.arange(len(ledger.net))
+    decided_at = np.maximum(steps - params.backtest.latency_bars, 0)
+    return by_regime(
+        ledger,
+        scored.tape.ts[:-1],
+        scored.regime[decided_at],
+        names=REGIMES,
+        is_decision=scored.is_decision[decided_at],
+        n_resamples=params.resample.n_resamples,
+        seed=params.resample.seed,
+    )
 
 
 def _one_way_cost(prepared: Prepared, params: TrainingParams) -> Float1D:
     """Half the last known spread, fee and slippage, as a fraction of the amount."""
     spread = compute(specs(["spread_bp"], quoted=prepared.market.has_quotes), prepared.bars)[:, 0]
-    extra = params.costs.fee_bp + params.costs.slippage_bp
-    return np.asarray((_last_known(spread) / 2.0 + extra) / 1e4, dtype=np.float64)
+    costs = params.costs
+    return half_spread_cost(spread, fee_bp=costs.fee_bp, slippage_bp=costs.slippage_bp)
 
 
-def _last_known(values: Float1D) -> Float1D:
-    """Forward filled; before the first known value, that value."""
-    return np.asarray(pd.Series(values).ffill().bfill(), dtype=np.float64)
+def _open_share(prepared: Prepared, ts: Int1D) -> float:
+    """Share of all minutes of the traded stretch in which the market's calendar is open."""
+    minutes = np.arange(ts[0] // INTERVAL_S, ts[-1] // INTERVAL_S + 1)
+    calendar = CALENDARS[prepared.market.source.calendar]
+    return float(open_minutes(calendar, minutes).mean())

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from mlwb.backtest import Risk
 from mlwb.core.arrays import Float1D
 from mlwb.core.bars import INTERVAL_S
 from mlwb.core.clock import Clock
 from mlwb.evidence import Interval, Metric, Record, new_record, rate
 from mlwb.model import Scores, rank_correlation
 from mlwb.params import TrainingParams
+from mlwb.stages._paper_records import pnl_details, pnl_metrics
 from mlwb.stages._training_result import Result
 from mlwb.stages.common import context, market_inputs, market_origin, null
 
@@ -35,7 +35,9 @@ def build(result: Result, params: TrainingParams, clock: Clock) -> list[Record]:
         new_record("significance", _significance(result), shared),
         new_record("ablation", _ablation(result), shared),
         new_record("walk_forward", _walk(result), shared),
-        new_record("pnl", _pnl(result), shared, details={"label": {"kind": params.label.kind}}),
+        new_record(
+            "pnl", pnl_metrics(result.paper), shared, details=pnl_details(result.paper, params)
+        ),
         new_record("parity", _parity(result), shared, details=_schema(result)),
         new_record("bench", _bench(result), shared),
     ]
@@ -180,38 +182,16 @@ def _walk(result: Result) -> list[Metric]:
             Metric("rank_ic", ic, n=len(split.test), segment=name),
         ]
         earned = 1.0
-        if paper is not None:
+        if paper.is_bet:
             first, last = (train.t0[split.test[i]] - INTERVAL_S for i in (0, -1))
             earned = float(paper.ledger.net[(paper.ts >= first) & (paper.ts <= last)].sum())
             metrics.append(Metric("net_return", earned, n=len(split.test), segment=name))
         positive += int(ic > 0.0 and earned > 0.0)
-    meaning = "rank IC > 0" + (" and net return > 0" if paper is not None else "")
+    meaning = "rank IC > 0" + (" and net return > 0" if paper.is_bet else "")
     share = rate(
         "positive_share", positive, len(segments.splits), definition=f"segments with {meaning}"
     )
     return [share, *metrics]
-
-
-def _pnl(result: Result) -> list[Metric]:
-    paper = result.paper
-    if paper is None:
-        reason = "a volatility score says nothing about the sign, so no rule trades it"
-        names = ("net_return", "sharpe", "sharpe_se", "psr", "max_drawdown", "win_rate")
-        return [null(name, reason) for name in (*names, "turnover", "cap_breaches")]
-    found: Risk = paper.risk
-    days = found.n_days
-    breaches = int((np.abs(paper.ledger.position) > 1.0).sum())
-    return [
-        Metric("net_return", found.net_return, n=len(paper.ts), definition="sum of net returns"),
-        Metric("gross_return", float(paper.ledger.gross.sum()), n=len(paper.ts)),
-        Metric("sharpe", found.sharpe, n=days, definition="UTC-daily, times sqrt(365)"),
-        Metric("sharpe_se", found.sharpe_se, n=days, definition="Lo 2002"),
-        Metric("psr", found.psr, n=days, definition="P(true Sharpe > 0)"),
-        Metric("max_drawdown", found.max_drawdown, n=len(paper.ts)),
-        rate("win_rate", int((paper.trips > 0.0).sum()), len(paper.trips)),
-        Metric("turnover", paper.turnover, unit="equity/day"),
-        Metric("cap_breaches", breaches, n=len(paper.ts)),
-    ]
 
 
 def _parity(result: Result) -> list[Metric]:

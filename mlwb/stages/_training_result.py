@@ -108,8 +108,8 @@ class Result:
         Ablation.
     segments : OutOfFold
         Walk-forward.
-    paper : Paper or None
-        Traded on paper; None where the label has no rule.
+    paper : Paper
+        Traded on paper.
     parity : Parity
         Graph against model.
     feature_mismatches, n_feature_values : int
@@ -127,7 +127,7 @@ class Result:
     skill: Skill
     effects: tuple[GroupEffect, ...]
     segments: OutOfFold
-    paper: Paper | None
+    paper: Paper
     parity: Parity
     feature_mismatches: int
     n_feature_values: int

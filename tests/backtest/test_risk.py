@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,8 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from mlwb.backtest import risk
+from mlwb.backtest import (
+    DailyTrips,
+    Drawdown,
+    account,
+    activity,
+    daily_trips,
+    losing_streak,
+    risk,
+    round_trips,
+)
 from mlwb.core.arrays import Int1D
+from mlwb.stats import psr
 from tests.strategies import START
 
 DAY = 86_400
@@ -33,21 +45,143 @@ def test_sharpe_is_that_of_utc_days() -> None:
     assert found.n_days == 10
 
 
-def test_standard_error_is_los() -> None:
-    """sqrt((1 + SR^2 / 2) / n) per day, annualised (Lo 2002)."""
-    net = np.random.default_rng(1).normal(1e-3, 1e-2, 60)
-    daily = net.mean() / net.std(ddof=1)
-    expected = math.sqrt((1 + daily**2 / 2) / 60) * math.sqrt(365)
-    assert risk(net, stamps(60)).sharpe_se == pytest.approx(expected)
-
-
-def test_psr_is_bailey_and_lopez_de_prados() -> None:
-    """Phi(SR sqrt(n - 1) / sqrt(1 - g3 SR + (g4 - 1) / 4 SR^2)) with raw moments."""
+def test_standard_error_is_that_of_skewed_and_fat_days() -> None:
+    """sqrt((1 - g3 SR + (g4 - 1)/4 SR^2) / (n - 1)) a day, annualised; PSR rests on the same."""
     net = np.random.default_rng(2).standard_t(4, size=90) * 1e-2 + 1e-3
-    centred = (net - net.mean()) / net.std()
-    g3, g4, sr = (centred**3).mean(), (centred**4).mean(), net.mean() / net.std(ddof=1)
-    expected = stats.norm.cdf(sr * math.sqrt(89) / math.sqrt(1 - g3 * sr + (g4 - 1) / 4 * sr**2))
-    assert risk(net, stamps(90)).psr == pytest.approx(expected)
+    g3, g4 = stats.skew(net), stats.kurtosis(net, fisher=False)
+    sr = net.mean() / net.std(ddof=1)
+    error = math.sqrt((1 - g3 * sr + (g4 - 1) / 4 * sr**2) / 89)
+    found = risk(net, stamps(90))
+    assert found.sharpe_se == pytest.approx(error * math.sqrt(365))
+    assert found.psr == pytest.approx(stats.norm.cdf(sr / error))
+    assert found.sharpe_bound(0.95) == pytest.approx(found.sharpe + 1.6448536 * found.sharpe_se)
+    assert found.sharpe_bound(0.05) == pytest.approx(found.sharpe - 1.6448536 * found.sharpe_se)
+
+
+def test_a_track_record_that_long_shows_it() -> None:
+    """After that many days of the same moments the probability is 95 %; never if SR <= 0."""
+    net = np.random.default_rng(4).normal(3e-3, 1e-2, 40)
+    found = risk(net, stamps(40))
+    daily = found.sharpe / math.sqrt(365)
+    moments = {"skew": float(stats.skew(net)), "kurtosis": float(stats.kurtosis(net, fisher=False))}
+    assert psr(daily, found.min_track_record, **moments) == pytest.approx(0.95)
+    assert risk(-net, stamps(40)).min_track_record == math.inf
+
+
+def test_sharpe_of_steps_counts_flat_ones() -> None:
+    """Mean over sd (ddof 1) of all steps times the root of the calendar's steps a year."""
+    net = np.random.default_rng(0).normal(2e-5, 1e-3, 240)
+    net[::3] = 0.0
+    expected = net.mean() / net.std(ddof=1)
+    assert risk(net, stamps(10, 24)).sharpe_bars == pytest.approx(expected * math.sqrt(525_600))
+    found = risk(net, stamps(10, 24), bars_per_year=100.0)
+    assert found.sharpe_bars == pytest.approx(expected * 10.0)
+
+
+def test_lo_scales_by_autocorrelation() -> None:
+    """Independent days give sqrt(365); momentum gives less, reversal more (Lo 2002, eq. 20)."""
+    rng = np.random.default_rng(5)
+    quiet = rng.normal(1e-3, 1e-2, 2_000)
+    found = risk(quiet, stamps(2_000))
+    assert found.sharpe_lo == pytest.approx(found.sharpe, rel=0.2)
+    trend = quiet[1:] + 0.6 * quiet[:-1]
+    turns = quiet[1:] - 0.3 * quiet[:-1]
+    for net, wants_less in ((trend, True), (turns, False)):
+        found = risk(net, stamps(len(net)))
+        assert (found.sharpe_lo < 0.9 * found.sharpe) is wants_less
+        assert (found.sharpe_lo > 1.1 * found.sharpe) is not wants_less
+
+
+def test_lo_is_the_formula() -> None:
+    """eta(365) with its two lags written out, on 20 days."""
+    net = np.random.default_rng(6).normal(1e-3, 1e-2, 20)
+    x = net - net.mean()
+    rho = [(x[1:] * x[:-1]).sum() / (x * x).sum(), (x[2:] * x[:-2]).sum() / (x * x).sum()]
+    eta = 365 / math.sqrt(365 + 2 * (364 * rho[0] + 363 * rho[1]))
+    assert risk(net, stamps(20)).sharpe_lo == pytest.approx(eta * net.mean() / net.std(ddof=1))
+
+
+def test_days_without_a_bar_are_days() -> None:
+    """A weekend earns nothing on two days that a year of 365 counts."""
+    ts = START + DAY * np.array([0, 1, 4])
+    net = np.array([0.01, -0.02, 0.03])
+    daily = np.array([0.01, -0.02, 0.0, 0.0, 0.03])
+    found = risk(net, ts)
+    assert found.n_days == 5
+    assert found.sharpe == pytest.approx(daily.mean() / daily.std(ddof=1) * math.sqrt(365))
+
+
+def test_calmar_is_growth_a_year_over_the_drawdown() -> None:
+    """Compounded to 365 days; null without a drawdown, -1 over it after ruin."""
+    net = np.array([0.02, -0.01, 0.03])
+    growth = (1.02 * 0.99 * 1.03) ** (365 / 3) - 1
+    assert risk(net, stamps(3)).calmar == pytest.approx(growth / 0.01)
+    assert math.isnan(risk(np.array([0.01, 0.02]), stamps(2)).calmar)
+    assert risk(np.array([0.1, -1.5]), stamps(2)).calmar == -1.0
+
+
+@given(st.lists(st.floats(-0.99, 2.0), min_size=1, max_size=40))
+def test_drawdown_online_is_drawdown_in_batch(net: list[float]) -> None:
+    """The same bits after every step."""
+    meter = Drawdown()
+    worst = [meter.update(step) for step in net]
+    batch = [risk(np.array(net[: n + 1]), stamps(n + 1)).max_drawdown for n in range(len(net))]
+    assert worst == batch
+
+
+def test_turnover_is_position_changes_a_day() -> None:
+    """One way, the liquidation too, over UTC days; exposure is the absolute position."""
+    ledger = account(np.array([1.0, -0.5, -0.5, 0.25]), np.zeros(4), np.zeros(4))
+    found = activity(ledger, START + np.array([0, 60, DAY, DAY + 60]))
+    assert found.turnover == pytest.approx((1.0 + 1.5 + 0.75 + 0.25) / 2)
+    assert found.exposure_mean == 2.25 / 4
+    assert found.exposure_max == 1.0
+
+
+def test_a_trip_belongs_to_the_day_that_closed_it() -> None:
+    """A trip over midnight counts on the second day; one open at the end on none."""
+    ts = START + np.array([0, DAY - 60, DAY, DAY + 60, 2 * DAY])
+    position = np.array([1.0, 1.0, -1.0, 0.0, 1.0])
+    returns = np.array([0.01, 0.01, 0.01, 0.0, 0.01])
+    daily = daily_trips(round_trips(account(position, returns, np.zeros(5))), ts)
+    assert daily.day.tolist() == [START // DAY + 1]
+    assert (daily.wins.tolist(), daily.trips.tolist()) == ([1], [2])
+
+
+@pytest.mark.parametrize(
+    ("rows", "streak"),
+    [
+        ([(1, 15, 30), (2, 15, 30), (3, 15, 30)], 3),
+        ([(1, 15, 30), (2, 16, 30), (3, 15, 30)], 1),
+        ([(1, 15, 30), (2, 0, 29), (3, 15, 30)], 1),
+        ([(1, 15, 30), (3, 15, 30), (4, 15, 30)], 2),
+        ([(1, 52, 100)], 0),
+        ([(1, 51, 100)], 1),
+        ([], 0),
+    ],
+    ids=["three", "a-good-day", "a-thin-day", "a-gap", "at-the-limit", "below-it", "none"],
+)
+def test_losing_days_count_in_a_row(rows: list[tuple[int, int, int]], streak: int) -> None:
+    """Consecutive UTC days, each with enough trips and too few wins."""
+    columns = np.asarray(rows, dtype=np.int64).reshape(-1, 3).T
+    assert losing_streak(DailyTrips(*columns), win_rate=0.52, min_trips=30) == streak
+
+
+def test_the_oracle_agrees_where_it_means_the_same(oracle: Callable[[str], Any]) -> None:
+    """empyrical: Sharpe on days with its year of 252 set to 365, drawdown and Calmar.
+
+    empyrical annualises by 252 unless told; its drawdown is negative and starts at 1 too; its
+    Calmar compounds over 252 days a year, ours over 365.
+    """
+    empyrical = oracle("empyrical")
+    net = np.random.default_rng(8).normal(1e-3, 1e-2, 120)
+    net[0] = -0.05
+    found = risk(net, stamps(120))
+    assert found.sharpe == pytest.approx(empyrical.sharpe_ratio(net, annualization=365))
+    default = empyrical.sharpe_ratio(net)
+    assert found.sharpe == pytest.approx(default * math.sqrt(365 / 252))
+    assert found.max_drawdown == pytest.approx(-empyrical.max_drawdown(net))
+    assert found.calmar == pytest.approx(empyrical.calmar_ratio(net, annualization=365))
 
 
 def test_psr_of_nothing_is_a_coin() -> None:

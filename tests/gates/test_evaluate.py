@@ -103,6 +103,7 @@ def test_the_worst_binding_outcome_is_the_verdict(
     [
         ({"label": {"kind": "volatility"}}, False),
         ({"label": {"kind": "direction"}}, True),
+        ({"label": {"kind": "triple_barrier"}}, True),
         ({"label": {}}, True),
         ({"label": "volatility"}, True),
         ({}, True),
@@ -115,6 +116,7 @@ def test_paper_money_binds_direction_labels(
     """A losing rule blocks a direction model, or one whose label nobody named; else it warns."""
     view = spoil.record(green, "pnl", details=details)
     view = spoil.metric(view, "pnl", "sharpe", value=-1.0)
+    view = spoil.metric(view, "pnl", "sharpe_upper", value=0.5)
     verdicts = [v for v in evaluate_all(view, policy, now) if v.gate == "pnl"]
     assert verdicts[0].outcome is Outcome.FAIL
     others = [v for v in evaluate_all(green, policy, now) if v.gate != "pnl"]

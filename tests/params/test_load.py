@@ -156,6 +156,7 @@ def test_range_holds_its_end_and_nothing_beyond(name: str, side: str, limit: flo
     """Each end of each range is allowed, the next value outside is refused with the range."""
     values = params_values(load_params("training", FOLDER))
     values["window"] = {"champion_end": 0.2, "train_end": 0.97}
+    values["backtest"] |= {"enter": 1.0, "leave": 0.0}
     is_list = isinstance(put(values, name, limit), list)
     found = looked_up(parse_params("training", values), name)
     assert found == ((limit,) if is_list else limit)

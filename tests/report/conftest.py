@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from mlwb.backtest import Ledger, Risk, account, risk
+from mlwb.backtest import (
+    CostCell,
+    Ledger,
+    RegimeMoney,
+    Risk,
+    TimingEffect,
+    Versus,
+    account,
+    risk,
+)
 from mlwb.canary import Summary, Traffic, summarise
 from mlwb.core.arrays import Float1D, Int1D
 from mlwb.core.clock import ManualClock
@@ -39,9 +48,14 @@ class Drifted:
 class Paper:
     """A traded rule, as training hands it over."""
 
+    rule: str
     ts: Int1D
     ledger: Ledger
     risk: Risk
+    curve: tuple[CostCell, ...]
+    regimes: tuple[RegimeMoney, ...]
+    effect: TimingEffect | None = None
+    versus: Versus | None = None
 
 
 @pytest.fixture
@@ -103,7 +117,21 @@ def paper(rng: np.random.Generator) -> Paper:
     ts = START + 60 * np.arange(14_400, dtype=np.int64)
     position = np.sign(rng.normal(size=len(ts)))
     ledger = account(position, rng.normal(0.0, 3e-4, len(ts)), np.full(len(ts), 1e-5))
-    return Paper(ts, ledger, risk(ledger.net, ts))
+    cells = [CostCell(factor, lag, 0.01 - 0.02 * factor, 0.0, 1.0) for factor in (0.0, 1.0, 2.0)
+             for lag in (0, 1, 2)]  # fmt: skip
+    regimes = tuple(
+        RegimeMoney(name, 0.02, 0.01, net, 7_200, 7_000, 0.5, 1.0)
+        for name, net in (("ranging", 0.01), ("volatile", -0.03))
+    )
+    return Paper("a rule", ts, ledger, risk(ledger.net, ts), tuple(cells), regimes)
+
+
+@pytest.fixture
+def timed(paper: Paper) -> Paper:
+    """The same days, with exposure timed at a third of the variance."""
+    ledger = paper.ledger
+    effect = TimingEffect(0.7, 0.72, 0.66, 0.79, 0.8, 0.05, 0.07, 240)
+    return replace(paper, effect=effect, versus=Versus(paper.ts, ledger, ledger, ledger))
 
 
 @pytest.fixture

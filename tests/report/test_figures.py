@@ -22,8 +22,8 @@ from mlwb.study import Information, Redundancy
 START = 1_735_689_600
 NAMES = (
     "ablation", "agreement", "calibration", "decay", "deciles", "distributions", "equity",
-    "fold_auc", "information", "latency", "market", "paper", "phases", "psi_bins",
-    "psi_by_feature", "psi_rolling", "redundancy", "walk_forward",
+    "fold_auc", "information", "latency", "market", "paper", "paper_costs", "paper_regimes",
+    "phases", "psi_bins", "psi_by_feature", "psi_rolling", "redundancy", "walk_forward",
 )  # fmt: skip
 HOSTILE = '"><script>alert(1)</script>'
 Make = Callable[[], figures.Figure]
@@ -73,6 +73,8 @@ def gallery(request: pytest.FixtureRequest) -> Mapping[str, Make]:
         "latency": lambda: figures.latency({"5%": rng.lognormal(size=200)}, limit_ms="80"),
         "market": lambda: figures.market(ts, mid, cuts=cuts, symbol=HOSTILE),
         "paper": lambda: figures.paper(paper),
+        "paper_costs": lambda: figures.paper_costs(paper.curve),
+        "paper_regimes": lambda: figures.paper_regimes(paper.regimes),
         "phases": lambda: figures.phases(traffic, limits={"p95_ms": "80", "error_rate": 0.01}),
         "psi_bins": lambda: figures.psi_bins(reference, shifted),
         "psi_by_feature": lambda: figures.psi_by_feature(drifts, limit="0.3"),
@@ -146,6 +148,8 @@ def _nothing() -> dict[str, figures.Figure]:
         "latency": figures.latency({"smoke": NONE, "5%": EMPTY}, limit_ms=80.0),
         "market": figures.market(NO_TS, EMPTY, cuts={}, symbol="X"),
         "paper": figures.paper(None),
+        "paper_costs": figures.paper_costs([]),
+        "paper_regimes": figures.paper_regimes([]),
         "phases": figures.phases({}, limits={}),
         "psi_by_feature": figures.psi_by_feature([], limit=0.3),
         "psi_rolling": figures.psi_rolling(NONE, limit=0.2),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,9 +24,34 @@ def test_paper_reports_net_gross_and_risk(paper: Any) -> None:
 
 
 def test_paper_without_a_rule() -> None:
-    """A volatility score is not traded, and the page says why."""
-    figure = figures.paper(None)
-    assert "nothing about the sign" in figure._repr_html_()
+    """Where nothing was traded, the page says so."""
+    assert "No rule was traded" in figures.paper(None)._repr_html_()
+
+
+def test_timed_exposure_is_told_by_its_risk(timed: Any) -> None:
+    """What the rule is for comes first, with its bounds; the money is against constant exposure."""
+    title = figures.paper(timed).title
+    assert title.startswith("Timing exposure changes variance by −28\u00a0% (−34 to −21\u00a0%)")
+    assert "against constant exposure" in title
+    assert f"{abs(100 * timed.ledger.net.sum()):.1f}\u00a0% after costs" in title
+
+
+def test_timing_that_changed_nothing_says_so(timed: Any) -> None:
+    """Without a variance to compare there is no percentage."""
+    still = replace(timed, effect=replace(timed.effect, variance_ratio=float("nan")))
+    assert figures.paper(still).title.startswith("Timing changed no exposure")
+
+
+def test_costs_count_what_can_be_had(paper: Any) -> None:
+    """A fill at the price of the decision is a bound, not a case."""
+    assert figures.paper_costs(paper.curve).title.startswith("The rule earns in 2 of 6 cases")
+    lost = [replace(cell, net_return=-0.01) for cell in paper.curve]
+    assert figures.paper_costs(lost).title.startswith("The rule earns in none of 6 cases")
+
+
+def test_regimes_name_the_worst(paper: Any) -> None:
+    """The regime that made least, with its sum."""
+    assert figures.paper_regimes(paper.regimes).title.endswith("volatile markets: −3.0\u00a0%")
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])
