@@ -13,6 +13,7 @@ from mlwb import __version__
 from mlwb.cli import _market_facts, _market_fetch, _market_make
 from mlwb.cli._common import JsonFlag, console, home, print_json, registry
 from mlwb.core.canonical import to_plain
+from mlwb.core.host_clock import host_clock
 from mlwb.evidence import EvidenceStore
 
 __all__ = ["add"]
@@ -33,13 +34,14 @@ def add(app: typer.Typer) -> None:
 def _quality(
     files: Annotated[list[str], typer.Argument(help="One file, or a bid and an ask file.")],
     source: Annotated[str, typer.Option("--source", help="Source profile.")] = "auto",
+    symbol: Annotated[str, typer.Option("--symbol", help="One of several in a file.")] = "",
     strict: Annotated[bool, typer.Option("--strict", help="Exit 3 on a serious finding.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Read a market and print every check as a count."""
     from mlwb.data import counted, load_market, quality
 
-    market = load_market(files, profile=source)
+    market = load_market(files, profile=source, symbol=symbol)
     report = quality(market)
     if as_json:
         print_json({**to_plain(asdict(report)), "decisions": market.source.decisions})
@@ -74,6 +76,16 @@ def _profiles(as_json: JsonFlag = False) -> None:
     console.print(table)
 
 
+def _clock() -> str:
+    """How well this host's clock is kept: a recorder's skew is its host's."""
+    found = host_clock()
+    if found is None:
+        return "this system does not say"
+    if not found.is_synchronised:
+        return "follows no time server: what is recorded here has stamps of unknown error"
+    return f"{found.offset_ms:+.1f} ms to correct, wrong by at most {found.max_error_ms:.0f} ms"
+
+
 def _doctor(as_json: JsonFlag = False) -> None:
     """Check the environment, the registry and the evidence."""
     place, models = home(), registry()
@@ -81,6 +93,7 @@ def _doctor(as_json: JsonFlag = False) -> None:
     problems += [f"evidence: {problem}" for problem in EvidenceStore(place.evidence).verify()]
     facts = {
         "mlwb": __version__,
+        "clock": _clock(),
         "python": ".".join(map(str, sys.version_info[:3])),
         "latest": models.latest(),
         "candidate": models.candidate(),

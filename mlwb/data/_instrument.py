@@ -96,7 +96,7 @@ def _picked(
         f"{file} holds several instruments",
         expected=f"symbol, one of {_listed(first)}",
         got=repr(wanted) if wanted else "no symbol",
-        todo="name it with symbol=",
+        todo="name it: symbol=, --symbol, or data.symbol in a parameter file",
     )
 
 

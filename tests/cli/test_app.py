@@ -104,7 +104,25 @@ def test_a_file_that_is_no_market_is_refused(content: str, tmp_path: Path) -> No
 def test_json_is_json(tmp_path: Path) -> None:
     """`--json` prints one JSON document and nothing else."""
     done = mlwb("doctor", "--json", home=tmp_path)
-    assert json.loads(done.stdout)["problems"] == []
+    said = json.loads(done.stdout)
+    assert said["problems"] == []
+    assert said["clock"]
+
+
+def test_one_instrument_of_several_is_named(tmp_path: Path) -> None:
+    """Without `--symbol` a file of two is refused with both names."""
+    head = "exchange,symbol,timestamp,local_timestamp,ask_amount,ask_price,bid_price,bid_amount\n"
+    rows = [
+        f"x,{name},{us},{us},1,11,10,1\n"
+        for us in range(1_767_225_600_000_000, 1_767_226_800_000_000, 30_000_000)
+        for name in ("AAA", "BBB")
+    ]
+    (tmp_path / "quotes.csv").write_text(head + "".join(rows))
+    refused = mlwb("data", "quality", "quotes.csv", home=tmp_path)
+    assert (refused.returncode, "AAA, BBB" in refused.stderr) == (3, True), refused.stderr
+    done = mlwb("data", "quality", "quotes.csv", "--symbol", "BBB", "--json", home=tmp_path)
+    found = json.loads(done.stdout)
+    assert (found["symbol"], found["bars"], found["rows_read"]) == ("BBB", 20, 40)
 
 
 def test_the_version_is_printed(tmp_path: Path) -> None:

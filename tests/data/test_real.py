@@ -123,6 +123,9 @@ def test_mt5_clock_breaks_and_spread(real_data: Path) -> None:
     frame, report = market.frame, quality(market)
     assert frame["ts"].iloc[0] == pd.Timestamp("2026-03-24T14:00Z")
     assert report.longest_gap_s <= 300
+    minutes = frame["ts"].diff().dt.total_seconds() / 60
+    breaks = minutes[minutes > 1].value_counts().to_dict()
+    assert breaks == {63: 35, 66: 1, 2944: 8, 4383: 1, 211: 1}
     points = ((frame["ask"] - frame["bid"]) / 0.01).round()
     assert points.nunique() == 8
     assert points.value_counts(normalize=True).iloc[0] == pytest.approx(0.78, abs=0.005)
@@ -208,7 +211,7 @@ BROKEN = {
         },
     ),
 }
-"""The folder of messy recordings, whole; stale runs and spikes are counted nowhere else."""
+"""The folder of messy recordings, whole; the description does not count stale runs and spikes."""
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -229,6 +232,27 @@ def test_a_messy_file_shows_what_is_wrong_with_it(real_data: Path, name: str) ->
 def test_every_messy_file_is_in_the_table(real_data: Path) -> None:
     """A recording that is added is described here."""
     assert {path.name for path in (real_data / "messy").iterdir()} == set(BROKEN)
+
+
+@pytest.mark.parametrize("name", [name for name in BROKEN if name.endswith(".json.gz")])
+def test_stale_runs_are_those_of_a_plain_count(real_data: Path, name: str) -> None:
+    """Minutes in a row at one price without a trade, five or more; counted with Python alone."""
+    import gzip
+    import json
+
+    path = real_data / "messy" / name
+    rows = {row[0]: row[1:] for row in json.loads(gzip.decompress(path.read_bytes()))}
+    runs, length, before = [], 0, (0, 0.0)
+    for stamp, (*prices, volume) in sorted(rows.items()):
+        is_frozen = volume == 0 and set(prices) == {before[1]} and stamp - before[0] == 60_000
+        if length and not is_frozen:
+            runs.append(length)
+        length = length + 1 if is_frozen else 0
+        before = (stamp, prices[-1])
+    long = [run for run in [*runs, length] if run >= 5]
+    report = quality(read_market([path]))
+    assert (report.stale_runs, report.stale.k) == (len(long), sum(long))
+    assert report.stale_longest_bars == max(long)
 
 
 def test_three_outages_of_an_illiquid_pair(real_data: Path) -> None:
