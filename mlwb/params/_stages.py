@@ -287,7 +287,9 @@ class FeatureStudyParams:
     label: LabelParams
     features: FeatureParams
     window: WindowParams
+    costs: CostParams
     resample: ResampleParams
+    psi: PsiParams
     horizons_s: tuple[int, ...] = _between(60, 86_400, step=60)
 
 

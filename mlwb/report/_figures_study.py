@@ -1,13 +1,14 @@
-"""Figures about what features know and share."""
+"""Figures about what features know, what it costs to use it, and what they share."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlwb.report._figure import Figure, draw, quiet_axes, shades, unmeasured
+from mlwb.report._figure import Figure, draw, grouped, quiet_axes, shades, unmeasured
 from mlwb.report._numbers import duration, interval, number
 from mlwb.report._style import INK, QUIET, SERIES
 
@@ -15,13 +16,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawing
 
-    from mlwb.study import Information, Redundancy
+    from mlwb.study import Costed, Information, Redundancy, RegimeStudy
 
-__all__ = ["decay", "information", "redundancy"]
+__all__ = ["costs", "information", "redundancy", "regimes"]
 
 _MARKERS = ("o", "s", "^", "D")
-_NAMED = 4
 _VIF_HIGH = 10.0
+_PROVEN = 0.05
 
 
 def information(items: Sequence[Information]) -> Figure:
@@ -35,13 +36,14 @@ def information(items: Sequence[Information]) -> Figure:
     Returns
     -------
     Figure
+        Full marks are proven after Holm over everything shown; hollow marks are not.
     """
     known = [item for item in items if np.isfinite(item.rank_ic)]
     if not known:
         return unmeasured("Information", "No feature and target vary together.")
     best = max(known, key=lambda item: abs(item.rank_ic))
     order = _by_strength(known)
-    apart = {item.name for item in known if item.low > 0.0 or item.high < 0.0}
+    apart = {item.name for item in known if _is_proven(item)}
     title = (
         f"{best.name} knows most: rank IC {number(best.rank_ic)} at {duration(best.horizon_s)} "
         f"({interval(best.low, best.high)}); {len(apart)} of {len(order)} features differ from zero"
@@ -49,98 +51,100 @@ def information(items: Sequence[Information]) -> Figure:
     horizons = sorted({item.horizon_s for item in known})
     subtitle = (
         "Spearman rank correlation with the target, by horizon; whiskers are 95 % block-bootstrap "
-        f"intervals, up to {max(item.n_obs for item in known):,} rows"
+        f"intervals, up to {max(item.n_obs for item in known):,} rows; hollow: not proven after "
+        f"Holm over {len(known)} looks"
     )
 
     def paint(drawing: Drawing) -> None:
         ax = drawing.subplots()
         for number_, horizon in enumerate(horizons):
-            _whiskers(
-                ax, [i for i in known if i.horizon_s == horizon], order, _Slot(number_, horizons)
-            )
-        ax.axvline(0.0, color=QUIET, linewidth=0.9)
-        ax.set_yticks(range(len(order)), order)
-        ax.set_ylim(len(order) - 0.4, -0.6)
-        ax.tick_params(axis="y", labelcolor=INK)
-        ax.set_xlabel("rank IC")
-        quiet_axes(ax, grid="x")
-        ax.legend(
-            loc="upper left", bbox_to_anchor=(1.0, 1.0), title="ahead", title_fontsize=8.5,
-            alignment="left",
-        )  # fmt: skip
+            at = [item for item in known if item.horizon_s == horizon]
+            _whiskers(ax, at, order, _Slot.of(duration(horizon), number_, len(horizons)))
+        _dot_axes(ax, order, "rank IC", legend="ahead")
 
     return draw(paint, title=title, subtitle=subtitle, height=90 + 34 * len(order))
 
 
-class _Slot:
-    """Where a horizon stands within a row, and how it looks."""
-
-    def __init__(self, index: int, horizons: Sequence[int]) -> None:
-        n = len(horizons)
-        self.label = duration(horizons[index])
-        self.colour = SERIES[index % len(SERIES)]
-        self.marker = _MARKERS[index % len(_MARKERS)]
-        self.offset = (index - (n - 1) / 2.0) * min(0.72 / n, 0.2)
-
-
-def _whiskers(ax: Axes, items: Sequence[Information], order: Sequence[str], slot: _Slot) -> None:
-    y = [order.index(item.name) + slot.offset for item in items]
-    ax.hlines(y, [i.low for i in items], [i.high for i in items], color=slot.colour, linewidth=1.2)
-    ax.plot(
-        [item.rank_ic for item in items], y, slot.marker, color=slot.colour, markersize=4,
-        label=slot.label,
-    )  # fmt: skip
-
-
-def decay(items: Sequence[Information]) -> Figure:
-    """Rank information coefficient along the horizon: how fast a feature's knowledge fades.
+def regimes(items: Sequence[RegimeStudy]) -> Figure:
+    """Rank information coefficient by feature and regime, with 95 % intervals.
 
     Parameters
     ----------
-    items : sequence of Information
-        The strongest four are named, the rest is grey.
+    items : sequence of RegimeStudy
+        Regimes without rows are left out.
 
     Returns
     -------
     Figure
     """
-    known = [item for item in items if np.isfinite(item.rank_ic)]
-    horizons = sorted({item.horizon_s for item in known})
-    if len(horizons) < 2:
-        return unmeasured("Decay", "It takes at least two horizons to see a change.")
+    known = [i for regime in items for i in regime.information if np.isfinite(i.rank_ic)]
+    if not known:
+        return unmeasured("Regimes", "No row has a known regime and a target.")
+    shown = [regime for regime in items if any(np.isfinite(i.rank_ic) for i in regime.information)]
     order = _by_strength(known)
-    lines = {
-        name: sorted((i.horizon_s, i.rank_ic) for i in known if i.name == name) for name in order
-    }
-    first, last = lines[order[0]][0], lines[order[0]][-1]
-    kept = abs(last[1]) / abs(first[1]) if first[1] else float("nan")
-    moves = "keeps" if kept <= 1.0 else "grows to"
-    title = (
-        f"{order[0]}, the strongest, {moves} {number(kept, '%', decimals=0)} of its "
-        f"{duration(first[0])} rank IC at {duration(last[0])}"
+    title = _between_regimes(shown, order[0])
+    subtitle = (
+        f"Rank IC at {duration(known[0].horizon_s)} by regime, 95 % block-bootstrap intervals, "
+        "hollow where zero is inside; cuts from the first part of the training window, rows from "
+        "the rest of it"
     )
-    named = order[:_NAMED]
-    subtitle = f"Rank IC by horizon; the {len(named)} strongest features are named"
 
     def paint(drawing: Drawing) -> None:
         ax = drawing.subplots()
-        for name in order[_NAMED:]:
-            ax.plot(*zip(*lines[name], strict=True), color="#c3cad3", linewidth=1.0)
-        for place, name in enumerate(named):
-            ax.plot(
-                *zip(*lines[name], strict=True), marker=_MARKERS[place], markersize=5,
-                color=SERIES[place], label=name,
-            )  # fmt: skip
-        ax.axhline(0.0, color=QUIET, linewidth=0.9)
-        ax.set_xscale("log")
-        ax.set_xticks(horizons, [duration(horizon) for horizon in horizons])
-        ax.minorticks_off()
-        ax.set_xlabel("horizon")
-        ax.set_ylabel("rank IC")
-        quiet_axes(ax, grid="y")
-        ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+        for place, regime in enumerate(shown):
+            share = number(regime.share, "%", decimals=0)
+            slot = _Slot.of(f"{regime.name}, {share}", place, len(shown))
+            told = [i for i in regime.information if np.isfinite(i.rank_ic)]
+            _whiskers(ax, told, order, slot)
+        _dot_axes(ax, order, "rank IC", legend="regime, share of bars")
 
-    return draw(paint, title=title, subtitle=subtitle)
+    return draw(paint, title=title, subtitle=subtitle, height=90 + 30 * len(order))
+
+
+def costs(items: Sequence[Costed], *, is_traded: bool) -> Figure:
+    """What an information coefficient must exceed to pay for being traded, and what there is.
+
+    Parameters
+    ----------
+    items : sequence of Costed
+        Those without a value are left out.
+    is_traded : bool
+        Whether the label has a sign to be held; without one only the hurdles are drawn.
+
+    Returns
+    -------
+    Figure
+    """
+    known = [item for item in items if np.isfinite(item.hurdle) and item.hurdle > 0.0]
+    if not known:
+        return unmeasured("Costs", "No feature and return vary together.")
+    floors = {name: min(i.hurdle for i in known if i.name == name) for name in _names(known)}
+    order = sorted(floors, key=lambda name: (floors[name], name))
+    horizons = sorted({item.horizon_s for item in known})
+    title = _earners(known) if is_traded else _cheapest(known)
+    paid = float(np.median([item.cost_bp for item in known]))
+    rest = "beyond it a feature earns, coloured lines do" if is_traded else (
+        "the label is a volatility, so there is no IC of a sign to compare it with"
+    )  # fmt: skip
+    subtitle = (
+        f"Hurdle: one-way cost (median {number(paid, 'bp')}) times turnover over the sd of the "
+        f"return, in IC units; {rest}"
+    )
+
+    def paint(drawing: Drawing) -> None:
+        ax = drawing.subplots()
+        for place, horizon in enumerate(horizons):
+            at = [item for item in known if item.horizon_s == horizon]
+            slot = _Slot.of(duration(horizon), place, len(horizons))
+            _hurdles(ax, at, order, slot, is_traded=is_traded)
+        ax.set_xscale("log")
+        ax.xaxis.set_major_formatter(grouped)
+        what = (
+            "size of the IC, log axis; a bar marks the hurdle" if is_traded else "hurdle, log axis"
+        )
+        _dot_axes(ax, order, what, legend="held", zero=False)
+
+    return draw(paint, title=title, subtitle=subtitle, height=90 + 34 * len(order))
 
 
 def redundancy(found: Redundancy) -> Figure:
@@ -191,6 +195,115 @@ def redundancy(found: Redundancy) -> Figure:
 
     subtitle = "Pearson correlation on the training window; VIF is the variance inflation factor"
     return draw(paint, title=title, subtitle=subtitle, height=110 + 30 * n)
+
+
+@dataclass(frozen=True)
+class _Slot:
+    """Where a series stands within a row, and how it looks."""
+
+    label: str
+    colour: str
+    marker: str
+    offset: float
+
+    @classmethod
+    def of(cls, label: str, place: int, n: int) -> _Slot:
+        offset = (place - (n - 1) / 2.0) * min(0.72 / n, 0.2)
+        return cls(label, SERIES[place % len(SERIES)], _MARKERS[place % len(_MARKERS)], offset)
+
+
+def _whiskers(ax: Axes, items: Sequence[Information], order: Sequence[str], slot: _Slot) -> None:
+    y = [order.index(item.name) + slot.offset for item in items]
+    ax.hlines(y, [i.low for i in items], [i.high for i in items], color=slot.colour, linewidth=1.2)
+    ax.plot([], [], slot.marker, color=slot.colour, markersize=4, label=slot.label)
+    for item, height in zip(items, y, strict=True):
+        face = slot.colour if _is_proven(item) else "white"
+        ax.plot(
+            item.rank_ic, height, slot.marker, color=slot.colour, markersize=4,
+            markerfacecolor=face, markeredgewidth=1.1,
+        )  # fmt: skip
+
+
+def _earners(known: Sequence[Costed]) -> str:
+    best = max(known, key=lambda item: item.net)
+    n = sum(item.net > 0.0 for item in known)
+    word = "best" if n else "closest"
+    return (
+        f"{n} of {len(known)} pairs of feature and horizon exceed their costs; {word} is "
+        f"{best.name} at {duration(best.horizon_s)}, net {number(best.net)}"
+    )
+
+
+def _cheapest(known: Sequence[Costed]) -> str:
+    cheap = min(known, key=lambda item: item.hurdle)
+    return (
+        f"To trade {cheap.name} by its sign for {duration(cheap.horizon_s)}, an IC above "
+        f"{number(cheap.hurdle, decimals=4)} would be needed; for the others more"
+    )
+
+
+def _hurdles(
+    ax: Axes, items: Sequence[Costed], order: Sequence[str], slot: _Slot, *, is_traded: bool
+) -> None:
+    y = np.asarray([order.index(item.name) + slot.offset for item in items])
+    hurdle = np.asarray([item.hurdle for item in items])
+    look: dict[str, Any] = {"color": slot.colour, "markersize": 4, "linestyle": "none"}
+    if not is_traded:
+        ax.plot(hurdle, y, slot.marker, label=slot.label, **look)
+        return
+    size = np.maximum([abs(item.ic) for item in items], hurdle.min() / 30.0)
+    for low, high, height in zip(hurdle, size, y, strict=True):
+        colour = slot.colour if high > low else "#c3cad3"
+        ax.hlines(height, min(low, high), max(low, high), color=colour, linewidth=1.0)
+    ax.vlines(hurdle, y - 0.1, y + 0.1, color=slot.colour, linewidth=2.4, zorder=3)
+    ax.plot(size, y, slot.marker, label=slot.label, zorder=4, **look)
+
+
+def _dot_axes(ax: Axes, order: Sequence[str], what: str, *, legend: str, zero: bool = True) -> None:
+    if zero:
+        ax.axvline(0.0, color=QUIET, linewidth=0.9)
+    ax.set_yticks(range(len(order)), order)
+    ax.set_ylim(len(order) - 0.4, -0.6)
+    ax.tick_params(axis="y", labelcolor=INK)
+    ax.set_xlabel(what)
+    quiet_axes(ax, grid="x")
+    ax.legend(
+        loc="upper left", bbox_to_anchor=(1.0, 1.0), title=legend, title_fontsize=8.5,
+        alignment="left",
+    )  # fmt: skip
+
+
+def _is_proven(item: Information) -> bool:
+    """By the adjusted p value where there is one, else by the interval alone."""
+    if np.isfinite(item.p_holm):
+        return item.p_holm < _PROVEN
+    return item.low > 0.0 or item.high < 0.0
+
+
+def _between_regimes(shown: Sequence[RegimeStudy], name: str) -> str:
+    """Where the strongest feature knows most, if the regimes differ beyond their intervals."""
+    found = sorted((abs(_of(regime, name).rank_ic), regime.name) for regime in shown)
+    (low, where_low), (high, where_high) = found[0], found[-1]
+    least, most = (
+        next(_of(regime, name) for regime in shown if regime.name == where)
+        for where in (where_low, where_high)
+    )
+    if most.low > least.high or most.high < least.low:
+        return (
+            f"{name} knows most in {where_high} bars, rank IC {number(most.rank_ic)}, and least in "
+            f"{where_low} ones, {number(least.rank_ic)}"
+        )
+    ends = sorted((low, high))
+    size = f"size of rank IC {interval(ends[0], ends[1])}"
+    return f"{name} knows about the same in every regime: {size}, the intervals overlap"
+
+
+def _of(regime: RegimeStudy, name: str) -> Information:
+    return next(item for item in regime.information if item.name == name)
+
+
+def _names(items: Sequence[Costed]) -> list[str]:
+    return list(dict.fromkeys(item.name for item in items))
 
 
 def _by_strength(items: Sequence[Information]) -> list[str]:

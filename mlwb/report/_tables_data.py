@@ -1,23 +1,18 @@
-"""Tables about the market and the features."""
+"""Tables about the market."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mlwb.report._html import Html
-from mlwb.report._numbers import count, duration, minute, number, several, significant
+from mlwb.report._numbers import count, duration, minute, number, several
 from mlwb.report._table import Cell, Table, heads
 
 if TYPE_CHECKING:
     from mlwb.data import Count, Finding, QualityReport
-    from mlwb.study import Distribution, Stationarity
 
-__all__ = ["distributions", "findings", "findings_table", "quality", "stationarity"]
-
-_NOISE = 1e-9
-"""Standard deviations below which a value is rounding."""
+__all__ = ["findings", "findings_table", "quality"]
 
 
 def quality(report: QualityReport) -> Table:
@@ -79,46 +74,6 @@ def findings_table(items: Sequence[Finding]) -> Table:
         caption = "✓ Nothing found that speaks against the data"
     columns = heads("finding", "weight", ">count", "where")
     return Table(caption, columns, tuple(_finding(found) for found in ordered))
-
-
-def stationarity(items: Sequence[Stationarity]) -> Table:
-    """ADF and KPSS read together, one row a feature."""
-    rows = tuple(
-        (item.name, item.verdict, _p(item.adf_p), _p(item.kpss_p), count(item.n_obs))
-        for item in items
-    )  # fmt: skip
-    steady = sum(item.verdict == "stationary" for item in items)
-    columns = heads("feature", "reading", ">ADF p", ">KPSS p", ">rows")
-    caption = (
-        f"{steady} of {len(items)} features are stationary by both tests, at 5 % over the last "
-        "week; ADF rejects a unit root, KPSS rejects stationarity"
-    )
-    return Table(caption, columns, rows)
-
-
-def distributions(items: Sequence[Distribution]) -> Table:
-    """Each feature at a glance: what is missing, where it lies, how far it reaches."""
-    rows = tuple(
-        (
-            item.name,
-            count(item.n_obs),
-            number(item.missing_share, "%"),
-            *(
-                significant(0.0 if abs(value) < _NOISE * item.sd else value)
-                for value in (item.mean, item.sd, *(item.quantiles[i] for i in (0, 2, 4)))
-            ),
-            number(item.mode_share, "%"),
-        )
-        for item in items
-    )
-    columns = heads(
-        "feature", ">rows", ">missing", ">mean", ">sd", ">0.5 %", ">median", ">99.5 %", ">mode"
-    )
-    return Table("Features over the training window, each in its own unit", columns, rows)
-
-
-def _p(value: float) -> str:
-    return "–" if math.isnan(value) else number(value, "p")
 
 
 def _counted(found: Count) -> tuple[Cell, Cell, Cell]:

@@ -10,9 +10,10 @@ from mlwb.core.bars import MID
 from mlwb.report._figure import Figure
 from mlwb.report._figures_data import distributions, market
 from mlwb.report._figures_drift import psi_bins, psi_by_feature, psi_rolling
+from mlwb.report._figures_memory import daily, decay, eligibility, memory
 from mlwb.report._figures_model import ablation, calibration, deciles, fold_auc, walk_forward
 from mlwb.report._figures_paper import equity, paper, paper_costs, paper_regimes
-from mlwb.report._figures_study import decay, information, redundancy
+from mlwb.report._figures_study import costs, information, redundancy, regimes
 from mlwb.report._figures_traffic import agreement, latency, phases
 
 __all__ = [
@@ -21,14 +22,18 @@ __all__ = [
     "ablation",
     "agreement",
     "calibration",
+    "costs",
+    "daily",
     "decay",
     "deciles",
     "distributions",
+    "eligibility",
     "equity",
     "fold_auc",
     "information",
     "latency",
     "market",
+    "memory",
     "paper",
     "paper_costs",
     "paper_regimes",
@@ -37,5 +42,6 @@ __all__ = [
     "psi_by_feature",
     "psi_rolling",
     "redundancy",
+    "regimes",
     "walk_forward",
 ]

@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 from mlwb.report._table import Column, Table
-from mlwb.report._tables_data import distributions, findings, quality, stationarity
+from mlwb.report._tables_data import findings, quality
 from mlwb.report._tables_model import ablation, parity, psi, scores, trials, windows
+from mlwb.report._tables_study import (
+    costs,
+    distributions,
+    eligibility,
+    information,
+    regimes,
+    stationarity,
+    steadiness,
+)
 from mlwb.report._tables_verdict import checks, phases, records, verdicts
 
 __all__ = [
@@ -12,15 +21,20 @@ __all__ = [
     "Table",
     "ablation",
     "checks",
+    "costs",
     "distributions",
+    "eligibility",
     "findings",
+    "information",
     "parity",
     "phases",
     "psi",
     "quality",
     "records",
+    "regimes",
     "scores",
     "stationarity",
+    "steadiness",
     "trials",
     "verdicts",
     "windows",

@@ -3,131 +3,106 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from mlwb.core.arrays import Float1D
+from mlwb.core.arrays import Bool1D, Float1D
 from mlwb.core.bars import INTERVAL_S
 from mlwb.core.clock import Clock, SystemClock
-from mlwb.data import QualityReport, quality
-from mlwb.evidence import Interval, Metric, Record, new_record
+from mlwb.data import quality
+from mlwb.evidence import Record, new_record
+from mlwb.features import specs
+from mlwb.features.batch import compute
 from mlwb.features.labels import Labels, forward_return
+from mlwb.features.regimes import REGIMES, fit_regimes, regime_inputs, regime_of
 from mlwb.gates import Verdict
 from mlwb.params import FeatureStudyParams, Policy
 from mlwb.registry import Registry
+from mlwb.stages._feature_study_metrics import study_details, study_metrics
+from mlwb.stages._feature_study_result import Inputs, Result
 from mlwb.stages._quality_metrics import quality_record
 from mlwb.stages.common import (
-    Prepared,
     context,
     home_of,
     judge_gates,
     market_inputs,
     market_origin,
     next_version,
+    policy_of,
     prepare,
     store_of,
     write_all,
 )
 from mlwb.study import (
-    Distribution,
+    Costed,
+    Eligibility,
     Information,
-    Redundancy,
+    RegimeStudy,
     Stationarity,
+    adjusted,
+    clipping,
+    daily,
+    decay,
     describe,
-    effective_n,
+    eligibility,
+    ic_after_costs,
     information,
+    memory,
+    on_grid,
     redundancy,
-    stationarity,
+    regime_study,
+    stationarity_of_all,
 )
 
 __all__ = ["Inputs", "Result", "judge", "load", "measure", "record", "run"]
 
 GATES = ("data",)
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What the study reads.
-
-    Parameters
-    ----------
-    params : FeatureStudyParams
-        As loaded.
-    prepared : Prepared
-        Market and features.
-    labels : Labels
-        Of every bar.
-    version : str
-        Version the study is made for.
-    """
-
-    params: FeatureStudyParams
-    prepared: Prepared
-    labels: Labels
-    version: str
-
-
-@dataclass(frozen=True)
-class Result:
-    """What the study measured.
-
-    Parameters
-    ----------
-    inputs : Inputs
-        What it read.
-    quality : QualityReport
-        Of the market as read.
-    distributions : tuple of Distribution
-        One a feature, over the training window.
-    stationarity : tuple of Stationarity
-        One a feature.
-    information : tuple of Information
-        One a feature and horizon, with the size of the coming return for a volatility label
-        and the return itself for a direction label.
-    n_effective : tuple of float
-        Independent rows each feature is worth.
-    redundancy : Redundancy
-        Overlap of the features.
-    base_rate : float
-        Share of label 1 in the training window.
-    """
-
-    inputs: Inputs
-    quality: QualityReport
-    distributions: tuple[Distribution, ...]
-    stationarity: tuple[Stationarity, ...]
-    information: tuple[Information, ...]
-    n_effective: tuple[float, ...]
-    redundancy: Redundancy
-    base_rate: float
+_DAY_S = 86_400
 
 
 def load(params: FeatureStudyParams) -> Inputs:
-    """Read the market, compute features and labels."""
+    """Read the market and the PSI limit, compute features and labels."""
     prepared = prepare(params.data, params.features.names, params.window)
     registry = Registry(home_of(params.run).models, clock=SystemClock())
     version = params.run.model_version or next_version(registry)
-    return Inputs(params, prepared, prepared.labels(params.label), version)
+    limit = float(policy_of(params.run).limit("psi.feature").value)
+    return Inputs(params, prepared, prepared.labels(params.label), version, limit)
 
 
 def measure(inputs: Inputs) -> Result:
-    """Describe the market and every feature on the training window."""
-    prepared, labels = inputs.prepared, inputs.labels
-    rows = prepared.ts < prepared.windows.train_end
-    complete = prepared.X[rows & prepared.complete]
-    columns = prepared.X[rows].T
-    named = list(zip(prepared.names, columns, strict=True))
-    known = labels.valid & (labels.t1 <= prepared.windows.train_end)
+    """Describe the market and every feature on the training window.
+
+    Clip bounds and regime cuts are fitted before ``champion_end``, as the champion would have
+    them, and looked at between there and ``train_end``.
+    """
+    window = _Window.of(inputs)
+    prepared, label = inputs.prepared, inputs.params.label
+    tested = stationarity_of_all(window.named)
+    target = window.target(label.horizon_s)
+    days = prepared.ts[window.rows] // _DAY_S
+    grids = dict(
+        zip(prepared.names, on_grid(prepared.ts[window.rows], *window.columns), strict=True)
+    )
+    (target_grid,) = on_grid(prepared.ts[window.rows], target)
+    varying = [name for name, values in window.named if np.nanstd(values) > 0.0]
     return Result(
         inputs=inputs,
         quality=quality(prepared.market),
-        distributions=tuple(describe(name, values) for name, values in named),
-        stationarity=tuple(stationarity(name, values) for name, values in named),
-        information=tuple(_information(inputs, named)),
-        n_effective=tuple(effective_n(values) for values in columns),
-        redundancy=redundancy(complete, prepared.names),
-        base_rate=float(labels.y[known].mean()) if known.any() else float("nan"),
+        distributions=tuple(describe(name, values) for name, values in window.named),
+        clipping=tuple(
+            clipping(name, values[window.earlier], values[~window.earlier])
+            for name, values in window.named
+        ),
+        stationarity=tested,
+        memory=tuple(memory(name, values) for name, values in grids.items()),
+        eligibility=tuple(_eligibility(inputs, tested)),
+        information=adjusted(_information(window, varying)),
+        daily=tuple(daily(name, window[name], target, days) for name in varying),
+        decay=tuple(decay(name, grids[name], target_grid) for name in varying),
+        costs=tuple(_costs(window, varying)),
+        regimes=_regimes(window, varying),
+        redundancy=redundancy(prepared.X[window.rows & prepared.complete], prepared.names),
+        base_rate=window.base_rate,
     )
 
 
@@ -146,7 +121,9 @@ def record(result: Result, params: FeatureStudyParams, clock: Clock) -> tuple[Re
         store_of(params.run),
         [
             quality_record(inputs.prepared, result.quality, shared),
-            new_record("feature_study", _study_metrics(result), shared, details=_details(result)),
+            new_record(
+                "feature_study", study_metrics(result), shared, details=study_details(result)
+            ),
         ],
     )
 
@@ -161,64 +138,141 @@ def run(params: FeatureStudyParams, policy: Policy, clock: Clock) -> tuple[Verdi
     return judge(record(measure(load(params)), params, clock), policy, clock)
 
 
-def _information(inputs: Inputs, named: Sequence[tuple[str, Float1D]]) -> list[Information]:
-    params, prepared = inputs.params, inputs.prepared
-    rows = prepared.ts < prepared.windows.train_end
+class _Window:
+    """The training window of a study, cut to rows once."""
+
+    def __init__(self, inputs: Inputs, rows: Bool1D, earlier: Bool1D) -> None:
+        self.inputs, self.rows, self.earlier = inputs, rows, earlier
+        self.columns: list[Float1D] = list(inputs.prepared.X[rows].T)
+        self.named = list(zip(inputs.prepared.names, self.columns, strict=True))
+
+    @classmethod
+    def of(cls, inputs: Inputs) -> _Window:
+        ts, windows = inputs.prepared.ts, inputs.prepared.windows
+        rows = ts < windows.train_end
+        return cls(inputs, rows, ts[rows] < windows.champion_end)
+
+    def __getitem__(self, name: str) -> Float1D:
+        return self.columns[self.inputs.prepared.names.index(name)]
+
+    def forward(self, horizon_s: int) -> Float1D:
+        """Coming return; NaN where it is resolved only after the window."""
+        prepared = self.inputs.prepared
+        forward = forward_return(prepared.bars, horizon_s)[self.rows]
+        end = prepared.ts[self.rows] + INTERVAL_S + horizon_s
+        is_resolved = end <= prepared.windows.train_end
+        return np.asarray(np.where(is_resolved, forward, np.nan), dtype=np.float64)
+
+    def target(self, horizon_s: int) -> Float1D:
+        """What features are held against: the coming return, or its size."""
+        forward = self.forward(horizon_s)
+        return np.abs(forward) if self.inputs.params.label.kind == "volatility" else forward
+
+    @property
+    def y(self) -> Float1D:
+        """Label of each row; NaN where it has none, or one that is resolved after the window."""
+        labels: Labels = self.inputs.labels
+        known = labels.valid & (labels.t1 <= self.inputs.prepared.windows.train_end)
+        return np.where(known, labels.y, np.nan)[self.rows]
+
+    @property
+    def base_rate(self) -> float:
+        """Share of label 1; NaN without a label."""
+        y = self.y[np.isfinite(self.y)]
+        return float(y.mean()) if len(y) else float("nan")
+
+
+def _rows_of(horizon_s: int) -> int:
+    return max(horizon_s // INTERVAL_S, 1)
+
+
+def _information(window: _Window, names: Sequence[str]) -> list[Information]:
+    params = window.inputs.params
     found = []
     for horizon_s in params.horizons_s:
-        forward = forward_return(prepared.bars, horizon_s)[rows]
-        resolved = prepared.ts[rows] + INTERVAL_S + horizon_s <= prepared.windows.train_end
-        forward[~resolved] = np.nan
-        target = np.abs(forward) if params.label.kind == "volatility" else forward
+        target = window.target(horizon_s)
         found += [
             information(
                 name,
-                values,
+                window[name],
                 target,
                 horizon_s=horizon_s,
-                horizon_rows=max(horizon_s // INTERVAL_S, 1),
+                horizon_rows=_rows_of(horizon_s),
                 n_resamples=params.resample.n_resamples,
                 seed=params.resample.seed,
             )
-            for name, values in named
-            if np.nanstd(values) > 0.0
+            for name in names
         ]
     return found
 
 
-def _study_metrics(result: Result) -> list[Metric]:
-    metrics = [Metric("base_rate", result.base_rate)]
-    for found in result.distributions:
-        metrics += [
-            Metric("missing_share", found.missing_share, n=found.n_obs, segment=found.name),
-            Metric("mode_share", found.mode_share, n=found.n_obs, segment=found.name),
-        ]
-    for item in result.information:
-        interval = None
-        if np.isfinite(item.low):
-            interval = Interval(0.95, item.low, item.high, "circular block bootstrap")
-        segment = f"{item.name}@{item.horizon_s}s"
-        metrics.append(Metric("rank_ic", item.rank_ic, n=item.n_obs, ci=interval, segment=segment))
-    for test in result.stationarity:
-        metrics += [
-            Metric("adf_p", test.adf_p, n=test.n_obs, segment=test.name),
-            Metric("kpss_p", test.kpss_p, n=test.n_obs, segment=test.name),
-        ]
-    for name, value in zip(result.redundancy.names, result.redundancy.vif, strict=True):
-        metrics.append(Metric("vif", float(value), segment=name))
-    names = result.inputs.prepared.names
-    for name, n_effective in zip(names, result.n_effective, strict=True):
-        metrics.append(Metric("n_effective", n_effective, unit="rows", segment=name))
-    return metrics
+def _eligibility(inputs: Inputs, tested: Sequence[Stationarity]) -> list[Eligibility]:
+    """On the rows training freezes its reference from: all features known."""
+    prepared = inputs.prepared
+    rows = prepared.complete & (prepared.ts < prepared.windows.train_end)
+    days = prepared.ts[rows] // _DAY_S
+    return [
+        eligibility(
+            test.name,
+            values,
+            days,
+            n_bins=inputs.params.psi.n_bins,
+            limit=inputs.psi_limit,
+            has_unit_root=test.verdict == "unit root",
+        )
+        for test, values in zip(tested, prepared.X[rows].T, strict=True)
+    ]
 
 
-def _details(result: Result) -> dict[str, object]:
-    return {
-        "stationarity": {test.name: test.verdict for test in result.stationarity},
-        "units": {spec.name: spec.unit for spec in result.inputs.prepared.specs},
-        "sources": {spec.name: spec.source for spec in result.inputs.prepared.specs},
-        "label": {
-            "kind": result.inputs.params.label.kind,
-            "horizon_s": result.inputs.params.label.horizon_s,
-        },
-    }
+def _costs(window: _Window, names: Sequence[str]) -> list[Costed]:
+    ts = window.inputs.prepared.ts[window.rows]
+    (cost,) = on_grid(ts, _one_way_cost(window))
+    cost = np.nan_to_num(_last_known(cost))
+    grids = dict(zip(names, on_grid(ts, *(window[name] for name in names)), strict=True))
+    found = []
+    for horizon_s in window.inputs.params.horizons_s:
+        (forward,) = on_grid(ts, window.forward(horizon_s))
+        found += [
+            ic_after_costs(
+                name, values, forward, cost, horizon_s=horizon_s, horizon_rows=_rows_of(horizon_s)
+            )
+            for name, values in grids.items()
+        ]
+    return found
+
+
+def _one_way_cost(window: _Window) -> Float1D:
+    """Half the spread, fee and slippage, as a fraction of the amount; NaN without a spread."""
+    prepared, costs = window.inputs.prepared, window.inputs.params.costs
+    spread = compute(specs(["spread_bp"], quoted=prepared.market.has_quotes), prepared.bars)[:, 0]
+    both = spread[window.rows] / 2.0 + costs.fee_bp + costs.slippage_bp
+    return np.asarray(both / 1e4, dtype=np.float64)
+
+
+def _last_known(values: Float1D) -> Float1D:
+    """Forward filled; before the first known value, that value."""
+    known = np.flatnonzero(np.isfinite(values))
+    if len(known) == 0:
+        return values
+    place = np.searchsorted(known, np.arange(len(values)), side="right") - 1
+    return np.asarray(values[known[np.maximum(place, 0)]], dtype=np.float64)
+
+
+def _regimes(window: _Window, names: Sequence[str]) -> tuple[RegimeStudy, ...]:
+    """Cuts from the earlier rows, everything else from the later ones."""
+    params, prepared = window.inputs.params, window.inputs.prepared
+    seen = regime_inputs(prepared.bars)
+    cuts = fit_regimes(seen, prepared.ts < prepared.windows.champion_end)
+    later = ~window.earlier
+    horizon_s = params.label.horizon_s
+    return regime_study(
+        regime_of(seen, cuts)[window.rows][later],
+        window.y[later],
+        window.target(horizon_s)[later],
+        [(name, window[name][later]) for name in names],
+        names=REGIMES,
+        horizon_s=horizon_s,
+        horizon_rows=_rows_of(horizon_s),
+        n_resamples=params.resample.n_resamples,
+        seed=params.resample.seed,
+    )

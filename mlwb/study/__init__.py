@@ -8,7 +8,7 @@ from mlwb.study._clipping import CLIP_ALARM, CLIP_EXPECTED, Clipping, clipping
 from mlwb.study._costs import Costed, ic_after_costs
 from mlwb.study._describe import Distribution, Redundancy, describe, redundancy
 from mlwb.study._eligibility import Eligibility, WindowNull, eligibility
-from mlwb.study._information import Information, adjusted, information, stars
+from mlwb.study._information import Information, adjusted, information
 from mlwb.study._memory import Memory, effective_n, memory, on_grid
 from mlwb.study._regimes import RegimeStudy, regime_study
 from mlwb.study._stationarity import Stationarity, stationarity, stationarity_of_all
@@ -42,7 +42,6 @@ __all__ = [
     "on_grid",
     "redundancy",
     "regime_study",
-    "stars",
     "stationarity",
     "stationarity_of_all",
 ]

@@ -46,6 +46,11 @@ class Clipping:
         """Share of later values clipped; NaN where there are none."""
         return (self.below + self.above) / self.n_obs if self.n_obs else float("nan")
 
+    @property
+    def is_alarming(self) -> bool:
+        """More than three times what is expected."""
+        return self.rate > CLIP_ALARM
+
 
 def clipping(name: str, earlier: Float1D, later: Float1D) -> Clipping:
     """Fit the clip bounds on earlier rows and count later values beyond them.

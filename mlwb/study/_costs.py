@@ -99,7 +99,7 @@ def ic_after_costs(
     x, r = values[held], forward[held]
     z = np.zeros(len(values))
     z[held] = (x - x.mean()) / x.std()
-    before = np.concatenate([np.zeros(horizon_rows), z[:-horizon_rows]])
+    before = np.concatenate([np.zeros(horizon_rows), z])[: len(z)]
     traded = np.abs(z - before)
     turnover = float(traded.sum()) / n
     sd = float(r.std())

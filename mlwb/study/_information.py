@@ -13,7 +13,7 @@ from scipy.stats import rankdata
 from mlwb.core.arrays import Float1D
 from mlwb.stats import BlockMeans, block_length, block_means, holm
 
-__all__ = ["Information", "adjusted", "information", "stars"]
+__all__ = ["Information", "adjusted", "information"]
 
 LEVELS = (0.001, 0.01, 0.05)
 """Adjusted p values that earn three stars, two and one."""
@@ -56,6 +56,11 @@ class Information:
     ic_high: float = math.nan
     p: float = math.nan
     p_holm: float = math.nan
+
+    @property
+    def stars(self) -> str:
+        """``***`` for an adjusted p value below 0.001, ``**`` below 0.01, ``*`` below 0.05."""
+        return "*" * sum(self.p_holm < level for level in LEVELS)
 
 
 def information(
@@ -144,17 +149,6 @@ def adjusted(items: Sequence[Information]) -> tuple[Information, ...]:
         for i, p in zip(told, holm(np.asarray([items[i].p for i in told])), strict=True):
             found[i] = replace(found[i], p_holm=float(p))
     return tuple(found)
-
-
-def stars(item: Information) -> str:
-    """Stars for an adjusted p value: ``***`` below 0.001, ``**`` below 0.01, ``*`` below 0.05.
-
-    Examples
-    --------
-    >>> stars(Information("x", 60, 0.1, 0.05, 0.15, 1_000, 60, p_holm=0.004))
-    '**'
-    """
-    return "*" * sum(item.p_holm < level for level in LEVELS)
 
 
 def _two_sided(drawn: BlockMeans) -> float:

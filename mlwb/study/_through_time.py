@@ -14,7 +14,7 @@ from mlwb.stats import wilson
 
 __all__ = ["AGES_S", "Daily", "Decay", "daily", "decay"]
 
-AGES_S = (0, 60, 120, 300, 900, 1_800, 3_600, 7_200, 14_400, 28_800, 86_400)
+AGES_S = (0, 60, 120, 300, 900, 1_800, 3_600, 7_200, 14_400, 28_800, 43_200, 86_400)
 """Ages of a value when it is used: none, minutes, hours, a day."""
 _LEAST_ROWS = 120
 """Rows a day must have for a correlation of its own: two hours of minutes."""
@@ -143,7 +143,8 @@ def decay(name: str, values: Float1D, target: Float1D, *, ages_s: Sequence[int] 
     """Rank IC of values of several ages against one target.
 
     A longer horizon is another target; here the target keeps its length and moves away, so what
-    falls is knowledge and nothing else. It also says what a slow feed costs.
+    falls is knowledge and nothing else. It also says what a slow feed costs. Ranks are taken once,
+    among all values there are, so that every age is measured with the same ruler.
 
     Parameters
     ----------
@@ -158,17 +159,25 @@ def decay(name: str, values: Float1D, target: Float1D, *, ages_s: Sequence[int] 
     -------
     Decay
     """
-    found = [_aged(values, target, age // INTERVAL_S) for age in ages_s]
+    x, y = _known_ranks(values), _known_ranks(target)
+    shifts = [min(age // INTERVAL_S, len(x)) for age in ages_s]
+    found = [_aged(x[: len(x) - rows], y[rows:]) for rows in shifts]
     ic, low, high = (tuple(column) for column in zip(*found, strict=True))
     return Decay(name, tuple(ages_s), ic, low, high, _half_life(ages_s, ic, low[0] * high[0]))
 
 
-def _aged(values: Float1D, target: Float1D, rows: int) -> tuple[float, float, float]:
-    x, y = values[: len(values) - rows], target[rows:]
+def _known_ranks(values: Float1D) -> Float1D:
+    known = np.isfinite(values)
+    out = np.full(len(values), np.nan)
+    out[known] = rankdata(values[known])
+    return out
+
+
+def _aged(x: Float1D, y: Float1D) -> tuple[float, float, float]:
     both = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
     if len(both) < _LEAST_ROWS or np.ptp(x[both]) == 0.0 or np.ptp(y[both]) == 0.0:
         return float("nan"), float("nan"), float("nan")
-    product = _standard_ranks(x[both]) * _standard_ranks(y[both])
+    product = _standard(x[both]) * _standard(y[both])
     ic = float(product.mean())
     sums = np.bincount(both // (86_400 // INTERVAL_S), weights=product - ic)
     error = _Z95 * float(np.sqrt((sums**2).sum())) / len(both)
@@ -188,9 +197,8 @@ def _half_life(ages_s: Sequence[int], ic: Sequence[float], fresh: float) -> floa
 
 
 def _spearman(x: Float1D, y: Float1D) -> float:
-    return float((_standard_ranks(x) * _standard_ranks(y)).mean())
+    return float((_standard(rankdata(x)) * _standard(rankdata(y))).mean())
 
 
-def _standard_ranks(values: Float1D) -> Float1D:
-    ranks = rankdata(values)
-    return np.asarray((ranks - ranks.mean()) / ranks.std(), dtype=np.float64)
+def _standard(values: Float1D) -> Float1D:
+    return np.asarray((values - values.mean()) / values.std(), dtype=np.float64)

@@ -19,9 +19,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "notebooks" / "golden"
 CHECKED = (
-    "tables.quality(",
-    "tables.findings(",
-    "tables.stationarity(",
+    "display(tables.quality(",
+    "display(tables.stationarity(",
     "tables.windows(",
     "tables.scores(",
     "tables.parity(",

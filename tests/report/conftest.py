@@ -29,6 +29,16 @@ from mlwb.evidence import Context, Metric, Record, new_record
 from mlwb.gates import GATES, Check, Decision, Outcome, Verdict
 from mlwb.model import OutOfFold, Split, Trial, TrialResult
 from mlwb.report import _figure, index
+from mlwb.study import (
+    Costed,
+    Daily,
+    Decay,
+    Eligibility,
+    Information,
+    Memory,
+    RegimeStudy,
+    WindowNull,
+)
 
 START = 1_735_689_600
 """2025-01-01T00:00:00Z."""
@@ -56,6 +66,90 @@ class Paper:
     regimes: tuple[RegimeMoney, ...]
     effect: TimingEffect | None = None
     versus: Versus | None = None
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a feature study hands over about two features, one of which knows something."""
+
+    memory: tuple[Memory, ...]
+    eligibility: tuple[Eligibility, ...]
+    information: tuple[Information, ...]
+    daily: tuple[Daily, ...]
+    decay: tuple[Decay, ...]
+    costs: tuple[Costed, ...]
+    regimes: tuple[RegimeStudy, ...]
+
+
+def looked(
+    name: str, ic: float, *, half: float = 0.02, horizon_s: int = 60, p: float = 0.001
+) -> Information:
+    """One look at a feature."""
+    ends = (ic - half, ic + half)
+    return Information(name, horizon_s, ic, *ends, 9_000, 60, ic, *ends, p=p, p_holm=p)
+
+
+def by_day(name: str, mean: float, icir: float, *, half: float = 0.5) -> Daily:
+    """Four days around a mean."""
+    days = np.arange(20_000, 20_004, dtype=np.int64)
+    ic = mean + np.asarray([0.01, -0.01, 0.02, -0.02])
+    ends = (icir - half, icir + half)
+    return Daily(name, days, ic, mean, 0.1, icir, *ends, 0.75, 0.3, 0.95)
+
+
+def ages(name: str, ic: float, half_life_s: float) -> Decay:
+    """A curve that falls to nothing within an hour."""
+    curve = (ic, ic / 2.0, 0.0)
+    low, high = (tuple(value + shift for value in curve) for shift in (-0.01, 0.01))
+    return Decay(name, (0, 600, 3_600), curve, low, high, half_life_s)
+
+
+def held(name: str, ic: float, hurdle: float, *, horizon_s: int = 60) -> Costed:
+    """A feature held as a position."""
+    return Costed(name, horizon_s, ic, hurdle, abs(ic) - hurdle, 0.2, 1.25, 1.5, 9_000)
+
+
+def window(name: str, limit95: float, *, days: int | None, needed: float, why: str) -> Eligibility:
+    """A feature whose chance PSI halves with each doubling of the window."""
+    nulls = tuple(WindowNull(d, limit95 / d, 50.0 * d, 40 // d) for d in (1, 2, 4))
+    return Eligibility(name, why, days, needed, 0.3, nulls if why != "constant" else ())
+
+
+def mood(name: str, base: float, ic: float, *, half: float = 0.02) -> RegimeStudy:
+    """A regime with one feature."""
+    return RegimeStudy(
+        name, 900, 0.5, base, base - 0.01, base + 0.01, 890, (looked("a", ic, half=half),)
+    )
+
+
+@pytest.fixture
+def study() -> Study:
+    """Two features; the second is named like markup."""
+    nan = float("nan")
+    return Study(
+        memory=(
+            Memory("a", (60, 3_600), (0.9, 0.1), 1_200.0, 90.0, 9_000),
+            Memory("<b>b", (60, 3_600), (0.0, nan), 30.0, 8_000.0, 9_000),
+        ),
+        eligibility=(
+            window("a", 1.0, days=4, needed=4.0, why="quiet"),
+            window("<b>b", 9.0, days=None, needed=30.0, why="noisy"),
+            window("bias", 0.0, days=None, needed=nan, why="constant"),
+        ),
+        information=(
+            looked("a", 0.3),
+            looked("a", 0.2, horizon_s=3_600),
+            looked("<b>b", 0.01, p=1.0),
+        ),
+        daily=(by_day("a", 0.3, 3.0), by_day("<b>b", 0.0, 0.1)),
+        decay=(ages("a", 0.3, 600.0), ages("<b>b", 0.01, nan)),
+        costs=(
+            held("a", -0.3, 0.1),
+            held("<b>b", 0.01, 0.2),
+            held("a", 0.2, 0.02, horizon_s=3_600),
+        ),
+        regimes=(mood("calm", 0.4, 0.1), mood("wild", 0.6, 0.3)),
+    )
 
 
 @pytest.fixture

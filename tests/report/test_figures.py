@@ -21,9 +21,10 @@ from mlwb.study import Information, Redundancy
 
 START = 1_735_689_600
 NAMES = (
-    "ablation", "agreement", "calibration", "decay", "deciles", "distributions", "equity",
-    "fold_auc", "information", "latency", "market", "paper", "paper_costs", "paper_regimes",
-    "phases", "psi_bins", "psi_by_feature", "psi_rolling", "redundancy", "walk_forward",
+    "ablation", "agreement", "calibration", "costs", "daily", "decay", "deciles", "distributions",
+    "eligibility", "equity", "fold_auc", "information", "latency", "market", "memory", "paper",
+    "paper_costs", "paper_regimes", "phases", "psi_bins", "psi_by_feature", "psi_rolling",
+    "redundancy", "regimes", "walk_forward",
 )  # fmt: skip
 HOSTILE = '"><script>alert(1)</script>'
 Make = Callable[[], figures.Figure]
@@ -32,11 +33,11 @@ Make = Callable[[], figures.Figure]
 @pytest.fixture
 def gallery(request: pytest.FixtureRequest) -> Mapping[str, Make]:
     """Every figure on small data, with names that try to be markup where names are free."""
-    rng, labels, paper, reference, shifted, make_trial, make_drift, make_summary = (
+    rng, labels, paper, reference, shifted, make_trial, make_drift, make_summary, study = (
         request.getfixturevalue(name)
         for name in (
             "rng", "labels", "paper", "reference", "shifted", "make_trial", "make_drift",
-            "make_summary",
+            "make_summary", "study",
         )
     )  # fmt: skip
     n = 3_000
@@ -62,16 +63,20 @@ def gallery(request: pytest.FixtureRequest) -> Mapping[str, Make]:
         "ablation": lambda: figures.ablation([GroupEffect("book", -0.02, 1.0, 1.0)]),
         "agreement": lambda: figures.agreement(scores, scores + 0.01, match_delta=0.05),
         "calibration": lambda: figures.calibration(*labels),
-        "decay": lambda: figures.decay(items),
+        "costs": lambda: figures.costs(study.costs, is_traded=True),
+        "daily": lambda: figures.daily(study.daily),
+        "decay": lambda: figures.decay(study.decay),
         "deciles": lambda: figures.deciles(*labels),
         "distributions": lambda: figures.distributions(
             columns, ("bias", HOSTILE, "z"), ("1", "bp", "1")
         ),
+        "eligibility": lambda: figures.eligibility(study.eligibility, held_out_days=3.5),
         "equity": lambda: figures.equity(paper.ts, paper.ledger.net, paper.ledger.gross),
         "fold_auc": lambda: figures.fold_auc(trials, limit="0.62"),
         "information": lambda: figures.information(items),
         "latency": lambda: figures.latency({"5%": rng.lognormal(size=200)}, limit_ms="80"),
         "market": lambda: figures.market(ts, mid, cuts=cuts, symbol=HOSTILE),
+        "memory": lambda: figures.memory(study.memory),
         "paper": lambda: figures.paper(paper),
         "paper_costs": lambda: figures.paper_costs(paper.curve),
         "paper_regimes": lambda: figures.paper_regimes(paper.regimes),
@@ -80,6 +85,7 @@ def gallery(request: pytest.FixtureRequest) -> Mapping[str, Make]:
         "psi_by_feature": lambda: figures.psi_by_feature(drifts, limit="0.3"),
         "psi_rolling": lambda: figures.psi_rolling(np.asarray([0.05, 0.09]), limit="0.2"),
         "redundancy": lambda: figures.redundancy(Redundancy(("a", HOSTILE), matrix, np.ones(2))),
+        "regimes": lambda: figures.regimes(study.regimes),
         "walk_forward": lambda: figures.walk_forward([START, START + 86_400], [0.66, 0.49]),
     }
 
@@ -139,14 +145,18 @@ def _nothing() -> dict[str, figures.Figure]:
         "ablation": figures.ablation([]),
         "agreement": figures.agreement(NONE, np.ones(3), match_delta=0.05),
         "calibration": figures.calibration(EMPTY, EMPTY),
-        "decay": figures.decay([Information("a", 60, float("nan"), 0.0, 0.0, 0, 1)]),
+        "costs": figures.costs([], is_traded=True),
+        "daily": figures.daily([]),
+        "decay": figures.decay([]),
         "deciles": figures.deciles(np.ones(9), np.ones(9)),
         "distributions": figures.distributions(np.empty((0, 1)), ("a",), ("1",)),
+        "eligibility": figures.eligibility([], held_out_days=14.0),
         "equity": figures.equity(NO_TS, EMPTY, EMPTY),
         "fold_auc": figures.fold_auc([]),
         "information": figures.information([]),
         "latency": figures.latency({"smoke": NONE, "5%": EMPTY}, limit_ms=80.0),
         "market": figures.market(NO_TS, EMPTY, cuts={}, symbol="X"),
+        "memory": figures.memory([]),
         "paper": figures.paper(None),
         "paper_costs": figures.paper_costs([]),
         "paper_regimes": figures.paper_regimes([]),
@@ -154,6 +164,7 @@ def _nothing() -> dict[str, figures.Figure]:
         "psi_by_feature": figures.psi_by_feature([], limit=0.3),
         "psi_rolling": figures.psi_rolling(NONE, limit=0.2),
         "redundancy": figures.redundancy(Redundancy(("a",), np.ones((1, 1)), np.ones(1))),
+        "regimes": figures.regimes([]),
         "walk_forward": figures.walk_forward([START], [float("nan")]),
     }
 

@@ -1,45 +1,78 @@
-"""Messages of the figures about what features know and share."""
+"""Messages of the figures about what features know, what it costs, and what they share."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from mlwb.report import figures
 from mlwb.study import Information, Redundancy
+from tests.report.conftest import Study, held, looked, mood
 
 pytestmark = pytest.mark.usefixtures("coarse")
 
 
-def _item(name: str, horizon_s: int, ic: float, half: float = 0.02) -> Information:
-    return Information(name, horizon_s, ic, ic - half, ic + half, 10_000, 60)
-
-
 def test_information_names_the_strongest() -> None:
-    """Strength is size, not sign; intervals that hold zero do not differ from it."""
-    items = [_item("weak", 60, 0.01), _item("strong", 60, -0.31), _item("strong", 3600, -0.2)]
+    """Strength is size, not sign; what is not proven after Holm does not differ from zero."""
+    items = [
+        looked("weak", 0.03, p=0.2),
+        looked("strong", -0.31),
+        looked("strong", -0.2, horizon_s=3600),
+    ]
     figure = figures.information(items)
     assert figure.title == (
         "strong knows most: rank IC −0.310 at 1 min (−0.330 to −0.290); "
         "1 of 2 features differ from zero"
     )
+    assert "Holm over 3 looks" in figure.subtitle
+
+
+def test_information_without_adjustment_reads_the_interval() -> None:
+    """Looks that were never adjusted differ from zero where their interval does."""
+    items = [replace(looked(name, ic), p_holm=float("nan")) for name, ic in (("a", 0.1), ("b", 0))]
+    assert figures.information(items).title.endswith("1 of 2 features differ from zero")
 
 
 def test_information_leaves_out_what_has_no_value() -> None:
     """A constant feature has no rank correlation and no row."""
     nan = float("nan")
-    items = [_item("a", 60, 0.1), Information("flat", 60, nan, nan, nan, 0, 1)]
+    items = [looked("a", 0.1), Information("flat", 60, nan, nan, nan, 0, 1)]
     assert "1 of 1 features" in figures.information(items).title
 
 
-def test_decay_says_how_much_is_left() -> None:
-    """The strongest feature's share at the last horizon, falling or growing."""
-    falls = [_item("a", 60, 0.4), _item("a", 3600, 0.1), _item("b", 60, 0.2), _item("b", 3600, 0.2)]
-    assert figures.decay(falls).title == (
-        "a, the strongest, keeps 25\u00a0% of its 1 min rank IC at 1 h"
+def test_regimes_differ_only_beyond_their_intervals() -> None:
+    """Where intervals overlap nothing is said about which regime is better."""
+    apart = figures.regimes([mood("calm", 0.4, 0.1), mood("wild", 0.6, -0.3)])
+    assert apart.title == (
+        "a knows most in wild bars, rank IC −0.300, and least in calm ones, 0.100"
     )
-    grows = [_item("a", 60, 0.2), _item("a", 3600, 0.3)]
-    assert "grows to 150\u00a0% of its 1 min rank IC" in figures.decay(grows).title
+    close = figures.regimes([mood("calm", 0.4, 0.28), mood("wild", 0.6, 0.3)])
+    assert close.title == (
+        "a knows about the same in every regime: size of rank IC 0.280 to 0.300, "
+        "the intervals overlap"
+    )
+
+
+def test_costs_count_what_earns(study: Study) -> None:
+    """Pairs beyond their hurdle are counted; where none is, the closest is named."""
+    figure = figures.costs(study.costs, is_traded=True)
+    assert figure.title == (
+        "2 of 3 pairs of feature and horizon exceed their costs; best is a at 1 min, net 0.200"
+    )
+    dear = figures.costs([held("a", 0.1, 0.4), held("b", 0.1, 0.2)], is_traded=True)
+    assert dear.title == (
+        "0 of 2 pairs of feature and horizon exceed their costs; closest is b at 1 min, net −0.100"
+    )
+
+
+def test_costs_of_a_size_show_hurdles_only(study: Study) -> None:
+    """A volatility label has no sign: no pair earns, the hurdle alone is told."""
+    figure = figures.costs(study.costs, is_traded=False)
+    assert figure.title.startswith("To trade a by its sign for 1 h, an IC above 0.0200 would")
+    assert "no IC of a sign" in figure.subtitle
+    assert figure.png != figures.costs(study.costs, is_traded=True).png
 
 
 def test_redundancy_names_the_closest_pair_and_mixtures() -> None:

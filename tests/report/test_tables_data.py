@@ -1,4 +1,4 @@
-"""Tables about the market and the features."""
+"""Tables about the market."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from mlwb.data import Count, Finding, QualityReport
 from mlwb.report import tables
-from mlwb.study import Distribution, Stationarity
 
 
 def _row(table: tables.Table, name: str) -> tuple[object, ...]:
@@ -46,23 +45,3 @@ def test_findings_are_worst_first_and_escaped(
 def test_no_findings(make_report: Callable[..., QualityReport]) -> None:
     """Clean data is said to be clean."""
     assert "Nothing found" in repr(tables.findings(make_report()))
-
-
-def test_stationarity() -> None:
-    """The caption counts; a constant has no p value."""
-    nan = float("nan")
-    table = tables.stationarity(
-        [
-            Stationarity("a", "stationary", 1e-9, 0.3, 10_080),
-            Stationarity("b", "constant", nan, nan, 5),
-        ]
-    )
-    assert table.caption.startswith("1 of 2 features are stationary")
-    assert table.rows[0][2:] == ("< 0.001", "0.300", "10,080")
-    assert table.rows[1][2:4] == ("–", "–")
-
-
-def test_distributions_drop_rounding_noise() -> None:
-    """A median of 6e-17 beside a deviation of 0.7 is a zero."""
-    found = Distribution("cos", 100, 0.0, 0.0, 0.7, (-1.0, -0.7, 6.1e-17, 0.7, 1.0), 0.01)
-    assert tables.distributions([found]).rows[0][6] == "0"

@@ -15,6 +15,7 @@ def test_unchanged_feature_is_clipped_at_the_expected_rate() -> None:
     found = clipping("x", rng.standard_t(4, 200_000), rng.standard_t(4, 200_000))
     assert abs(found.rate - CLIP_EXPECTED) < 0.001
     assert abs(found.below - found.above) < 200
+    assert not found.is_alarming
 
 
 def test_wider_market_raises_the_alarm() -> None:
@@ -23,6 +24,7 @@ def test_wider_market_raises_the_alarm() -> None:
     earlier = rng.normal(size=50_000)
     found = clipping("x", earlier, 1.5 * rng.normal(size=50_000))
     assert found.rate > CLIP_ALARM
+    assert found.is_alarming
     assert (found.low, found.high) == tuple(np.quantile(earlier, [0.005, 0.995]))
 
 

@@ -87,6 +87,8 @@ def test_direction_does_not_matter_and_dullness_has_no_value() -> None:
     one, other = costed(x, r, cost, 3), costed(-x, r, cost, 3)
     assert one.ic == -other.ic
     assert one.net == other.net
+    late = costed(x, r, cost, 600)  # held longer than the sample: only the entries are paid
+    assert late.turnover == pytest.approx(np.abs((x - x.mean()) / x.std()).mean())
     for flat in (np.ones(500), np.full(500, np.nan)):
         assert math.isnan(costed(flat, r, cost, 3).net)
         assert math.isnan(costed(x, flat, cost, 3).hurdle)

@@ -10,7 +10,7 @@ from scipy.stats import pearsonr, spearmanr
 
 from mlwb.core.arrays import Float1D
 from mlwb.stats import holm
-from mlwb.study import Information, adjusted, information, stars
+from mlwb.study import Information, adjusted, information
 from tests.strategies import ar1
 
 
@@ -129,5 +129,5 @@ def test_stars_read_the_adjusted_p(p: float, said: str) -> None:
     """Three levels, each strictly below; nothing without a p value."""
     nan = math.nan
     item = Information("x", 60, 0.1, 0.0, 0.2, 99, 1, 0.1, 0.0, 0.2, p=0.0, p_holm=p)
-    assert stars(item) == said
-    assert stars(Information("x", 60, nan, nan, nan, 0, 1)) == ""
+    assert item.stars == said
+    assert Information("x", 60, nan, nan, nan, 0, 1).stars == ""

@@ -1,0 +1,31 @@
+"""Conclusions for notebooks: what a measurement means, in a sentence made from its values.
+
+Every function returns markup that also reads in a terminal. A sentence says what was found, how
+sure it is, and what follows; it never says more than its numbers.
+"""
+
+from __future__ import annotations
+
+from mlwb.report._conclusions_study import (
+    costs,
+    features,
+    information,
+    memory,
+    redundancy,
+    regimes,
+    stationarity,
+    steadiness,
+    study,
+)
+
+__all__ = [
+    "costs",
+    "features",
+    "information",
+    "memory",
+    "redundancy",
+    "regimes",
+    "stationarity",
+    "steadiness",
+    "study",
+]
