@@ -130,6 +130,21 @@ def test_best_of_lucky_trials_reaches_the_benchmark() -> None:
     assert drawn.max(axis=1).mean() == pytest.approx(np.mean(benchmarks), rel=0.05)
 
 
+def test_deflation_sees_through_the_best_of_many() -> None:
+    """A year of days, 50 strategies without skill, the best taken: PSR is fooled, DSR is not."""
+    rng = np.random.default_rng(3)
+    fooled, deflated = 0, 0
+    for _ in range(100):
+        found = [sharpe_ratio(days) for days in rng.normal(0.0, 0.01, (50, 365))]
+        trials = np.array([each.ratio for each in found])
+        best = found[int(trials.argmax())]
+        moments = {"skew": best.skew, "kurtosis": best.kurtosis}
+        fooled += psr(best.ratio, 365, **moments) >= 0.95
+        deflated += dsr(best.ratio, 365, trial_ratios=trials, **moments) >= 0.95
+    assert fooled >= 80
+    assert deflated <= 10
+
+
 def test_error_is_the_spread_of_ratios() -> None:
     """Over 4,000 skewed samples the ratios scatter as the error says, normal theory does not."""
     rng = np.random.default_rng(2)
