@@ -12,8 +12,8 @@ from mlwb.stats._law import draw_sums
 
 __all__ = ["BlockMeans", "block_length", "block_means", "p_against"]
 
-_MAX_GATHERED = 1 << 24
-"""Blocks picked one by one, a tenth of a second; beyond, totals are drawn from their law."""
+_MAX_GATHERED = 1 << 22
+"""Blocks picked one by one, a hundredth of a second; beyond, totals are drawn from their law."""
 _SLICE = 1 << 17
 """Blocks picked at once: a megabyte of row numbers."""
 
@@ -108,7 +108,7 @@ def block_means(
     """Means of circular block resamples.
 
     A resample is ``n // block`` whole blocks and one that is cut to length, each starting at a
-    random row. Where that is more picks than a tenth of a second allows (short blocks in a long
+    random row. Where that is more picks than a hundredth of a second allows (short blocks in a long
     series), the totals are drawn from the law of such a sum instead, which is known: time and
     memory do not grow with ``n_resamples * n / block``.
 
