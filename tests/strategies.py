@@ -6,7 +6,20 @@ import numpy as np
 from hypothesis import strategies as st
 
 from mlwb.core.arrays import Bool1D, Float1D, Float2D, FloatArray, Int1D
-from mlwb.core.bars import ASK, BAR_FIELDS, BID, CLOSE, HIGH, LOW, MID, OPEN, TS, VOLUME
+from mlwb.core.bars import (
+    ASK,
+    ASK_SIZE,
+    BAR_FIELDS,
+    BID,
+    BID_SIZE,
+    CLOSE,
+    HIGH,
+    LOW,
+    MID,
+    OPEN,
+    TS,
+    VOLUME,
+)
 
 __all__ = ["START", "ar1", "bars", "json_values", "label_spans", "same_bits", "walk_bars"]
 
@@ -61,6 +74,7 @@ def walk_bars(
     out[:, BID], out[:, ASK] = mid - 0.05 * rng.integers(0, 4, n), mid + 0.05
     out[rng.random(n) < holes, VOLUME] = np.nan
     out[rng.random(n) < holes, BID : ASK + 1] = np.nan
+    out[:, BID_SIZE : ASK_SIZE + 1] = np.round(rng.gamma(2.0, 1.0, (n, 2)), 3)
     return out if keep is None else out[keep]
 
 

@@ -108,12 +108,20 @@ def _overrides(data: list[str] | None, source: str, given: Iterable[str]) -> dic
         if name in found:
             raise ParamsError(f"{name} is given twice")
         found[name] = value
+    modules = found.get("features.modules")
+    if isinstance(modules, list):
+        found["features.modules"] = [_whole(name) for name in modules]
     return found
 
 
 def _absolute(name: str) -> str:
     """A notebook runs in another folder, so a path is made whole here; `synthetic` is no path."""
     return name if name == "synthetic" else str(Path(name).expanduser().absolute())
+
+
+def _whole(name: object) -> object:
+    """A module of features by its path, made whole as a market's is; a module's name stays."""
+    return _absolute(name) if isinstance(name, str) and name.endswith(".py") else name
 
 
 class _Display:

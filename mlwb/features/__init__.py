@@ -8,14 +8,25 @@ served by the ONNX graph), and anything that looks ahead except a label.
 doors of their own: the serving path imports none of them.
 """
 
-from mlwb.features._spec import FEATURES, FeatureSpec, feature_names, spec_digest, specs
+from mlwb.features._catalog import FEATURES, feature_names, load_features, specs
+from mlwb.features._spec import FeatureSpec, spec_digest
+from mlwb.features._steps import log_ratio, minute_of
 from mlwb.features._stream import FeatureStream
+from mlwb.features._window import Bar, State, window_cells, window_start, window_sums
 
 __all__ = [
     "FEATURES",
+    "Bar",
     "FeatureSpec",
     "FeatureStream",
+    "State",
     "feature_names",
+    "load_features",
+    "log_ratio",
+    "minute_of",
     "spec_digest",
     "specs",
+    "window_cells",
+    "window_start",
+    "window_sums",
 ]

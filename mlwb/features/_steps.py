@@ -17,11 +17,24 @@ from __future__ import annotations
 
 import math
 
-from mlwb.core.bars import ASK, BID, CLOSE, HIGH, INTERVAL_S, LOW, MID, TS, VOLUME
+from mlwb.core.bars import (
+    ASK,
+    ASK_SIZE,
+    BID,
+    BID_SIZE,
+    CLOSE,
+    HIGH,
+    INTERVAL_S,
+    LOW,
+    MID,
+    TS,
+    VOLUME,
+)
 from mlwb.features._window import Bar, State, window_cells, window_sums
 
 __all__ = [
     "bias",
+    "book_imbalance",
     "log_ratio",
     "log_volume",
     "mid_logret",
@@ -126,6 +139,14 @@ def spread_estimate(state: State, bar: Bar) -> float:
     if n < COVERAGE * 60.0:
         return math.nan
     return 1e4 * math.sqrt(max(total / n, 0.0))
+
+
+def book_imbalance(state: State, bar: Bar) -> float:  # noqa: ARG001 - every step has this signature
+    """``(bid size - ask size) / (bid size + ask size)`` at the touch, in [-1, 1]; empty is NaN."""
+    bid, ask = bar[BID_SIZE], bar[ASK_SIZE]
+    if bid >= 0.0 and ask >= 0.0 and bid + ask > 0.0:
+        return (bid - ask) / (bid + ask)
+    return math.nan
 
 
 def log_volume(state: State, bar: Bar) -> float:  # noqa: ARG001 - every step has this signature

@@ -84,7 +84,7 @@ class FeatureStream:
         return [step(state, bar) for step, state in zip(self._steps, self._states, strict=True)]
 
     def dump(self) -> dict[str, Any]:
-        """State as plain JSON values; NaN is None."""
+        """State as plain JSON values; NaN is None, an infinity its name."""
         return {
             "schema": _STATE_SCHEMA,
             "digest": self.digest,
@@ -121,9 +121,11 @@ class FeatureStream:
         return stream
 
 
-def _plain(x: float) -> float | None:
-    return x if math.isfinite(x) else None
+def _plain(x: float) -> float | str | None:
+    if math.isfinite(x):
+        return x
+    return None if math.isnan(x) else str(x)
 
 
-def _number(x: float | None, absent: float) -> float:
+def _number(x: float | str | None, absent: float) -> float:
     return absent if x is None else float(x)

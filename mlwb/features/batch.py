@@ -17,10 +17,12 @@ import numpy as np
 
 from mlwb.core.arrays import Float2D
 from mlwb.core.bars import BAR_FIELDS, INTERVAL_S, TS
-from mlwb.core.errors import DataSchemaError
-from mlwb.features._spec import FeatureSpec
+from mlwb.core.errors import DataSchemaError, ParamsError
+from mlwb.features._open import check_bars
+from mlwb.features._spec import FeatureSpec, called_by
+from mlwb.features._stream import FeatureStream
 
-__all__ = ["compute"]
+__all__ = ["check_compiled", "compute"]
 
 _CHUNK = 1_024
 """Bars that all features are folded over before the next ones: they stay in the cache."""
@@ -99,6 +101,44 @@ def compute(chosen: Sequence[FeatureSpec], bars: Float2D) -> Float2D:
     return out
 
 
+def check_compiled(chosen: Sequence[FeatureSpec]) -> None:
+    """Compile features and hold them against the stream on a rough market.
+
+    Features mlwb comes with need no such check; those of :func:`mlwb.features.load_features` do.
+
+    Parameters
+    ----------
+    chosen : sequence of FeatureSpec
+        What to check.
+
+    Raises
+    ------
+    ParamsError
+        numba cannot compile a step, or its values differ in a bit from the interpreted ones.
+    """
+    bars = np.array(check_bars())
+    for spec in chosen:
+        try:
+            found = compute([spec], bars)[:, 0]
+        except numba.core.errors.NumbaError as error:
+            reason = next((line for line in reversed(str(error).splitlines()) if line.strip()), "")
+            raise ParamsError(
+                f"feature {spec.name!r}: numba cannot compile the step",
+                expected="arithmetic and math on floats, one type a variable",
+                got=reason.strip(),
+            ) from error
+        stream = FeatureStream([spec])
+        online = np.array([stream.step(bar)[0] for bar in bars.tolist()])
+        differs = np.flatnonzero((found != online) & ~(np.isnan(found) & np.isnan(online)))
+        if len(differs):
+            raise ParamsError(
+                f"feature {spec.name!r}: the compiled step differs from the interpreted one",
+                expected=repr(float(online[differs[0]])),
+                got=repr(float(found[differs[0]])),
+                todo="keep whole numbers and floats apart: int(x) where an index is meant",
+            )
+
+
 @cache
 def _compiled_fold(step: Callable[..., float], code: str) -> Callable[..., None]:
     bound = _bind(step, code, {})
@@ -106,18 +146,13 @@ def _compiled_fold(step: Callable[..., float], code: str) -> Callable[..., None]
     return compiled
 
 
-def _bind(function: Callable[..., Any], code: str, known: dict[str, Any]) -> Any:
-    """Compile a function after the module functions it calls, depth first."""
-    name = function.__name__
-    if name not in known:
-        scope = function.__globals__
-        called = {
-            used: _bind(scope[used], code, known)
-            for used in function.__code__.co_names
-            if isinstance(scope.get(used), types.FunctionType)
-        }
-        known[name] = _jit(_renamed(function, name, code, **called), inline="always")
-    return known[name]
+def _bind(function: Callable[..., Any], code: str, known: dict[Callable[..., Any], Any]) -> Any:
+    """Compile a function after the functions it calls, depth first."""
+    if function not in known:
+        called = {name: _bind(item, code, known) for name, item in called_by(function).items()}
+        bound = _renamed(function, function.__name__, code, **called)
+        known[function] = _jit(bound, inline="always")
+    return known[function]
 
 
 def _renamed(function: Callable[..., Any], name: str, code: str, **bound: Any) -> Any:

@@ -208,7 +208,7 @@ def _value(hint: Any, value: Any, metadata: Mapping[str, Any], *, path: str) -> 
     if dataclasses.is_dataclass(hint):
         return _build(typing.cast("type[Any]", hint), value, path)
     if typing.get_origin(hint) is tuple:
-        if not isinstance(value, (list, tuple)) or not value:
+        if not isinstance(value, (list, tuple)) or not (value or metadata.get("empty")):
             raise ParamsError(f"{path} is a list of at least one value", got=repr(value))
         inner = typing.get_args(hint)[0]
         items = tuple(_scalar(inner, item, path) for item in value)

@@ -14,6 +14,7 @@ __all__ = [
     "CostParams",
     "CvParams",
     "DataParams",
+    "FeatureModuleParams",
     "FeatureParams",
     "FeatureStudyParams",
     "LabelParams",
@@ -43,6 +44,11 @@ def _one_of(*choices: str) -> Any:
 def _one_of_or_reference(*choices: str) -> Any:
     """One of the choices, or ``package.module:NAME`` of something that mlwb does not ship."""
     found: Field[Any] = field(metadata={"choices": choices, "reference": True})
+    return found
+
+
+def _may_be_empty() -> Any:
+    found: Field[Any] = field(metadata={"empty": True})
     return found
 
 
@@ -128,9 +134,31 @@ class LabelParams:
 
 @dataclass(frozen=True)
 class FeatureParams:
-    """Which features, in the order the server takes them."""
+    """Which features, in the order the server takes them.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Features mlwb comes with, and those of the modules.
+    modules : tuple of str
+        Modules or ``.py`` files with features of one's own; may be empty.
+    """
 
     names: tuple[str, ...]
+    modules: tuple[str, ...] = _may_be_empty()
+
+
+@dataclass(frozen=True)
+class FeatureModuleParams:
+    """Where a version's features are found; which they are, the version says.
+
+    Parameters
+    ----------
+    modules : tuple of str
+        As for training.
+    """
+
+    modules: tuple[str, ...] = _may_be_empty()
 
 
 @dataclass(frozen=True)
@@ -316,6 +344,7 @@ class PsiValidationParams:
 
     run: RunParams
     data: DataParams
+    features: FeatureModuleParams
     window: WindowParams
     psi: PsiParams
 
@@ -327,6 +356,7 @@ class ReplayParams:
     run: RunParams
     champion: str
     data: DataParams
+    features: FeatureModuleParams
     window: WindowParams
     traffic: TrafficParams
 

@@ -289,7 +289,7 @@ def _check_names(options: Options) -> None:
     params = load_params(
         "training", options.home.params, profile=options.profile, overrides=options.overrides
     )
-    specs(params.features.names)
+    specs(params.features.names, modules=params.features.modules)
     profile = params.data.profile
     known = ("auto", *profile_names())
     if profile not in known and not profile.endswith((".yml", ".yaml")):

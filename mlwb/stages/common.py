@@ -35,8 +35,8 @@ from mlwb.evidence import (
     code_state,
     environment_state,
 )
-from mlwb.features import FeatureSpec, spec_digest, specs
-from mlwb.features.batch import compute
+from mlwb.features import FeatureSpec, feature_names, spec_digest, specs
+from mlwb.features.batch import check_compiled, compute
 from mlwb.features.labels import Barriers, Labels, make_labels
 from mlwb.gates import EvidenceView, Verdict, evaluate
 from mlwb.inference import Predictor
@@ -178,7 +178,9 @@ class Prepared:
         return self.X[:, self.names.index(name)]
 
 
-def prepare(data: DataParams, names: Sequence[str], window: WindowParams) -> Prepared:
+def prepare(
+    data: DataParams, names: Sequence[str], window: WindowParams, modules: Sequence[str] = ()
+) -> Prepared:
     """Read the market and compute its features.
 
     A feature that needs a field the source does not record at all (volume in many currency
@@ -190,15 +192,19 @@ def prepare(data: DataParams, names: Sequence[str], window: WindowParams) -> Pre
         The market cannot be read.
     UnknownParameterError
         A feature is not known.
+    ParamsError
+        A module of features cannot be taken.
     """
     market = load_market(
         data.source, profile=data.profile, symbol=data.symbol, days=data.days, seed=data.seed
     )
     bars = to_bars(market)
-    wanted = specs(names, quoted=market.has_quotes)
+    wanted = specs(names, quoted=market.has_quotes, modules=modules)
     empty = {BAR_FIELDS[i] for i in np.flatnonzero(np.isnan(bars).all(axis=0))}
     chosen = tuple(spec for spec in wanted if not _lacks(spec, empty))
     dropped = tuple(spec.name for spec in wanted if spec not in chosen)
+    if modules:
+        check_compiled([spec for spec in chosen if spec.name not in feature_names()])
     windows = cut_windows(bars, window)
     return Prepared(market, bars, chosen, compute(chosen, bars), windows, dropped)
 

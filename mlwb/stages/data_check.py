@@ -29,7 +29,7 @@ def load(params: FeatureStudyParams) -> Prepared:
     DataError
         The market cannot be read.
     """
-    return prepare(params.data, params.features.names, params.window)
+    return prepare(params.data, params.features.names, params.window, params.features.modules)
 
 
 def measure(prepared: Prepared, params: FeatureStudyParams, clock: Clock) -> tuple[Record, ...]:

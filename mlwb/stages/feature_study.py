@@ -62,7 +62,7 @@ _DAY_S = 86_400
 
 def load(params: FeatureStudyParams) -> Inputs:
     """Read the market and the PSI limit, compute features and labels."""
-    prepared = prepare(params.data, params.features.names, params.window)
+    prepared = prepare(params.data, params.features.names, params.window, params.features.modules)
     registry = Registry(home_of(params.run).models, clock=SystemClock())
     version = params.run.model_version or next_version(registry)
     limit = float(policy_of(params.run).limit("psi.feature").value)

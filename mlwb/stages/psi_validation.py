@@ -18,7 +18,7 @@ from mlwb.evidence import Input, Metric, Record, new_record
 from mlwb.gates import Verdict
 from mlwb.inference import Predictor
 from mlwb.model import SCORE
-from mlwb.params import DataParams, Policy, PsiValidationParams, WindowParams
+from mlwb.params import Policy, PsiValidationParams
 from mlwb.registry import Registry
 from mlwb.stages.common import (
     Prepared,
@@ -158,7 +158,7 @@ def load(params: PsiValidationParams) -> Inputs:
         for item in stored["features"]
     }
     manifest = manifest_of(registry, version)
-    prepared, current, days = heldout(params.data, params.window, predictor, manifest)
+    prepared, current, days = heldout(params, predictor, manifest)
     return Inputs(
         params=params,
         version=version,
@@ -170,7 +170,7 @@ def load(params: PsiValidationParams) -> Inputs:
 
 
 def heldout(
-    data: DataParams, window: WindowParams, predictor: Predictor, manifest: Mapping[str, Any]
+    params: PsiValidationParams, predictor: Predictor, manifest: Mapping[str, Any]
 ) -> tuple[Prepared, dict[str, Float1D], Int1D]:
     """Features and scores after the training window, on rows where all are known.
 
@@ -181,7 +181,8 @@ def heldout(
     DataSchemaError, LeakageError
         The market is not the one the version was trained on, or the version has seen it.
     """
-    prepared = prepare(data, predictor.sidecar.names, window)
+    names, modules = predictor.sidecar.names, params.features.modules
+    prepared = prepare(params.data, names, params.window, modules)
     check_unseen(prepared, manifest)
     rows = prepared.complete & (prepared.ts >= prepared.windows.train_end)
     kept: Float2D = prepared.X[rows]

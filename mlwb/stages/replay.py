@@ -132,7 +132,7 @@ def load(params: ReplayParams) -> Inputs:
     candidate = candidate_of(params.run, registry)
     champion = params.champion or registry.latest() or candidate
     predictor = Predictor.load(registry.resolve(champion))
-    prepared = prepare(params.data, predictor.sidecar.names, params.window)
+    prepared = prepare(params.data, predictor.sidecar.names, params.window, params.features.modules)
     for version in (champion, candidate):
         check_unseen(prepared, manifest_of(registry, version))
     kept = prepared.complete & (prepared.ts >= prepared.windows.train_end)

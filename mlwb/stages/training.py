@@ -69,7 +69,7 @@ _ONLINE_BARS = 3_000
 
 def load(params: TrainingParams) -> Inputs:
     """Read the market, label it, cut the windows, look who serves."""
-    prepared = prepare(params.data, params.features.names, params.window)
+    prepared = prepare(params.data, params.features.names, params.window, params.features.modules)
     labels = prepared.labels(params.label)
     data = prepared.dataset(labels)
     windows = prepared.windows
