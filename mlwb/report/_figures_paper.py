@@ -23,6 +23,9 @@ __all__ = ["equity", "paper", "paper_costs", "paper_regimes"]
 
 _POINTS = 1_200
 _HEIGHT = 640
+_LUMINANCE = np.asarray([0.2126, 0.7152, 0.0722])
+"""Of red, green and blue light; text is white where the ground is nearer to black."""
+_HALFWAY = 0.25
 
 
 def paper(found: Traded | None) -> Figure:
@@ -248,11 +251,14 @@ def _paint_costs(ax: Axes, curve: Sequence[CostCell]) -> None:
     net = {(cell.latency_bars, cell.factor): cell.net_return for cell in curve}
     table = np.asarray([[net[lag, factor] for factor in factors] for lag in latencies])
     most = float(np.abs(table).max()) or 1.0
-    ax.imshow(table, cmap=shades(OTHER, PAPER, GOOD), vmin=-most, vmax=most, aspect="auto")
+    ramp = shades(OTHER, PAPER, GOOD)
+    ax.imshow(table, cmap=ramp, vmin=-most, vmax=most, aspect="auto")
     for row, lag in enumerate(latencies):
         for column, factor in enumerate(factors):
             value = net[lag, factor]
-            colour = PAPER if abs(value) > 0.9 * most else INK
+            ground = np.asarray(ramp(0.5 + 0.5 * value / most)[:3])
+            is_dark = float(ground**2.2 @ _LUMINANCE) < _HALFWAY
+            colour = PAPER if is_dark else INK
             ax.annotate(
                 signed(value, "%"), (column, row), ha="center", va="center", color=colour,
                 fontsize=9, style="italic" if lag == 0 else "normal",

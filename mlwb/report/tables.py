@@ -5,6 +5,7 @@ from __future__ import annotations
 from mlwb.report._table import Column, Table
 from mlwb.report._tables_data import findings, quality
 from mlwb.report._tables_model import ablation, parity, psi, scores, trials, windows
+from mlwb.report._tables_paper import money
 from mlwb.report._tables_study import (
     costs,
     distributions,
@@ -26,6 +27,7 @@ __all__ = [
     "eligibility",
     "findings",
     "information",
+    "money",
     "parity",
     "phases",
     "psi",

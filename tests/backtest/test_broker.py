@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,20 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mlwb.backtest import UNCAPPED, Book, Caps, Clip, Ledger, PaperBroker, Tape, backtest
+from mlwb.backtest import (
+    UNCAPPED,
+    Book,
+    Caps,
+    Clip,
+    Ledger,
+    PaperBroker,
+    Tape,
+    backtest,
+    cap_breaches,
+    half_spread_cost,
+)
 from mlwb.core.arrays import Float1D
+from mlwb.core.bars import ASK, BID, MID, TS
 from mlwb.core.errors import EmptyWindowError, ParamsError
 from tests.strategies import START, same_bits
 
@@ -129,6 +142,45 @@ def test_the_broker_keeps_the_book_as_written_down(stream: Stream) -> None:
     rows = np.column_stack([ledger.position, ledger.gross, ledger.cost])
     written = literal(stream.target, stream.tape, stream.caps, stream.latency)
     np.testing.assert_allclose(rows, written, atol=1e-9)
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize(
+    "caps", [UNCAPPED, Caps(1.0, 1.0, 1e6, 0.002), Caps(1.0, 1.0, 20.0, 0.002)], ids=str
+)
+def test_a_recorded_month_keeps_one_book(real_data: Path, caps: Caps) -> None:
+    """Bid and ask of a currency with gaps, weekends and crossed books: the same bits both ways."""
+    from mlwb.data import load_market, to_bars
+
+    folder = real_data / "fx_bidask_1m"
+    files = [folder / f"GBPUSD_fxcm_m1_{side}_201202.csv.gz" for side in ("bid", "ask")]
+    bars = to_bars(load_market([str(file) for file in files]))[:8_000]
+    spread = 1e4 * (bars[:, ASK] - bars[:, BID]) / bars[:, MID]
+    cost = half_spread_cost(spread, fee_bp=1.0, slippage_bp=0.5)
+    tape = Tape(bars[:, TS].astype(np.int64), bars[:, MID], cost)
+    target = wishes(len(bars), 5)
+    book = backtest(target, tape, caps, latency_bars=1)
+    ledger, clips = online(target, tape, caps, 1)
+    assert same_bits(book.ledger.net, ledger.net)
+    assert same_bits(book.ledger.position, ledger.position)
+    assert list(book.clips) == clips
+    assert cap_breaches(ledger, book.ts, caps) == 0
+
+
+@pytest.mark.parametrize(
+    "caps",
+    [Caps(0.4, 9.0, 99.0, 9.0), Caps(9.0, 0.01, 99.0, 9.0), Caps(9.0, 9.0, 2.0, 9.0),
+     Caps(9.0, 9.0, 99.0, 0.005)],
+    ids=["position", "exposure", "turnover", "loss"],
+)  # fmt: skip
+def test_breaches_are_counted_from_the_ledger(caps: Caps) -> None:
+    """A book kept under a cap has none of its breaches; the same wishes without caps have some."""
+    tape, target = make_tape(120, 3), wishes(120, 3)
+    kept = backtest(target, tape, caps, latency_bars=1)
+    free = backtest(target, tape, UNCAPPED, latency_bars=1)
+    assert cap_breaches(kept.ledger, kept.ts, caps) == 0
+    assert cap_breaches(free.ledger, free.ts, caps) > 0
+    assert cap_breaches(free.ledger, free.ts, UNCAPPED) == 0
 
 
 @pytest.mark.parametrize(
