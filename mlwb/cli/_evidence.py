@@ -1,4 +1,4 @@
-"""``mlwb evidence``: list, show, verify, lint."""
+"""``mlwb evidence``: list, show, trials, verify, lint."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from mlwb.cli._common import JsonFlag, console, home, print_json
-from mlwb.evidence import EvidenceStore, lint
+from mlwb.evidence import EvidenceStore, TrialLedger, lint
 
 __all__ = ["app"]
 
@@ -46,6 +46,36 @@ def _show(
     store = _store()
     record = store.read(name) if name.count("_") >= 4 else store.newest(name)
     print_json(record.to_json())
+
+
+@app.command("trials", epilog="Example: mlwb evidence trials")
+def _trials(as_json: JsonFlag = False) -> None:
+    """List every configuration ever tried, and how often: the N of a deflated Sharpe ratio."""
+    ledger = TrialLedger(home().evidence)
+    tried = [(kinship, ledger.tried(kinship)) for kinship in ledger.kinships()]
+    if as_json:
+        print_json(
+            [{"kinship": k, "n_distinct": t.n_distinct, **vars(t)} for k, t in tried],
+        )
+        return
+    for kinship, found in tried:
+        console.print(
+            f"{kinship.symbol} {kinship.label} over {kinship.horizon_s} s: "
+            f"{found.n_distinct} configurations, tried {found.n_logged} times",
+            soft_wrap=True,
+        )
+        table = Table(box=None, header_style="dim")
+        for column in ("configuration", "score", "daily Sharpe", "last run"):
+            table.add_column(column, no_wrap=True)
+        for trial in found.newest:
+            table.add_row(trial.name, _number(trial.score), _number(trial.daily_sharpe), trial.run)
+        console.print(table)
+    if not tried:
+        console.print("nothing was tried yet: mlwb run")
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
 
 
 @app.command("verify", epilog="Example: mlwb evidence verify")

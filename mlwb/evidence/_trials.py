@@ -153,6 +153,17 @@ class TrialLedger:
             for trial in trials:
                 self._chain.append({"what": _TRIAL, "at": format_utc(clock.now()), **asdict(trial)})
 
+    def kinships(self) -> tuple[Kinship, ...]:
+        """Everything that trials were tries at, in the order first tried.
+
+        Raises
+        ------
+        BrokenChainError
+            The ledger was edited.
+        """
+        found = (Kinship(**body["kinship"]) for body in self._bodies(_TRIAL))
+        return tuple(dict.fromkeys(found))
+
     def tried(self, kinship: Kinship) -> Tried:
         """What was ever tried at the same thing.
 

@@ -52,6 +52,7 @@ def test_nothing_tried_is_zero_trials(ledger: TrialLedger) -> None:
     assert ledger.tried(BTC) == Tried(0, ())
     assert ledger.tried(BTC).scores.shape == (0,)
     assert ledger.uses("week 7") == ()
+    assert ledger.kinships() == ()
     assert ledger.head() is None
     assert not ledger.root.exists()
 
@@ -87,8 +88,9 @@ def test_trials_at_something_else_do_not_count(
     """Another market, label or horizon is another question."""
     changed: Any = 3_600 if field == "horizon_s" else "other"
     other = replace(BTC, **{field: changed})
-    ledger.note([trial(), trial(kinship=other)], clock)
-    assert ledger.tried(BTC).n_logged == ledger.tried(other).n_logged == 1
+    ledger.note([trial(), trial(kinship=other), trial(run="again")], clock)
+    assert ledger.kinships() == (BTC, other)
+    assert (ledger.tried(BTC).n_logged, ledger.tried(other).n_logged) == (2, 1)
 
 
 @given(uses=st.lists(st.tuples(st.sampled_from("vw"), st.sampled_from("abc")), max_size=12))

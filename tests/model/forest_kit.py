@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
 import onnx
 from sklearn.ensemble import ExtraTreesClassifier  # type: ignore[import-untyped]
 
-from mlwb.core.arrays import Float1D
-from mlwb.model import Family, Trial, convert_graph
+from mlwb.core.arrays import Float1D, Float2D
+from mlwb.model import Family, FittedModel, Trial, convert_graph, fit_model
+from tests.model.model_kit import dataset
 
-__all__ = ["FOREST", "NOT_A_FAMILY", "Forest"]
+__all__ = ["FOREST", "FOREST_NAME", "NOT_A_FAMILY", "Forest", "forest"]
+
+FOREST_NAME = "tests.model.forest_kit:FOREST"
 
 
 class Forest(Family):
@@ -44,3 +48,11 @@ class Forest(Family):
 
 FOREST = Forest()
 NOT_A_FAMILY = "a string"
+
+
+@cache
+def forest() -> tuple[FittedModel, Float2D]:
+    """A fitted forest and its rows."""
+    data = dataset(6_000)
+    trial = Trial(FOREST_NAME, seed=3, settings=(("depth", 6.0),))
+    return fit_model(trial, data.X, data.y), data.X

@@ -16,15 +16,17 @@ from mlwb.core.canonical import digest_bytes
 from mlwb.core.errors import DegenerateModelError, ExportError, ModelError
 from mlwb.inference import Predictor
 from mlwb.model import FittedModel, export_onnx, make_sidecar
+from tests.model.forest_kit import forest
 from tests.model.model_kit import TRIALS, facts, fitted
 
 FAMILIES = list(TRIALS)
 CODE = """
-from tests.model.model_kit import TRIALS, fitted
 from mlwb.core.canonical import digest_bytes
 from mlwb.model import export_onnx
-for family in TRIALS:
-    print(digest_bytes(export_onnx(fitted(family)[0])))
+from tests.model.forest_kit import forest
+from tests.model.model_kit import TRIALS, fitted
+for model in (*(fitted(family)[0] for family in TRIALS), forest()[0]):
+    print(digest_bytes(export_onnx(model)))
 """
 
 
@@ -85,7 +87,10 @@ def test_export_twice_gives_the_same_bytes(family: str) -> None:
 
 @pytest.mark.slow
 def test_bytes_are_the_same_in_every_process() -> None:
-    """Three more processes with other hash seeds fit and export: one digest a family."""
+    """Three more processes with other hash seeds fit and export: one digest a family.
+
+    The shipped ones, and one that is not.
+    """
     running = [
         subprocess.Popen(
             [sys.executable, "-W", "ignore", "-c", CODE],
@@ -96,7 +101,8 @@ def test_bytes_are_the_same_in_every_process() -> None:
         for seed in ("1", "12345", "random")
     ]
     found = {process.communicate(timeout=120)[0] for process in running}
-    here = "\n".join(digest_bytes(export_onnx(fitted(family)[0])) for family in TRIALS)
+    models = [*(fitted(family)[0] for family in TRIALS), forest()[0]]
+    here = "\n".join(digest_bytes(export_onnx(model)) for model in models)
     assert found == {here + "\n"}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import onnx
 import pytest
 from onnx import helper
 
-from mlwb.core.arrays import Float1D, Float2D
+from mlwb.core.arrays import Float1D
 from mlwb.core.errors import ExportError, ParamsError
 from mlwb.inference import Predictor
 from mlwb.model import (
@@ -34,18 +33,10 @@ from mlwb.model import (
     search,
 )
 from tests.model import forest_kit
+from tests.model.forest_kit import FOREST_NAME, forest
 from tests.model.model_kit import TRIALS, dataset, facts
 
-FOREST = "tests.model.forest_kit:FOREST"
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "validation.md"
-
-
-@cache
-def forest() -> tuple[FittedModel, Float2D]:
-    """A fitted forest and its rows."""
-    data = dataset(6_000)
-    trial = Trial(FOREST, seed=3, settings=(("depth", 6.0),))
-    return fit_model(trial, data.X, data.y), data.X
 
 
 def served(model: FittedModel) -> Predictor:
@@ -62,7 +53,7 @@ def test_shipped_families_are_found_by_name() -> None:
 
 def test_family_elsewhere_is_found_by_reference() -> None:
     """The object itself, without telling anybody about it before."""
-    assert find_family(FOREST) is forest_kit.FOREST
+    assert find_family(FOREST_NAME) is forest_kit.FOREST
 
 
 @pytest.mark.parametrize(
@@ -85,7 +76,7 @@ def test_what_is_no_family_is_refused(name: str) -> None:
 
 def test_trials_are_every_combination() -> None:
     """Strengths for the linear family, the grid for another, in the order given."""
-    found = make_trials(["logistic", FOREST, "boosting"], c=[0.1, 1.0], seed=5)
+    found = make_trials(["logistic", FOREST_NAME, "boosting"], c=[0.1, 1.0], seed=5)
     assert [trial.name for trial in found] == [
         "logistic C=0.1",
         "logistic C=1",
@@ -101,7 +92,7 @@ def test_trials_are_every_combination() -> None:
 def test_other_family_goes_through_the_whole_search() -> None:
     """Its trials are validated like the shipped ones, and it can be chosen."""
     data = dataset(2_000)
-    trials = make_trials(["logistic", FOREST], c=[1.0], seed=0)
+    trials = make_trials(["logistic", FOREST_NAME], c=[1.0], seed=0)
     results = search(data, trials, PurgedKFold(data.t0, data.t1, n_splits=3))
     assert [r.trial for r in results] == trials
     assert min(r.out_of_fold.mean_auc for r in results) > 0.65
@@ -194,7 +185,7 @@ def test_family_without_thresholds_has_no_edges_of_its_own() -> None:
     assert model.family.thresholds(model.classifier, 1).tolist() == []
 
 
-@pytest.mark.parametrize("family", ["logistic", "boosting", FOREST])
+@pytest.mark.parametrize("family", ["logistic", "boosting", FOREST_NAME])
 def test_equal_weights_change_nothing(family: str) -> None:
     """Whatever their size: labels that all overlap alike are labels that do not."""
     data = dataset(800)
@@ -225,7 +216,7 @@ def test_weight_is_how_often_a_row_counts() -> None:
     assert np.abs(plain.classifier.coef_ - alone.coef_).max() > 1e-4
 
 
-@pytest.mark.parametrize("family", ["logistic", "boosting", FOREST])
+@pytest.mark.parametrize("family", ["logistic", "boosting", FOREST_NAME])
 def test_rows_of_little_weight_teach_little(family: str) -> None:
     """Half the rows lie about their label: at a hundredth of the weight they hardly matter."""
     data = dataset(2_000, edge=3.0)
@@ -246,7 +237,7 @@ def test_the_family_on_the_page_is_the_one_tested_here() -> None:
     space: dict[str, Any] = {}
     exec(block[1], space)  # noqa: S102 - it is our own page
     data = dataset(1_500)
-    family, trial = space["FOREST"], Trial(FOREST, settings=(("depth", 6.0),))
+    family, trial = space["FOREST"], Trial(FOREST_NAME, settings=(("depth", 6.0),))
     assert isinstance(family, Family)
     classifier = family.build(trial)
     X = dataset(1_500).X.astype(family.dtype)  # noqa: N806
