@@ -18,7 +18,7 @@ from mlwb.gates import Outcome as GateOutcome
 from mlwb.gates import Verdict
 from mlwb.params import parse_override
 
-__all__ = ["add", "verdict_table"]
+__all__ = ["Display", "add", "overrides_of", "verdict_table"]
 
 STYLES = {
     GateOutcome.PASS: "green",
@@ -80,11 +80,11 @@ def _run(
         home=home(),
         profile=profile,
         policy=policy,
-        overrides=_overrides(data, source, param or []),
+        overrides=overrides_of(data, source, param or []),
         cold=cold,
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended like Ctrl-C: with a record
-    with _Display(shown=not (quiet or as_json)) as display:
+    with Display(shown=not (quiet or as_json)) as display:
         outcome = run_loop(options, SystemClock(), display.tell)
     summary = finish_run(options, outcome)
     if as_json:
@@ -97,7 +97,7 @@ def _run(
         raise typer.Exit(1)
 
 
-def _overrides(data: list[str] | None, source: str, given: Iterable[str]) -> dict[str, Any]:
+def overrides_of(data: list[str] | None, source: str, given: Iterable[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if data:
         found["data.source"] = [_absolute(name) for name in data]
@@ -124,7 +124,7 @@ def _whole(name: object) -> object:
     return _absolute(name) if isinstance(name, str) and name.endswith(".py") else name
 
 
-class _Display:
+class Display:
     """One line a step; a bar for the one under way."""
 
     def __init__(self, *, shown: bool) -> None:

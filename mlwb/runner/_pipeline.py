@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -187,7 +187,13 @@ class _Run:
         return EvidenceStore(self.options.home.evidence)
 
 
-def run_loop(options: Options, clock: Clock, tell: Callable[[Event], None]) -> Outcome:
+def run_loop(
+    options: Options,
+    clock: Clock,
+    tell: Callable[[Event], None],
+    *,
+    steps: Sequence[str] = STEPS,
+) -> Outcome:
     """Run every step; stop at the first that cannot go on.
 
     Parameters
@@ -198,6 +204,8 @@ def run_loop(options: Options, clock: Clock, tell: Callable[[Event], None]) -> O
         Stamps the run.
     tell : callable
         Told of progress, also from another thread.
+    steps : sequence of str
+        The first few of ``STEPS`` where not all are wanted.
 
     Returns
     -------
@@ -214,7 +222,7 @@ def run_loop(options: Options, clock: Clock, tell: Callable[[Event], None]) -> O
         The registry is not in order, or another run is under way; nothing was started.
     """
     with _alone(options.home):
-        return _run_steps(_begin(options, clock, tell))
+        return _run_steps(_begin(options, clock, tell), steps)
 
 
 @contextmanager
@@ -235,10 +243,10 @@ def _alone(home: Home) -> Iterator[None]:
         lock.release()
 
 
-def _run_steps(run: _Run) -> Outcome:
+def _run_steps(run: _Run, steps: Sequence[str]) -> Outcome:
     clock, error = run.clock, None
     started = format_utc(clock.now())
-    for name in STEPS:
+    for name in steps:
         error = _step(run, name)
         if error is not None:
             break

@@ -47,6 +47,7 @@ def study_details(result: Result) -> dict[str, object]:
     """What is not a number of its own: verdicts, curves, units."""
     params = result.inputs.params
     return {
+        "features": result.inputs.prepared.names,
         "stationarity": {test.name: test.verdict for test in result.stationarity},
         "psi_eligibility": {item.name: item.reason for item in result.eligibility},
         "decay": {

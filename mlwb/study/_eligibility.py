@@ -100,7 +100,8 @@ def eligibility(
     values : ndarray of shape (n_rows,), float64
         In time order, from rows on which the model can score.
     days : ndarray of shape (n_rows,), int64
-        UTC day of each row: the block.
+        UTC day of each row: the block. Days with less than half the usual rows are left out: a part
+        of a day is another mixture of hours, and would pass for chance.
     n_bins : int
         Bins of the reference.
     limit : float
@@ -119,6 +120,8 @@ def eligibility(
         return Eligibility(name, reason, None, math.nan, limit, ())
     reference = fit_reference(name, values, n_bins=n_bins)
     counts = block_counts(reference.edges, values, days)
+    usual = np.median([block.sum() for block in counts])
+    counts = [block for block in counts if block.sum() >= usual / 2.0]
     nulls = _nulls(name, counts)
     if has_unit_root or not nulls:
         reason = "unit root" if has_unit_root else "too short"

@@ -17,13 +17,15 @@ from mlwb.core.home import find_project
 from mlwb.gates import GATES
 
 
-def mlwb(*arguments: str, home: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+def mlwb(
+    *arguments: str, home: Path, timeout_s: float = 60.0, **environ: str
+) -> subprocess.CompletedProcess[str]:
     """Run the command line in a home of its own."""
     return subprocess.run(
         [sys.executable, "-m", "mlwb", *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=timeout_s,
         check=False,
         cwd=home,
         env={**os.environ, "MLWB_HOME": str(home), "COLUMNS": "120", **environ},

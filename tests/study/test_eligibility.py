@@ -84,3 +84,14 @@ def test_a_stricter_gate_needs_a_longer_window() -> None:
     loose, strict = judged(series, limit=0.3), judged(series, limit=0.1)
     assert loose.window_days is not None
     assert strict.needed_days > loose.window_days
+
+
+def test_part_of_a_day_is_no_day() -> None:
+    """A clock repeats every day exactly; the rest of a first day does not make it noisy."""
+    clock = np.sin(2.0 * np.pi * np.arange(20 * ROWS) / ROWS)
+    days = np.arange(20 * ROWS) // ROWS
+    late = slice(ROWS - 10, None)
+    found = eligibility("x", clock[late], days[late], n_bins=10, limit=0.3)
+    assert found.window_days == 1
+    assert found.nulls[0].n_disjoint == 19
+    assert found.nulls[0].limit95 < 0.01
