@@ -4,8 +4,8 @@ Belongs here: step functions, their specs and digests, the online stream, labels
 Does not belong here: reading market files (``data``), scaling and clipping (fitted in ``model``,
 served by the ONNX graph), and anything that looks ahead except a label.
 
-``mlwb.features.batch`` (numba), ``mlwb.features.labels`` (pandas) and ``mlwb.features.regimes`` are
-doors of their own: the serving path imports none of them.
+``mlwb.features.batch`` (numba), ``mlwb.features.labels`` (pandas), ``mlwb.features.regimes`` and
+``mlwb.features.probe`` are doors of their own: the serving path imports none of them.
 """
 
 from mlwb.features._catalog import FEATURES, feature_names, load_features, specs

@@ -19,6 +19,7 @@ DOORS = {
     "drift/calibration.py",
     "features/batch.py",
     "features/labels.py",
+    "features/probe.py",
     "features/regimes.py",
     "serve/app.py",
 }
