@@ -16,12 +16,13 @@ from mlwb.model._bundle import (
     scaler_file,
 )
 from mlwb.model._challenger import Comparison, compare_models
+from mlwb.model._choice import daily_skill, trial_contributions
 from mlwb.model._export import export_onnx
 from mlwb.model._families import FAMILIES, find_family, make_trials
 from mlwb.model._family import Family, Trial
 from mlwb.model._fit import FittedModel, WinsorScaler, fit_model
 from mlwb.model._graph import convert_graph, make_graph
-from mlwb.model._importance import Importance, agreement, importance, top_overlap
+from mlwb.model._importance import Importance, importance, kendall_w, top_overlap
 from mlwb.model._metrics import Scores, correlation, precision_top, rank_correlation, score
 from mlwb.model._parity import Parity, measure_parity, parity_rows
 from mlwb.model._paths import Paths, cross_validate_paths
@@ -81,7 +82,6 @@ __all__ = [
     "WalkForward",
     "WinsorScaler",
     "ablate",
-    "agreement",
     "auc",
     "auc_interval",
     "choose",
@@ -91,11 +91,13 @@ __all__ = [
     "costed_ic",
     "cross_validate",
     "cross_validate_paths",
+    "daily_skill",
     "export_onnx",
     "find_family",
     "fit_model",
     "golden_file",
     "importance",
+    "kendall_w",
     "leak_count",
     "make_graph",
     "make_sidecar",
@@ -116,5 +118,6 @@ __all__ = [
     "skill",
     "skill_beyond",
     "top_overlap",
+    "trial_contributions",
     "walk",
 ]

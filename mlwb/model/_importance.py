@@ -16,7 +16,7 @@ from mlwb.model._fit import FittedModel, Trial
 from mlwb.model._split import PurgedSplitter
 from mlwb.model._validate import Dataset, refit
 
-__all__ = ["Importance", "agreement", "importance", "top_overlap"]
+__all__ = ["Importance", "importance", "kendall_w", "top_overlap"]
 
 _TOP = 3
 
@@ -106,7 +106,7 @@ def importance(
         rows = data.rows(split.test)
         losses.append([_loss(model, rows, c, n_repeats, rng=rng) for c in columns.values()])
     loss = np.asarray(losses)
-    return Importance(tuple(columns), loss, agreement(loss), top_overlap(loss))
+    return Importance(tuple(columns), loss, kendall_w(loss), top_overlap(loss))
 
 
 def _loss(
@@ -126,7 +126,7 @@ def _loss(
     return float(np.mean(lost))
 
 
-def agreement(loss: Float2D) -> float:
+def kendall_w(loss: Float2D) -> float:
     """Kendall's W: how much several rankings of the same things agree.
 
     ``12 S / (m^2 (n^3 - n) - m T)``, S the sum of squared deviations of the rank sums, T the
@@ -144,7 +144,7 @@ def agreement(loss: Float2D) -> float:
 
     Examples
     --------
-    >>> agreement(np.array([[3.0, 2.0, 1.0], [9.0, 5.0, 4.0]]))
+    >>> kendall_w(np.array([[3.0, 2.0, 1.0], [9.0, 5.0, 4.0]]))
     1.0
     """
     m, n = loss.shape

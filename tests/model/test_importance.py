@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import friedmanchisquare
 
 from mlwb.core.errors import EmptyWindowError
-from mlwb.model import Dataset, Importance, PurgedKFold, agreement, importance, top_overlap
+from mlwb.model import Dataset, Importance, PurgedKFold, importance, kendall_w, top_overlap
 from tests.model.model_kit import TRIALS, dataset
 
 
@@ -29,7 +29,7 @@ def test_agreement_is_friedmans(m: int, n: int, seed: int, tied: bool) -> None: 
     loss = np.round(loss) if tied else loss
     if all(len(set(row)) == 1 for row in loss.tolist()):
         return
-    found = agreement(loss)
+    found = kendall_w(loss)
     if m == 2 or n == 2:
         assert 0.0 <= found <= 1.0 + 1e-12
         return
@@ -39,10 +39,10 @@ def test_agreement_is_friedmans(m: int, n: int, seed: int, tied: bool) -> None: 
 
 def test_agreement_at_its_ends() -> None:
     """1 when all rank alike, 0 when two contradict each other, unknown when nothing is ranked."""
-    assert agreement(np.tile([3.0, 1.0, 2.0, 0.0], (5, 1))) == 1.0
-    assert agreement(np.array([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]])) == 0.0
+    assert kendall_w(np.tile([3.0, 1.0, 2.0, 0.0], (5, 1))) == 1.0
+    assert kendall_w(np.array([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]])) == 0.0
     for nothing in (np.ones((3, 4)), np.ones((1, 4)), np.arange(3.0)[:, None]):
-        assert math.isnan(agreement(nothing))
+        assert math.isnan(kendall_w(nothing))
     assert not Importance(("a",), np.ones((1, 1)), math.nan, math.nan).is_stable(0.7)
 
 
