@@ -5,7 +5,7 @@ Does not belong here: reading markets (``data``), defining features (``features`
 version (``registry``), or saying whether a number is good enough (``gates``).
 """
 
-from mlwb.model._ablation import FEATURE_GROUPS, GroupEffect, ablate, costed_ic
+from mlwb.model._ablation import FEATURE_GROUPS, GroupEffect, ablate, costed_ic, feature_groups
 from mlwb.model._auc import AucInterval, auc, auc_interval
 from mlwb.model._bundle import (
     SCORE,
@@ -93,6 +93,7 @@ __all__ = [
     "cross_validate_paths",
     "daily_skill",
     "export_onnx",
+    "feature_groups",
     "find_family",
     "fit_model",
     "golden_file",

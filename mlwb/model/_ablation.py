@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,17 +15,17 @@ from mlwb.model._split import PurgedSplitter
 from mlwb.model._validate import Dataset, OutOfFold, cross_validate
 from mlwb.stats import holm
 
-__all__ = ["FEATURE_GROUPS", "GroupEffect", "ablate", "costed_ic"]
+__all__ = ["FEATURE_GROUPS", "GroupEffect", "ablate", "costed_ic", "feature_groups"]
 
 FEATURE_GROUPS: Mapping[str, tuple[str, ...]] = {
     "returns": ("mid_logret_1m", "mid_logret_5m"),
-    "book": ("spread_bp", "vol1m_log"),
+    "book": ("spread_bp", "vol1m_log", "book_imbalance"),
     "oscillator": ("rsi14_z",),
     "level": ("zscore_mid_24h",),
     "volatility": ("realised_vol_60m", "vol_ratio"),
     "clock": ("minute_sin", "minute_cos"),
 }
-"""Features that are dropped together."""
+"""Features that are dropped together; any other feature but the bias is a group of its own."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,34 @@ class GroupEffect:
     def is_harmful(self, *, harm: float, level: float) -> bool:
         """Whether the rise is larger than ``harm`` and its adjusted p at most ``level``."""
         return self.delta > harm and self.p_adjusted <= level
+
+
+def feature_groups(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Split features into the groups that are dropped together.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Features of a data set.
+
+    Returns
+    -------
+    dict of str to tuple of str
+        Groups of ``FEATURE_GROUPS`` with the members that are there, then features of one's own,
+        each by itself. The bias is in none: the intercept takes its place.
+
+    Examples
+    --------
+    >>> feature_groups(["bias", "rsi14_z", "spread_bp", "my_signal"])
+    {'book': ('spread_bp',), 'oscillator': ('rsi14_z',), 'my_signal': ('my_signal',)}
+    """
+    known = {
+        group: tuple(name for name in members if name in names)
+        for group, members in FEATURE_GROUPS.items()
+    }
+    grouped = {name for members in known.values() for name in members} | {"bias"}
+    alone = {name: (name,) for name in names if name not in grouped}
+    return {group: members for group, members in (known | alone).items() if members}
 
 
 def ablate(
@@ -92,13 +120,13 @@ def ablate(
     Returns
     -------
     list of GroupEffect
-        One for each group that holds some but not all of the features.
+        One for each of :func:`feature_groups` that does not hold all of the features.
     """
     base = rank_contributions(full.probability, target[full.index], full.fold)
     found: list[tuple[str, Skill, float]] = []
-    for group, members in FEATURE_GROUPS.items():
+    for group, members in feature_groups(data.names).items():
         reduced = data.without(members)
-        if len(reduced.names) in (0, len(data.names)):
+        if not reduced.names:
             continue
         other = cross_validate(reduced, trial, splitter)
         without = rank_contributions(other.probability, target[other.index], other.fold)

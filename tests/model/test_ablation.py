@@ -19,6 +19,7 @@ from mlwb.model import (
     ablate,
     costed_ic,
     cross_validate,
+    feature_groups,
 )
 from tests.model.model_kit import TRIALS, dataset
 from tests.strategies import ar1
@@ -68,9 +69,20 @@ def test_adjusted_p_values_are_holms() -> None:
 
 
 def test_groups_cover_every_feature_once() -> None:
-    """Each registered feature but the bias is in exactly one group, and groups name no other."""
-    members = [name for group in FEATURE_GROUPS.values() for name in group]
-    assert sorted(members) == sorted(set(feature_names()) - {"bias"})
+    """Each feature of the package but the bias is in exactly one named group, and no other is."""
+    named = [name for members in FEATURE_GROUPS.values() for name in members]
+    assert sorted(named) == sorted(set(named))
+    own = feature_groups(feature_names())
+    assert sorted(name for members in own.values() for name in members) == sorted(named)
+    assert set(own) == set(FEATURE_GROUPS)
+
+
+def test_feature_of_ones_own_is_dropped_alone() -> None:
+    """A name in no group is a group; its effect is measured like the others'."""
+    data = dataset(1_200)
+    named = replace(data, names=(*data.names[:3], "my_signal", data.names[4]))
+    assert feature_groups(named.names)["my_signal"] == ("my_signal",)
+    assert set(effects(named)) == {"returns", "book", "volatility", "my_signal"}
 
 
 def test_harm_needs_size_and_certainty() -> None:
