@@ -113,6 +113,7 @@ _ALL = (
         "closed round trips with net > 0 / closed round trips, Wilson interval",
         edge="a flip closes one and opens one; one open at the end is not closed; null without any",
     ),
+    Definition("win_rate_upper", "1", "its one-sided 95 % upper bound (Wilson)"),
     Definition(
         "turnover",
         "equity/day",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from mlwb.evidence import Metric, Record
@@ -37,10 +38,9 @@ def _shown(values: dict[str, Metric], limit: Limit) -> Metric:
     """The probability where it decides; null where the record is too short to show either."""
     metric = values["psr"]
     observed = metric.value
-    if observed is None or holds(observed, limit.comparator, limit.value):
-        return metric
-    if not holds(1.0 - observed, "<", limit.value):
-        return metric
+    is_shown = holds(observed, limit.comparator, limit.value)
+    if observed is None or is_shown or not holds(1.0 - observed, "<", limit.value):
+        return replace(metric, definition="")
     ratio, error, length = (
         values[name].value if name in values else None
         for name in ("sharpe", "sharpe_se", "min_track_record")

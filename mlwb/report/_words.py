@@ -46,6 +46,7 @@ METRIC_WORDS: dict[str, tuple[str, str]] = {
     "psr": ("probability that Sharpe > 0", "%"),
     "max_drawdown": ("largest drawdown", "%"),
     "win_rate": ("win rate", "%"),
+    "win_rate_upper": ("win rate, upper 95 % bound", "%"),
     "cap_breaches": ("cap breaches", "count"),
     "negative_regimes": ("negative regimes", "count"),
     "gross_return": ("return before costs", "%"),

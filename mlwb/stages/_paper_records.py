@@ -91,7 +91,11 @@ def _win_rate(paper: Paper) -> list[Metric]:
         return [rate("win_rate", 0, 0, definition=what.sentence)]
     low, high = wilson(trips.wins, trips.n_closed, level=_LEVEL)
     ci = Interval(_LEVEL, low, high, "Wilson")
-    return [rate("win_rate", trips.wins, trips.n_closed, ci=ci, definition=what.sentence)]
+    _, upper = wilson(trips.wins, trips.n_closed, level=2.0 * _LEVEL - 1.0)
+    return [
+        rate("win_rate", trips.wins, trips.n_closed, ci=ci, definition=what.sentence),
+        _metric(paper, "win_rate_upper", upper, n=trips.n_closed),
+    ]
 
 
 def _effect(paper: Paper) -> list[Metric]:

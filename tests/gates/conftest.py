@@ -69,8 +69,9 @@ def _metrics(policy: Policy) -> dict[str, dict[tuple[str, str], Metric]]:
     }
     found["psi_snapshot"]["psi_overall_lower", ""] = Metric("psi_overall_lower", 0.01)
     found["nightly"] = {("green", ""): Metric("green", 1)}
-    for name, value in (("sharpe_upper", 4.0), ("sharpe_se", 1.5), ("variance_lower", 0.7)):
-        found["pnl"][name, ""] = Metric(name, value)
+    bounds = {"sharpe_upper": 4.0, "sharpe_se": 1.5, "variance_lower": 0.7, "win_rate_upper": 0.6}
+    for name, bound in bounds.items():
+        found["pnl"][name, ""] = Metric(name, bound)
     return found
 
 

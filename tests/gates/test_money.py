@@ -39,8 +39,10 @@ def test_a_sharpe_ratio_is_shown_refuted_or_neither(
     spoil: Any,
 ) -> None:  # fmt: skip
     """At 95 % it is shown, at 5 % it is refuted, between them the record is too short."""
-    view = with_metrics(green, spoil, Metric("psr", psr, n=14))
-    assert check_of(view, policy, now, "psr").outcome == outcome
+    view = with_metrics(green, spoil, Metric("psr", psr, n=14, definition="a formula"))
+    check = check_of(view, policy, now, "psr")
+    assert check.outcome == outcome
+    assert "a formula" not in check.reason
 
 
 def test_the_reason_says_how_long_it_would_take(
@@ -89,6 +91,16 @@ def test_a_losing_regime_is_counted_where_it_can_be_seen(
     check = check_of(view, policy, now, "negative_regimes")
     assert check.outcome == outcome
     assert said in check.reason
+
+
+@pytest.mark.parametrize(("upper", "outcome"), [(0.55, "UNPROVEN"), (0.51, "FAIL")])
+def test_a_win_rate_fails_only_where_its_bound_does(
+    upper: float, outcome: str, *, green: EvidenceView, policy: Policy, now: datetime, spoil: Any
+) -> None:
+    """49 % of a few trades is no proof of less than 52 %."""
+    rates = (Metric("win_rate", 0.49, n=100), Metric("win_rate_upper", upper, n=100))
+    view = with_metrics(green, spoil, *rates)
+    assert check_of(view, policy, now, "win_rate").outcome == outcome
 
 
 def test_old_evidence_is_not_judged_on(
