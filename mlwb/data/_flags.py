@@ -74,7 +74,7 @@ def runs_of(mask: Bool1D) -> tuple[Int1D, Int1D]:
 def _stale(ts_ns: Int1D, values: Float2D, *, has_volume: bool) -> Bool1D:
     """Bars in runs without a trade at an unchanged price.
 
-    Where the source has no volume, nothing of the bar may have moved, quotes included.
+    Where the source has no volume, nothing of the bar may have moved, quotes and sizes included.
     """
     is_next = np.concatenate([[False], np.diff(ts_ns) == INTERVAL_NS])
     prices = values[:, : _CLOSE + 1]
@@ -82,7 +82,7 @@ def _stale(ts_ns: Int1D, values: Float2D, *, has_volume: bool) -> Bool1D:
     if has_volume:
         is_frozen &= values[:, _VOLUME] == 0
     else:
-        quotes = values[:, [_BID, _ASK]]
+        quotes = values[:, [_BID, _ASK, *_SIZES]]
         is_same = (quotes == np.roll(quotes, 1, axis=0)) | np.isnan(quotes)
         is_frozen &= is_same.all(axis=1)
     starts, lengths = runs_of(is_frozen)

@@ -13,7 +13,7 @@ from pandas.tseries.holiday import Holiday
 from mlwb.core.errors import ParamsError, UnknownParameterError
 from mlwb.data._calendars import Calendar
 
-__all__ = ["parse_session"]
+__all__ = ["parse_session", "session_values"]
 
 _DAY_MIN = 1440
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -63,6 +63,38 @@ def parse_session(values: Mapping[str, Any], *, file: str) -> Calendar:
     if read["early"] and "early_closes" not in values:
         raise ParamsError(f"{file}: session has early days and no early_closes", expected=_CLOCK)
     return _calendar(read, f"{values['opens']} to {values['closes']} {values['zone']}")
+
+
+def session_values(calendar: Calendar) -> dict[str, Any]:
+    """The mapping that :func:`parse_session` makes a session's calendar of.
+
+    Parameters
+    ----------
+    calendar : Calendar
+        From :func:`parse_session`.
+
+    Returns
+    -------
+    dict
+        Plain values, ready for YAML or JSON.
+    """
+    found: dict[str, Any] = {
+        "zone": calendar.zone,
+        "opens": _text(calendar.session[0] - calendar.shift_min),
+        "closes": _text(calendar.session[1] - calendar.shift_min),
+        "days": [_DAYS[day] for day in calendar.weekdays],
+        "holidays": [day.name for day in calendar.closed],
+        "every_minute": calendar.is_every_minute,
+        "quiet_min": calendar.quiet_s // 60,
+    }
+    if calendar.early:
+        found["early"] = [day.name for day in calendar.early]
+        found["early_closes"] = _text(calendar.early_close - calendar.shift_min)
+    return found
+
+
+def _text(minute: int) -> str:
+    return f"{minute % _DAY_MIN // 60:02d}:{minute % 60:02d}"
 
 
 def _calendar(read: Mapping[str, Any], hours: str) -> Calendar:

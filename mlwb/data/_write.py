@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,8 @@ import pandas as pd
 
 from mlwb.core.errors import ParamsError
 from mlwb.core.fsops import write_atomic
-from mlwb.data._calendars import CALENDARS
 from mlwb.data._market import VALUE_FIELDS, Market
+from mlwb.data._session import session_values
 
 __all__ = ["write_market"]
 
@@ -80,11 +81,13 @@ def _encoded(rows: pd.DataFrame, name: str) -> bytes:
 def _profile(market: Market, path: Path) -> Path | None:
     calendar = market.source.calendar
     beside = path.with_name(f"{path.name.split('.')[0]}.profile.yml")
-    if calendar not in CALENDARS or calendar == "24/7":
+    if calendar == "24/7":
         return None
     text = (
         f"about: {market.symbol} as imported from {market.source.profile}\n"
         f"extends: mlwb\ncalendar: {calendar}\nvolume_unit: {market.source.volume_unit!r}\n"
     )
+    if market.source.session is not None and calendar == "session":
+        text += f"session: {json.dumps(session_values(market.source.session))}\n"
     write_atomic(beside, text.encode())
     return beside

@@ -26,6 +26,8 @@ _CHOICES = {
 }
 _ONE_SIDED = ("side", "price", "size")
 _FIELDS = frozenset(("ts", "received", "spread_points", *_ONE_SIDED, *VALUE_FIELDS, *SIDE_FIELDS))
+_OF_QUOTES = frozenset(("received", *_ONE_SIDED))
+_QUOTE_FIELDS = _OF_QUOTES | {"ts", "bid", "ask", "bid_size", "ask_size"}
 _QUOTED = frozenset(("bid", "ask"))
 _BARS = (frozenset(("open", "high", "low", "close")), frozenset(SIDE_FIELDS), _QUOTED)
 _QUOTES = (_QUOTED, frozenset(("side", "price")))
@@ -139,6 +141,12 @@ def _check_columns(profile: SourceProfile, file: str) -> None:
             f"{file}: columns make no {profile.kind.removesuffix('s')}",
             expected=wanted[profile.kind],
             got=", ".join(sorted(mapped)) or "nothing",
+        )
+    amiss = sorted(mapped - _QUOTE_FIELDS if profile.kind == "quotes" else mapped & _OF_QUOTES)
+    if amiss or (profile.kind == "quotes" and profile.stamp == "close"):
+        raise ParamsError(
+            f"{file}: {profile.kind} have no {amiss[0] if amiss else 'stamp close'}",
+            expected=f"{', '.join(sorted(_OF_QUOTES))} for quotes, prices and volume for bars",
         )
     if not profile.price_scale > 0:
         raise ParamsError(f"{file}: price_scale is not positive", got=str(profile.price_scale))

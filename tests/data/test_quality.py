@@ -356,3 +356,14 @@ def test_short_pages_of_a_trade_only_source_are_broken() -> None:
     assert report.n_long_gaps == 0
     assert report.shape == "broken"
     assert [item.check for item in report.serious] == ["coverage", "paging"]
+
+
+@pytest.mark.parametrize(("is_moving", "longest"), [(True, 0), (False, 39)])
+def test_sizes_that_move_are_life(*, is_moving: bool, longest: int) -> None:
+    """A quote that stands while its sizes change is no frozen feed."""
+    cells = np.full((40, 9), 100.0)
+    cells[:, 4] = np.nan
+    cells[:, 5], cells[:, 6] = 99.0, 101.0
+    if is_moving:
+        cells[::3, 7] += 0.5
+    assert quality(bars_of(cells)).stale_longest_bars == longest

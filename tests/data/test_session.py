@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlwb.core.errors import ParamsError
-from mlwb.data import quality, read_market, simulate_market
+from mlwb.data import quality, read_market, simulate_market, write_market
 from mlwb.data._calendars import CALENDARS, calendar_for, open_minutes
-from mlwb.data._session import parse_session
+from mlwb.data._session import parse_session, session_values
 from mlwb.data._yaml_profile import read_profile
 from tests.data.vendors import iso
 
@@ -103,6 +103,9 @@ def test_every_minute_of_a_week_is_as_said(opens: int, closes: int, days: set[in
     else:
         wanted = (tomorrow & (minute >= opens)) | (today & (minute < closes))
     np.testing.assert_array_equal(found, wanted)
+    again = parse_session(session_values(parse_session(hours, file="x.yml")), file="y.yml")
+    minutes = np.arange(start, start + 7 * 1440)
+    np.testing.assert_array_equal(open_minutes(again, minutes), wanted)
 
 
 @pytest.mark.parametrize(
@@ -148,6 +151,9 @@ def test_hours_need_a_zone() -> None:
         ),
         ("extends: mlwb\nkind: trades", "kind is not known; expected bars, quotes"),
         ("kind: quotes\ncolumns: {ts: t, open: o, high: h, low: l, close: c}", "make no quote"),
+        ("kind: quotes\ncolumns: {ts: t, bid: b, ask: a, volume: v}", "quotes have no volume"),
+        ("kind: quotes\nstamp: close\ncolumns: {ts: t, bid: b, ask: a}", "no stamp close"),
+        ("columns: {ts: t, bid: b, ask: a, received: r}", "bars have no received"),
     ],
 )
 def test_a_profile_with_wrong_hours_or_kind_is_refused(
@@ -186,3 +192,21 @@ def test_the_calendar_session_without_hours_is_refused() -> None:
     with pytest.raises(ParamsError, match="no such calendar"):
         calendar_for("session")
     assert calendar_for("24/7") is CALENDARS["24/7"]
+
+
+def test_hours_travel_with_an_import(write: Writer, tmp_path: Path) -> None:
+    """The profile written beside a canonical file opens the same minutes, early days included."""
+    frame = simulate_market(days=3, start=pd.Timestamp("2026-12-23", tz="UTC")).frame
+    profile = write(
+        "lse.yml",
+        "extends: mlwb\nsession: {zone: Europe/London, opens: '08:00', closes: '16:30', "
+        "holidays: [2026-12-25], early: [2026-12-24], early_closes: '12:30', quiet_min: 7}\n",
+    )
+    data = write("VOD.csv", iso(frame).to_csv(index=False))
+    first = read_market([data], profile=str(profile))
+    bars, beside = write_market(first, tmp_path / "out.parquet")
+    again = read_market([bars], profile=str(beside), symbol="VOD")
+    assert quality(again) == quality(first)
+    assert quality(first).coverage.n == 510 + 270
+    assert again.source.session is not None
+    assert again.source.session.quiet_s == 420
