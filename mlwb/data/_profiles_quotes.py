@@ -84,6 +84,24 @@ QUOTE_PROFILES = (
         single=("exchange", "class"),
     ),
     SourceProfile(
+        name="lobster",
+        about="LOBSTER, `..._orderbook_N.csv` with its `..._message_N.csv`: the top level",
+        kind="quotes",
+        columns={
+            "ts": "time",
+            "bid": "bid",
+            "ask": "ask",
+            "bid_size": "bid_size",
+            "ask_size": "ask_size",
+        },
+        time_unit="s",
+        date_in_name=True,
+        clock="new-york",
+        price_scale=1e-4,
+        undefined_price=999_999.0,  # an empty level is 9999999999
+        calendar="us-equities",
+    ),
+    SourceProfile(
         name="histdata_ticks",
         about="HistData ASCII ticks: `YYYYMMDD HHMMSSmmm,bid,ask,0`, no header",
         kind="quotes",

@@ -13,15 +13,16 @@ import pandas as pd
 from mlwb.core.errors import DataNotFoundError, SourceUndecidableError
 from mlwb.data._assemble import assemble
 from mlwb.data._clocks import to_utc_ns
-from mlwb.data._files import open_source
+from mlwb.data._files import SourceBytes, open_source
 from mlwb.data._instrument import rows_of_instrument, symbol_of
+from mlwb.data._lobster import book_of, messages_of, timed_book
 from mlwb.data._market import InputFile, Market, RawBars, SourceInfo
 from mlwb.data._minutes import join_minutes, minutes_of_quotes
 from mlwb.data._pair import other_side, pair_rows, side_of
 from mlwb.data._profile import SourceProfile
 from mlwb.data._simulate import simulate_market
 from mlwb.data._sniff import fit_profile
-from mlwb.data._tables import column_of, read_table
+from mlwb.data._tables import Table, column_of, read_table
 from mlwb.data._values import values_of
 
 __all__ = ["load_market", "read_market"]
@@ -35,7 +36,7 @@ _GLOBEX = 1
 class _Part:
     """One file, read."""
 
-    file: InputFile
+    files: tuple[InputFile, ...]
     profile: SourceProfile
     decisions: tuple[str, ...]
     raw: RawBars
@@ -91,7 +92,8 @@ def read_market(paths: Sequence[Path], *, profile: str = "auto", symbol: str = "
     ----------
     paths : sequence of Path
         One file, several of one kind (months of an archive; rows in the order given), or bid
-        and ask files of a pair. A lone ``..._bid_...`` finds its ``..._ask_...`` beside it.
+        and ask files of a pair. A lone ``..._bid_...`` finds its ``..._ask_...`` beside it, a
+        LOBSTER book its messages.
     profile : str, default="auto"
         A profile's name, a YAML profile's path, or ``auto`` to find out.
     symbol : str, default=""
@@ -115,6 +117,7 @@ def read_market(paths: Sequence[Path], *, profile: str = "auto", symbol: str = "
     """
     if not paths:
         raise DataNotFoundError("no file was named", expected="one file, or a bid/ask pair")
+    paths = tuple(dict.fromkeys(book_of(path) for path in paths))
     part = _read_part(paths[0], profile=profile, symbol=symbol)
     if part.profile.pair:
         raw, parts = _read_pair(part, paths, profile=profile, symbol=symbol)
@@ -130,7 +133,7 @@ def _source(parts: list[_Part]) -> SourceInfo:
     profile = parts[0].profile
     return SourceInfo(
         profile=profile.name,
-        inputs=tuple(part.file for part in parts),
+        inputs=tuple(file for part in parts for file in part.files),
         decisions=tuple(dict.fromkeys(line for part in parts for line in part.decisions)),
         clock=profile.clock,
         calendar=parts[0].calendar,
@@ -141,8 +144,7 @@ def _source(parts: list[_Part]) -> SourceInfo:
 
 
 def _read_part(path: Path, *, profile: str, symbol: str) -> _Part:
-    opened = open_source(path)
-    table = read_table(opened)
+    opened, table, beside = _opened(path)
     named = symbol or symbol_of(Path(opened.member).name if _is_date(path) else path.name)
     fit = fit_profile(table, file=opened.name, profile=profile, symbol=named)
     chosen = fit.profile
@@ -153,9 +155,26 @@ def _read_part(path: Path, *, profile: str, symbol: str) -> _Part:
     named = symbol or instrument or named
     calendar, why = _calendar(frame, chosen, named)
     role = (side_of(opened.uri) or "bars") if chosen.pair else chosen.kind
-    file = InputFile(role, opened.uri, opened.sha256, len(table.frame), opened.published_sha256)
+    files = (_input(role, opened, len(table.frame)), *beside)
     said = (*fit.decisions, *table.notes, *_row_decisions(instrument, chosen), *why)
-    return _Part(file, chosen, said, raw, named, calendar)
+    return _Part(files, chosen, said, raw, named, calendar)
+
+
+def _opened(path: Path) -> tuple[SourceBytes, Table, tuple[InputFile, ...]]:
+    """A file, its table, and the files it needs beside it."""
+    opened = open_source(path)
+    table = read_table(opened)
+    messages = messages_of(path)
+    if messages is None:
+        return opened, table, ()
+    found = open_source(messages)
+    times = read_table(found)
+    beside = (_input("messages", found, len(times.frame)),)
+    return opened, timed_book(table, times, file=opened.name), beside
+
+
+def _input(role: str, opened: SourceBytes, rows: int) -> InputFile:
+    return InputFile(role, opened.uri, opened.sha256, rows, opened.published_sha256)
 
 
 def _is_date(path: Path) -> bool:
@@ -209,8 +228,8 @@ def _check_same_profile(parts: list[_Part]) -> None:
     if other is not None:
         raise SourceUndecidableError(
             "the files are of different kinds",
-            expected=f"{parts[0].profile.name} as in {parts[0].file.uri}",
-            got=f"{other.profile.name} in {other.file.uri}",
+            expected=f"{parts[0].profile.name} as in {parts[0].files[0].uri}",
+            got=f"{other.profile.name} in {other.files[0].uri}",
         )
     symbols = list(dict.fromkeys(part.symbol for part in parts))
     if len(symbols) > 1 and parts[0].profile.instrument:
@@ -241,12 +260,12 @@ def _read_pair(
         parts.append(dataclasses.replace(found, decisions=(*found.decisions, why)))
     parts += [_read_part(path, profile=profile, symbol=symbol) for path in paths[1:]]
     _check_same_profile(parts)
-    bids, asks = ([part for part in parts if part.file.role == side] for side in ("bid", "ask"))
+    bids, asks = ([part for part in parts if part.files[0].role == side] for side in ("bid", "ask"))
     if len(bids) + len(asks) != len(parts) or not bids or not asks:
         raise SourceUndecidableError(
             "the sides of a bid/ask pair cannot be told",
             expected="_bid_ in one file's name and _ask_ in the other's",
-            got=", ".join(part.file.uri for part in parts),
+            got=", ".join(part.files[0].uri for part in parts),
         )
     return pair_rows(_stacked(bids), _stacked(asks)), [*bids, *asks]
 

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa  # type: ignore[import-untyped]
 import pytest
 
-from mlwb.core.errors import DataSchemaError, SourceUndecidableError
+from mlwb.core.errors import DataNotFoundError, DataSchemaError, SourceUndecidableError
 from mlwb.data import PROFILES, Market, quality, read_market
 from tests.data.vendors import PRICES, epoch, iso, kline, ticks
 
@@ -524,6 +524,72 @@ def test_a_broken_line_of_a_feed_is_named(write: Writer, line: str, words: str) 
     text = feed(ticks(1), skew_ns=0, has_event=True) + line + "\n"
     with pytest.raises(DataSchemaError, match=words):
         read_market([write("feed.jsonl", text)])
+
+
+def lobster(updates: pd.DataFrame, write: Writer) -> tuple[Path, Path]:
+    """A day of two levels and its messages; New York's summer midnight is 04:00 UTC."""
+    midnight = np.datetime64("2012-06-21T04:00", "ns").astype(np.int64)
+    seconds = (updates["ns"] - int(midnight)) / 1e9
+    name = "AAPL_2012-06-21_34200000_57600000"
+    book = pd.DataFrame(
+        {
+            "ask": (updates["ask"] * 10_000).round().astype("int64"),
+            "ask_size": (updates["ask_size"] * 10).round().astype("int64"),
+            "bid": (updates["bid"] * 10_000).round().astype("int64"),
+            "bid_size": (updates["bid_size"] * 10).round().astype("int64"),
+        }
+    ).assign(ask2=9_999_999_999, ask_size2=0, bid2=-9_999_999_999, bid_size2=0)
+    texts = seconds.map("{:.9f}".format)
+    messages = pd.DataFrame({"t": texts, "type": 1, "id": 7, "size": 5, "price": 1, "side": 1})
+    return (
+        write(f"{name}_orderbook_2.csv", book.to_csv(index=False, header=False)),
+        write(f"{name}_message_2.csv", messages.to_csv(index=False, header=False)),
+    )
+
+
+@pytest.mark.parametrize("named", [(0,), (1,), (0, 1), (1, 0)])
+def test_lobster_books_are_timed_by_their_messages(write: Writer, named: tuple[int, ...]) -> None:
+    """Row k of the book is the state after message k; either file, or both, may be named."""
+    updates = ticks(3000)
+    opening = int(np.datetime64("2012-06-21T13:30", "ns").astype(np.int64))
+    shifted = updates.assign(ns=updates["ns"] - int(updates["ns"].iloc[0]) + opening)
+    paths = lobster(shifted, write)
+    found = read_market([paths[i] for i in named])
+    assert (found.source.profile, found.symbol) == ("lobster", "AAPL")
+    sizes = {name: shifted[name] * 10 for name in ("bid_size", "ask_size")}
+    assert_minutes(found, shifted.assign(**sizes))
+    assert [item.role for item in found.source.inputs] == ["quotes", "messages"]
+    report = quality(found)
+    assert (report.calendar, report.outside_calendar) == ("us-equities", 0)
+    assert report.serious == ()
+
+
+def test_a_lobster_book_without_a_side_has_no_mid(write: Writer) -> None:
+    """9999999999 stands for an empty level, not for a price of a million."""
+    updates = ticks(1000)
+    opening = int(np.datetime64("2012-06-21T13:30", "ns").astype(np.int64))
+    shifted = updates.assign(ns=updates["ns"] - int(updates["ns"].iloc[0]) + opening)
+    paths = lobster(shifted, write)
+    lines = paths[0].read_text().splitlines()
+    lines[-1] = "9999999999,0," + lines[-1].split(",", 2)[2]
+    paths[0].write_text("\n".join(lines))
+    frame = read_market(paths[:1]).frame
+    assert frame["mid"].isna().tolist() == [False] * (len(frame) - 1) + [True]
+    assert frame["high"].max() < 2000
+
+
+def test_a_lobster_book_of_another_length_is_refused(write: Writer) -> None:
+    """Times are matched by row, so that every row needs one; and the messages must be there."""
+    book, messages = lobster(ticks(100), write)
+    messages.write_text("".join(messages.read_text().splitlines(keepends=True)[:-1]))
+    with pytest.raises(DataSchemaError, match="expected 100 messages, got 99"):
+        read_market([book])
+    messages.unlink()
+    with pytest.raises(DataNotFoundError, match="_message_2"):
+        read_market([book])
+    write(messages.name, "1,2\n")
+    with pytest.raises(DataSchemaError, match="not of its form"):
+        read_market([book])
 
 
 def test_bars_of_the_canonical_file_have_no_updates(rows: pd.DataFrame, write: Writer) -> None:
