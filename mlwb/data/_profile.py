@@ -44,6 +44,9 @@ class SourceProfile:
         Column names where the file has no header; empty when it must have one.
     first_cell : str
         Regular expression of the first cell of a file without header, by which it is known.
+    file_name : str
+        Regular expression of how the vendor's files are named, where others write the same form
+        on other clocks; sniffing decides for the profile only then.
     instrument : tuple of str
         Source columns that may name the instrument of a row; the first one present is used.
     single : tuple of str
@@ -92,6 +95,7 @@ class SourceProfile:
     ignored: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     first_cell: str = ""
+    file_name: str = ""
     instrument: tuple[str, ...] = ()
     single: tuple[str, ...] = ()
     is_json: bool = False

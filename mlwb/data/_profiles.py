@@ -82,9 +82,20 @@ _HISTDATA = SourceProfile(
     names=("stamp", "open", "high", "low", "close", "volume"),
     ignored=("volume",),
     first_cell=r"\d{8} \d{6}",
+    file_name="DAT_ASCII_",
     time_format="%Y%m%d %H%M%S",
     clock="utc-5",
     calendar="fx",
+)
+_HISTDATA_MT = replace(
+    _HISTDATA,
+    name="histdata_mt",
+    about="HistData MetaTrader form: `YYYY.MM.DD,HH:MM,o,h,l,c,v`, bid side, no header",
+    columns={**_OHLC, "ts": "date+time"},
+    names=("date", "time", "open", "high", "low", "close", "volume"),
+    first_cell=r"\d{4}\.\d\d\.\d\d",
+    file_name="DAT_MT_",
+    time_format="%Y.%m.%d %H:%M",
 )
 _DATABENTO = SourceProfile(
     name="databento_ohlcv",
@@ -182,14 +193,15 @@ _ALL = (
     _MT5_TERMINAL,
     _gold(_MT5_TERMINAL, "mt5_terminal_xauusd", "the same for gold, one point = 0.01 USD"),
     _HISTDATA,
+    _HISTDATA_MT,
     replace(
-        _HISTDATA,
-        name="histdata_mt",
-        about="HistData MetaTrader form: `YYYY.MM.DD,HH:MM,o,h,l,c,v`, bid side, no header",
-        columns={**_OHLC, "ts": "date+time"},
-        names=("date", "time", "open", "high", "low", "close", "volume"),
-        first_cell=r"\d{4}\.\d\d\.\d\d",
-        time_format="%Y.%m.%d %H:%M",
+        _HISTDATA_MT,
+        name="mt4",
+        about="MetaTrader 4 history, the form of histdata_mt on the server's clock: to be named",
+        columns={**_HISTDATA_MT.columns, "volume": "volume"},
+        first_cell="",
+        clock=_MT5.clock,
+        volume_unit=_MT5.volume_unit,
     ),
     _DATABENTO,
     replace(

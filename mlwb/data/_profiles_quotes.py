@@ -109,6 +109,7 @@ QUOTE_PROFILES = (
         names=("stamp", "bid", "ask", "volume"),
         ignored=("volume",),
         first_cell=r"\d{8} \d{9}",
+        file_name="DAT_ASCII_",
         time_format="%Y%m%d %H%M%S%f",
         clock="utc-5",
         calendar="fx",

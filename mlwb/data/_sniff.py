@@ -113,6 +113,7 @@ def _sniff(table: Table, *, file: str, symbol: str) -> tuple[SourceProfile, str]
         fitting, seen = _by_header(table), "a recorded feed" if table.kind == "feed" else header
     else:
         fitting, seen = _by_shape(table), _shape(table)
+    _check_file_name(fitting, file)
     for_symbol = [item for item in fitting if _is_for(item, symbol)]
     chosen = for_symbol or [item for item in fitting if not item.symbols]
     also = f" and the symbol {symbol}" if for_symbol else ""
@@ -126,6 +127,18 @@ def _sniff(table: Table, *, file: str, symbol: str) -> tuple[SourceProfile, str]
         got=seen[:200],
         todo="name it with profile=, or describe the columns in a YAML profile",
     )
+
+
+def _check_file_name(fitting: list[SourceProfile], file: str) -> None:
+    """A form that several vendors write, each on its own clock, is decided by the file's name."""
+    names = [item for item in fitting if item.file_name]
+    if names and not any(re.match(item.file_name, Path(file).name) for item in names):
+        form = names[0]
+        raise SourceUndecidableError(
+            f"{file}: this form is written on more than one clock",
+            expected=f"a name that begins with {form.file_name}, or a profile",
+            todo=f"name {form.name} if its clock is {form.clock}, else set clock in a YAML profile",
+        )
 
 
 def _is_for(profile: SourceProfile, symbol: str) -> bool:

@@ -180,17 +180,36 @@ def test_mt5_epoch_is_server_time(rows: pd.DataFrame, write: Writer) -> None:
     assert any(line.startswith("clock new-york-close") for line in found.source.decisions)
 
 
-def test_histdata_metatrader_form(rows: pd.DataFrame, write: Writer) -> None:
-    """Date and time in two columns, five hours behind UTC all year."""
-    local = rows["ts"] - pd.Timedelta(hours=5)
-    table = rows[[*PRICES]].assign(volume=0)
+def metatrader(rows: pd.DataFrame, *, hours: int) -> str:
+    """Date and time in two columns, no header, on a clock so many hours from UTC."""
+    local = rows["ts"] + pd.Timedelta(hours=hours)
+    table = rows[[*PRICES]].assign(volume=8)
     table.insert(0, "time", local.dt.strftime("%H:%M"))
     table.insert(0, "date", local.dt.strftime("%Y.%m.%d"))
-    text = table.to_csv(index=False, header=False)
-    found = read_market([write("DAT_MT_EURUSD_M1_2026.csv", text)])
+    return table.to_csv(index=False, header=False)
+
+
+def test_histdata_metatrader_form(rows: pd.DataFrame, write: Writer) -> None:
+    """Five hours behind UTC all year; its volume is none."""
+    found = read_market([write("DAT_MT_EURUSD_M1_2026.csv", metatrader(rows, hours=-5))])
     assert (found.source.profile, found.symbol) == ("histdata_mt", "EURUSD")
     assert found.frame["ts"].tolist() == rows["ts"].tolist()
     np.testing.assert_array_equal(found.frame["close"], rows["close"])
+    assert found.frame["volume"].isna().all()
+
+
+def test_one_form_on_several_clocks_is_decided_by_name(rows: pd.DataFrame, write: Writer) -> None:
+    """MetaTrader 4 writes HistData's lines on its server's clock; nothing in them says which."""
+    path = write("EURUSD1.csv", metatrader(rows, hours=2))
+    with pytest.raises(SourceUndecidableError, match=r"one clock; .*DAT_MT_.*clock is utc-5"):
+        read_market([path])
+    found = read_market([path], profile="mt4")
+    assert found.frame["ts"].tolist() == rows["ts"].tolist()
+    assert (found.frame["volume"] == 8).all()
+    local = rows["ts"].dt.strftime("%Y%m%d %H%M%S")
+    text = rows.assign(ts=local).to_csv(index=False, header=False, sep=";")
+    with pytest.raises(SourceUndecidableError, match=r"more than one clock; .*DAT_ASCII_"):
+        read_market([write("EURUSD.Last.txt", text)])
 
 
 def test_histdata_ticks(write: Writer) -> None:
