@@ -108,9 +108,9 @@ def overrides_of(data: list[str] | None, source: str, given: Iterable[str]) -> d
         if name in found:
             raise ParamsError(f"{name} is given twice")
         found[name] = value
-    modules = found.get("features.modules")
-    if isinstance(modules, list):
-        found["features.modules"] = [_whole(name) for name in modules]
+    for name in ("features.modules", "search.families"):
+        if isinstance(found.get(name), list):
+            found[name] = [_whole(item) for item in found[name]]
     return found
 
 
@@ -120,8 +120,11 @@ def _absolute(name: str) -> str:
 
 
 def _whole(name: object) -> object:
-    """A module of features by its path, made whole as a market's is; a module's name stays."""
-    return _absolute(name) if isinstance(name, str) and name.endswith(".py") else name
+    """A file of features, or of a family after a colon, by its whole path; other names stay."""
+    if not isinstance(name, str):
+        return name
+    path, dot, rest = name.partition(".py")
+    return _absolute(f"{path}{dot}") + rest if dot and rest[:1] in ("", ":") else name
 
 
 class Display:

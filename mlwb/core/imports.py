@@ -1,12 +1,20 @@
-"""Importing ``jsonschema`` without a grammar nobody here asks for."""
+"""Two kinds of import: ``jsonschema`` without a grammar nobody asks for, and files of users."""
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from pathlib import Path
+from types import ModuleType
+from typing import cast
 
-__all__ = ["without_iri_grammar"]
+from mlwb.core.canonical import digest_file
+
+__all__ = ["import_source", "without_iri_grammar"]
 
 _GRAMMAR = "rfc3987_syntax"
 
@@ -37,3 +45,42 @@ def without_iri_grammar() -> Iterator[None]:
         yield
     finally:
         del sys.modules[_GRAMMAR]
+
+
+def import_source(name: str) -> ModuleType:
+    """Import what somebody else wrote: a module by its name, or a ``.py`` file by its path.
+
+    Each content of a file is a module of its own, read once: an edited file is read again.
+
+    Parameters
+    ----------
+    name : str
+        ``package.module`` or ``path/to/file.py``.
+
+    Returns
+    -------
+    ModuleType
+
+    Raises
+    ------
+    Exception
+        Whatever the import raises; ``OSError`` for a file that cannot be read.
+    """
+    if not name.endswith(".py"):
+        return import_module(name)
+    path = Path(name).expanduser().absolute()
+    content = digest_file(path).removeprefix("sha256:")
+    alias = f"mlwb_user_{path.stem}_{content[:16]}"
+    if alias in sys.modules:
+        return sys.modules[alias]
+    loader = SourceFileLoader(alias, str(path))
+    module = importlib.util.module_from_spec(
+        cast("ModuleSpec", importlib.util.spec_from_loader(alias, loader))
+    )
+    sys.modules[alias] = module
+    try:
+        loader.exec_module(module)
+    except BaseException:
+        del sys.modules[alias]
+        raise
+    return module

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import dis
-import importlib.machinery
-import importlib.util
 import inspect
 import math
 import random
 import re
-import sys
 import types
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from importlib import import_module
 from pathlib import Path
-from typing import cast
 
 from mlwb.core.bars import BAR_FIELDS, INTERVAL_S
 from mlwb.core.canonical import digest_bytes
 from mlwb.core.errors import ParamsError
+from mlwb.core.imports import import_source
 from mlwb.features._spec import FeatureSpec, called_by
 
 __all__ = ["check_bars", "read_modules"]
@@ -72,9 +68,9 @@ def _features_of(name: str) -> tuple[FeatureSpec, ...]:
 
 
 @cache
-def _checked_module(name: str, content: str) -> tuple[FeatureSpec, ...]:
+def _checked_module(name: str, content: str) -> tuple[FeatureSpec, ...]:  # noqa: ARG001 - of the cache's key
     """Import once for each content of a file; an edited file is another module."""
-    module = _module(name, content)
+    module = _module(name)
     found = getattr(module, "FEATURES", None)
     origin = Path(name).name
     if not (isinstance(found, tuple) and found and all(isinstance(s, FeatureSpec) for s in found)):
@@ -89,23 +85,15 @@ def _checked_module(name: str, content: str) -> tuple[FeatureSpec, ...]:
     return found
 
 
-def _module(name: str, content: str) -> types.ModuleType:
+def _module(name: str) -> types.ModuleType:
     try:
-        if not content:
-            return import_module(name)
-        alias = f"mlwb_features_{Path(name).stem}_{content.removeprefix('sha256:')[:16]}"
-        loader = importlib.machinery.SourceFileLoader(alias, name)
-        found = importlib.util.spec_from_loader(alias, loader)
-        module = importlib.util.module_from_spec(cast("importlib.machinery.ModuleSpec", found))
-        sys.modules[alias] = module
-        loader.exec_module(module)
+        return import_source(name)
     except Exception as error:  # whatever somebody else's module raises while it is read
         raise ParamsError(
             f"the feature module {Path(name).name} cannot be imported",
             got=f"{type(error).__name__}: {error}",
             todo="name an importable module, or a .py file by its path",
         ) from error
-    return module
 
 
 def _refuse(spec: FeatureSpec, origin: str, what: str, *, expected: str, got: str = "") -> None:

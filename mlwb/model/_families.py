@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from itertools import product
 
 from mlwb.core.errors import ParamsError
+from mlwb.core.imports import import_source
 from mlwb.model._boosting import Boosting
 from mlwb.model._family import Family, Trial
 from mlwb.model._logistic import Logistic
@@ -18,7 +18,7 @@ FAMILIES: Mapping[str, Family] = {"logistic": Logistic(), "boosting": Boosting()
 
 
 def find_family(name: str) -> Family:
-    """A shipped family, or the one that ``package.module:NAME`` points to.
+    """A shipped family, or the one that ``package.module:NAME`` or ``file.py:NAME`` points to.
 
     Nothing is registered: whoever reads the name, the notebook's kernel or a test, finds the same
     object.
@@ -35,23 +35,23 @@ def find_family(name: str) -> Family:
     Raises
     ------
     ParamsError
-        No such name, or what it points to is no family.
+        No such name, a module that cannot be imported, or something that is no family.
     """
     if name in FAMILIES:
         return FAMILIES[name]
-    module, _, attribute = name.partition(":")
+    source, _, attribute = name.rpartition(":")
     try:
-        found = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise _unknown(name) from error
+        found = getattr(import_source(source), attribute)
+    except Exception as error:  # whatever somebody else's module raises while it is read
+        raise _unknown(name, f", {type(error).__name__}: {error}") from error
     if not isinstance(found, Family):
         raise _unknown(name)
     return found
 
 
-def _unknown(name: str) -> ParamsError:
-    known = f"{', '.join(FAMILIES)} or package.module:NAME of a Family"
-    return ParamsError("no such model family", expected=known, got=repr(name))
+def _unknown(name: str, why: str = "") -> ParamsError:
+    known = f"{', '.join(FAMILIES)} or package.module:NAME or file.py:NAME of a Family"
+    return ParamsError("no such model family", expected=known, got=f"{name!r}{why}")
 
 
 def make_trials(families: Sequence[str], *, c: Sequence[float], seed: int) -> list[Trial]:

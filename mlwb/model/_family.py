@@ -22,7 +22,8 @@ class Trial:
     Parameters
     ----------
     family : str
-        ``logistic``, ``boosting``, or ``package.module:NAME`` of another :class:`Family`.
+        ``logistic``, ``boosting``, or where another :class:`Family` is: ``package.module:NAME``,
+        ``file.py:NAME``.
     c : float, default=1.0
         Inverse L2 strength of the logistic family; unused elsewhere.
     seed : int, default=0

@@ -17,8 +17,8 @@ from mlwb.params._yaml import parse_yaml, read_yaml
 
 __all__ = ["check_overrides", "load_params", "params_values", "parse_override", "parse_params"]
 
-_REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
-"""``package.module:NAME``."""
+_REFERENCE = re.compile(r"([A-Za-z_]\w*(\.[A-Za-z_]\w*)*|.+\.py):[A-Za-z_]\w*")
+"""``package.module:NAME`` or ``path/to/file.py:NAME``."""
 _EXACT = 2**53
 """Whole numbers beyond this are not float64."""
 

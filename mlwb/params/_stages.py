@@ -42,7 +42,7 @@ def _one_of(*choices: str) -> Any:
 
 
 def _one_of_or_reference(*choices: str) -> Any:
-    """One of the choices, or ``package.module:NAME`` of something that mlwb does not ship."""
+    """One of the choices, or where something is that mlwb does not ship: ``module:NAME``."""
     found: Field[Any] = field(metadata={"choices": choices, "reference": True})
     return found
 
@@ -202,8 +202,8 @@ class SearchParams:
     Parameters
     ----------
     families : tuple of str
-        ``logistic``, ``boosting``, or ``package.module:NAME`` of another family; the first is the
-        incumbent.
+        ``logistic``, ``boosting``, or ``package.module:NAME`` or ``file.py:NAME`` of another
+        family; the first is the incumbent.
     c : tuple of float
         Inverse L2 strengths of the logistic family.
     challenger_margin : float

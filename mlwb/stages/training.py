@@ -30,6 +30,7 @@ from mlwb.model import (
     export_onnx,
     golden_file,
     make_sidecar,
+    make_trials,
     measure_parity,
     parity_rows,
     rank_contributions,
@@ -208,11 +209,7 @@ def _fit(inputs: Inputs, data: Dataset, *, version: str, role: str) -> Fitted:
     splitter = PurgedKFold(
         data.t0, data.t1, n_splits=params.cv.n_splits, embargo_s=params.cv.embargo_s
     )
-    trials = [
-        Trial(family, c, params.search.seed)
-        for family in params.search.families
-        for c in (params.search.c if family == "logistic" else (1.0,))
-    ]
+    trials = make_trials(params.search.families, c=params.search.c, seed=params.search.seed)
     results = tuple(search(data, trials, splitter))
     chosen = choose(results, margin=params.search.challenger_margin)
     model = refit(data, chosen.trial)

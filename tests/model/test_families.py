@@ -56,6 +56,37 @@ def test_family_elsewhere_is_found_by_reference() -> None:
     assert find_family(FOREST_NAME) is forest_kit.FOREST
 
 
+def test_family_in_a_file_is_found_by_its_path(tmp_path: Path) -> None:
+    """As written on the page, in a file beside the project; an edited file is read again."""
+    text = PAGE.read_text(encoding="utf-8")
+    block = re.search(r"```python\n(.*?class Forest.*?)```", text, flags=re.DOTALL)
+    assert block is not None
+    path = tmp_path / "my_trees.py"
+    path.write_text(block[1], encoding="utf-8")
+    name = f"{path}:FOREST"
+    family = find_family(name)
+    assert type(family).__name__ == "Forest"
+    assert find_family(name) is family
+    data = dataset(1_500)
+    trial = make_trials([name], c=[1.0], seed=0)[1]
+    assert trial.name == "FOREST depth=6"
+    model = fit_model(trial, data.X, data.y)
+    found = measure_parity(model, served(model), parity_rows(model, data.X, seed=0))
+    assert (found.n_above, found.flips) == (0, 0)
+    assert len(family.thresholds(model.classifier, 4)) > 20
+    path.write_text(block[1].replace("(3.0, 6.0)", "(4.0,)"), encoding="utf-8")
+    assert [t.name for t in make_trials([name], c=[1.0], seed=0)] == ["FOREST depth=4"]
+
+
+def test_broken_file_says_what_is_wrong_with_it(tmp_path: Path) -> None:
+    """What its import raised is told, every time it is tried."""
+    path = tmp_path / "broken.py"
+    path.write_text("import no_such_library", encoding="utf-8")
+    for _ in range(2):
+        with pytest.raises(ParamsError, match="No module named 'no_such_library'"):
+            find_family(f"{path}:FOREST")
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -66,6 +97,7 @@ def test_family_elsewhere_is_found_by_reference() -> None:
         "tests.model.forest_kit:NOT_A_FAMILY",
         "tests.model.no_such_module:FOREST",
         ":FOREST",
+        "no_such_file.py:FOREST",
     ],
 )
 def test_what_is_no_family_is_refused(name: str) -> None:
@@ -227,20 +259,3 @@ def test_rows_of_little_weight_teach_little(family: str) -> None:
     fooled = fit_model(trial, data.X, y).predict(data.X)
     assert ((weighted > 0.5) == data.y).mean() > 0.8
     assert ((fooled > 0.5) == data.y).mean() < 0.7
-
-
-def test_the_family_on_the_page_is_the_one_tested_here() -> None:
-    """The code block of docs/validation.md, run, is a family that fits and keeps parity."""
-    text = PAGE.read_text(encoding="utf-8")
-    block = re.search(r"```python\n(.*?class Forest.*?)```", text, flags=re.DOTALL)
-    assert block is not None
-    space: dict[str, Any] = {}
-    exec(block[1], space)  # noqa: S102 - it is our own page
-    data = dataset(1_500)
-    family, trial = space["FOREST"], Trial(FOREST_NAME, settings=(("depth", 6.0),))
-    assert isinstance(family, Family)
-    classifier = family.build(trial)
-    X = dataset(1_500).X.astype(family.dtype)  # noqa: N806
-    family.fit(classifier, X, data.y, None)
-    assert len(family.thresholds(classifier, 4)) > 20
-    assert family.graph(classifier, X.shape[1]).graph.output[0].name == "probability"

@@ -185,8 +185,9 @@ def test_every_item_of_a_list_is_checked(name: str, value: object) -> None:
 
 def test_family_of_ones_own_is_named_by_module_and_name() -> None:
     """A reference is taken as it stands; the label's kind takes none."""
-    found = parse_params("training", changed("search.families", ["logistic", "my.trees:FOREST"]))
-    assert found.search.families == ("logistic", "my.trees:FOREST")
+    for where in ("my.trees:FOREST", "my_trees.py:FOREST", "/home/x y/my trees.py:FOREST"):
+        found = parse_params("training", changed("search.families", ["logistic", where]))
+        assert found.search.families == ("logistic", where)
     with pytest.raises(ParamsError, match=r"label\.kind is not known"):
         parse_params("training", changed("label.kind", "my.labels:KIND"))
 
