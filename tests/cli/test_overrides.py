@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mlwb.cli._run import _overrides
+from mlwb.cli._run import overrides_of
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from mlwb.cli._run import _overrides
 )
 def test_family_in_a_file_gets_its_whole_path(given: str, whole: str) -> None:
     """Names of modules and of shipped families stay as they are."""
-    found = _overrides(None, "", [f"search.families=[logistic,{given}]"])
+    found = overrides_of(None, "", [f"search.families=[logistic,{given}]"])
     assert found["search.families"] == ["logistic", whole.format(here=Path.cwd())]
 
 
@@ -31,5 +31,5 @@ def test_family_in_a_file_gets_its_whole_path(given: str, whole: str) -> None:
 )
 def test_file_of_features_gets_its_whole_path(given: str, whole: str) -> None:
     """As a market's file does."""
-    found = _overrides(None, "", [f"features.modules=[{given}]"])
+    found = overrides_of(None, "", [f"features.modules=[{given}]"])
     assert found["features.modules"] == [whole.format(here=Path.cwd())]
