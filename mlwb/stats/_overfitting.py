@@ -15,7 +15,7 @@ __all__ = ["Overfitting", "overfitting"]
 
 _CONSTANT = 1e-12
 """A variance below this share of the mean square is rounding: the configuration is constant."""
-_MAX_SPLITS = 200_000
+_MAX_SPLITS = 50_000
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def overfitting(returns: Float2D, *, n_blocks: int = 16) -> Overfitting:
         Return or per-row score of **every** configuration that was tried, over the same periods,
         finite.
     n_blocks : int, default=16
-        Even, >= 2; blocks should be longer than the overlap of labels.
+        Even, 2 to 18; blocks should be longer than the overlap of labels.
 
     Returns
     -------
@@ -109,7 +109,7 @@ def overfitting(returns: Float2D, *, n_blocks: int = 16) -> Overfitting:
 
 def _check(returns: Float2D, n_blocks: int) -> None:
     if n_blocks < 2 or n_blocks % 2 or math.comb(n_blocks, n_blocks // 2) > _MAX_SPLITS:
-        raise ParamsError("no such blocks", expected="an even number, 2 to 20", got=str(n_blocks))
+        raise ParamsError("no such blocks", expected="an even number, 2 to 18", got=str(n_blocks))
     n_obs, n_configurations = returns.shape
     if n_configurations < 2 or n_obs < 2 * n_blocks or not np.isfinite(returns).all():
         raise EmptyWindowError(
