@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 
 from mlwb.backtest._account import Ledger, account, settle
 from mlwb.backtest._broker import PaperBroker
-from mlwb.backtest._caps import DAY_S, Caps, Clip
+from mlwb.backtest._caps import DAY_S, SLACK, Caps, Clip, trailing_day
 from mlwb.core.arrays import Bool1D, Float1D, Int1D
 from mlwb.core.bars import INTERVAL_S
 from mlwb.core.errors import EmptyWindowError, ParamsError
@@ -43,12 +44,12 @@ class Tape:
         if not np.isfinite(self.one_way_cost).all() or (self.one_way_cost < 0.0).any():
             raise EmptyWindowError("a cost is not known at every bar", expected="finite, >= 0")
 
-    @property
+    @cached_property
     def is_priced(self) -> Bool1D:
         """Bars at whose close an order can be filled."""
         return np.asarray(np.isfinite(self.mid) & (self.mid > 0.0))
 
-    @property
+    @cached_property
     def step_return(self) -> Float1D:
         """Simple return from each bar to the next; 0 into a bar without a price."""
         rows = np.arange(len(self.mid))
@@ -146,7 +147,7 @@ def _stepped(target: Float1D, tape: Tape, caps: Caps, *, latency_bars: int) -> B
     *some, last = bars
     steps = [step for bar in some if (step := broker.step(*bar)) is not None]
     steps.append(broker.close(*last[:3]))
-    _, position, gross, cost, net = (np.asarray(column) for column in zip(*steps, strict=True))
+    _, position, gross, cost, net = np.ascontiguousarray(np.array(steps, dtype=np.float64).T)
     return Book(tape.ts[:-1], Ledger(gross, cost, net, position), tuple(broker.clips))
 
 
@@ -192,15 +193,13 @@ def _stop_days(position: Float1D, reason: Int1D, tape: Tape, caps: Caps) -> tupl
 def _may_exceed_budget(position: Float1D, tape: Tape, caps: Caps) -> bool:
     """Whether a 24-hour budget is reached anywhere; when in doubt, yes."""
     ts = tape.ts[:-1]
-    traded = np.abs(np.diff(position, prepend=0.0))
-    held = np.abs(position) * INTERVAL_S
-    begin = np.searchsorted(ts, ts - DAY_S, side="right")
-    rows = np.arange(len(ts))
-    worst = [
-        float(np.max(total[rows + 1] - total[begin]))
-        for total in (np.concatenate([[0.0], np.cumsum(x)]) for x in (traded, held))
-    ]
-    return worst[0] > caps.turnover or worst[1] > caps.exposure * DAY_S
+    traded = trailing_day(np.abs(np.diff(position, prepend=0.0)), ts)
+    if float(traded.max()) > caps.turnover - SLACK:
+        return True
+    if not caps.can_bind_exposure:
+        return False
+    held = trailing_day(np.abs(position) * INTERVAL_S, ts)
+    return float(held.max()) > caps.exposure * DAY_S - SLACK
 
 
 def _clips(wanted: Float1D, position: Float1D, reason: Int1D, tape: Tape) -> tuple[Clip, ...]:

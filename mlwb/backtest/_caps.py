@@ -12,11 +12,13 @@ from mlwb.backtest._account import Ledger
 from mlwb.core.arrays import Bool1D, Float1D, Int1D
 from mlwb.core.bars import INTERVAL_S
 
-__all__ = ["DAY_S", "TOLERANCE", "UNCAPPED", "Caps", "Clip", "Guard", "cap_breaches"]
+__all__ = ["DAY_S", "SLACK", "UNCAPPED", "Caps", "Clip", "Guard", "cap_breaches", "trailing_day"]
 
 DAY_S = 86_400
 TOLERANCE = 1e-9
 """Running sums forget by subtraction; a budget missed by less than this is met."""
+SLACK = 1e-6
+"""The same for differences of long cumulative sums, which are rounder."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,11 @@ class Caps:
     exposure: float
     turnover: float
     daily_loss: float
+
+    @property
+    def can_bind_exposure(self) -> bool:
+        """Whether the mean position has a cap that the position itself does not keep."""
+        return self.exposure < self.position
 
 
 UNCAPPED = Caps(math.inf, math.inf, math.inf, math.inf)
@@ -78,7 +85,7 @@ class Guard:
     def __init__(self, caps: Caps) -> None:
         self._caps = caps
         self._turnover = _Trailing()
-        self._exposure = _Trailing()
+        self._exposure = _Trailing() if caps.can_bind_exposure else None
         self._day = -1
         self._day_net = 0.0
 
@@ -102,9 +109,10 @@ class Guard:
             return 0.0, "daily_loss" if wanted else ""
         if abs(allowed) > caps.position:
             allowed, reason = math.copysign(caps.position, wanted), "position"
-        room = (caps.exposure * DAY_S - self._exposure.sum(ts)) / INTERVAL_S
-        if abs(allowed) > room + TOLERANCE:
-            allowed, reason = math.copysign(max(room, 0.0), wanted), "exposure"
+        if self._exposure is not None:
+            room = (caps.exposure * DAY_S - self._exposure.sum(ts)) / INTERVAL_S
+            if abs(allowed) > room + TOLERANCE:
+                allowed, reason = math.copysign(max(room, 0.0), wanted), "exposure"
         kept = held if held * allowed > 0.0 else 0.0
         opening = abs(allowed) - abs(kept)
         left = caps.turnover - self._turnover.sum(ts) - abs(held - kept)
@@ -120,7 +128,8 @@ class Guard:
 
     def booked(self, ts: int, position: float, net: float) -> None:
         """Count a finished step by the bar it began with."""
-        self._exposure.add(ts, abs(position) * INTERVAL_S)
+        if self._exposure is not None:
+            self._exposure.add(ts, abs(position) * INTERVAL_S)
         day = ts // DAY_S
         if day != self._day:
             self._day, self._day_net = day, 0.0
@@ -169,8 +178,8 @@ def cap_breaches(ledger: Ledger, ts: Int1D, caps: Caps) -> int:
     before = np.concatenate([[0.0], ledger.position[:-1]])
     adds = (size > np.abs(before)) | (ledger.position * before < 0.0)
     over = size > caps.position + TOLERANCE
-    over |= _trailing(size * INTERVAL_S, ts) > caps.exposure * DAY_S + TOLERANCE
-    over |= adds & (_trailing(ledger.traded, ts) > caps.turnover + TOLERANCE)
+    over |= trailing_day(size * INTERVAL_S, ts) > caps.exposure * DAY_S + SLACK
+    over |= adds & (trailing_day(ledger.traded, ts) > caps.turnover + SLACK)
     day = ts // DAY_S
     first = np.searchsorted(day, day)
     total = np.concatenate([[0.0], np.cumsum(ledger.net)])
@@ -180,7 +189,7 @@ def cap_breaches(ledger: Ledger, ts: Int1D, caps: Caps) -> int:
     return int(over.sum())
 
 
-def _trailing(amount: Float1D, ts: Int1D) -> Float1D:
+def trailing_day(amount: Float1D, ts: Int1D) -> Float1D:
     """Sum over ``(ts - 24 h, ts]`` of every row, itself included."""
     total = np.concatenate([[0.0], np.cumsum(amount)])
     begin = np.searchsorted(ts, ts - DAY_S, side="right")

@@ -144,6 +144,27 @@ def test_the_broker_keeps_the_book_as_written_down(stream: Stream) -> None:
     np.testing.assert_allclose(rows, written, atol=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("caps", "binds"),
+    [
+        (Caps(0.7, 0.7, 0.7, 1.0), False),
+        (Caps(9.0, 0.7, 0.7, 1.0), False),
+        (Caps(9.0, 0.699, 0.7, 1.0), True),
+        (Caps(0.7, 0.7, 0.699, 1.0), True),
+    ],
+    ids=["position", "exposure", "over-exposure", "over-turnover"],
+)
+def test_a_position_that_fills_a_budget_exactly_is_within_it(caps: Caps, *, binds: bool) -> None:
+    """Three days at a cap that no binary fraction hits: rounding neither cuts nor breaks it."""
+    tape, target = flat_tape(4_320), np.full(4_320, 0.7)
+    book = backtest(target, tape, caps, latency_bars=0)
+    ledger, clips = online(target, tape, caps, 0)
+    assert same_bits(book.ledger.position, ledger.position)
+    assert list(book.clips) == clips
+    assert bool(clips) is binds
+    assert cap_breaches(ledger, book.ts, caps) == 0
+
+
 @pytest.mark.realdata
 @pytest.mark.parametrize(
     "caps", [UNCAPPED, Caps(1.0, 1.0, 1e6, 0.002), Caps(1.0, 1.0, 20.0, 0.002)], ids=str
