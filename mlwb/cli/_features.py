@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from mlwb.cli import _features_study
+from mlwb.cli import _features_study, _features_table
 
 __all__ = ["add"]
 
@@ -14,6 +14,7 @@ def add(app: typer.Typer) -> None:
     features = typer.Typer(help="Features: what they are and whether they are worth anything.")
     features.callback()(_about)
     _features_study.add(features)
+    _features_table.add(features)
     app.add_typer(features, name="features")
 
 

@@ -96,11 +96,11 @@ def probe_labels(
         made = make(rows)
         return np.stack([made.y, made.target, made.valid.astype(float), made.t1.astype(float)], 1)
 
-    names = ("y", "target", "valid", "t1")
+    names = ("label", "label target", "label valid", "label t1")
     probe = partial(probe_values, n_points=n_points, seed=seed)
     return (
         *probe(names, parts, bars, ends=ends),
-        *probe(["weight"], lambda rows: make(rows).weight, bars, ends=later),
+        *probe(["label weight"], lambda rows: make(rows).weight, bars, ends=later),
     )
 
 

@@ -61,6 +61,7 @@ __all__ = [
     "cut_windows",
     "home_of",
     "judge_gates",
+    "labels_of",
     "load_check",
     "manifest_of",
     "market_inputs",
@@ -149,16 +150,7 @@ class Prepared:
 
     def labels(self, label: LabelParams) -> Labels:
         """Labels of every bar."""
-        return make_labels(
-            self.bars,
-            kind=label.kind,
-            horizon_s=label.horizon_s,
-            theta=label.theta,
-            median_window_s=label.median_window_s,
-            barriers=Barriers(
-                label.upper_barrier, label.lower_barrier, label.barrier_unit, label.at_horizon
-            ),
-        )
+        return labels_of(self.bars, label)
 
     def dataset(self, labels: Labels) -> Dataset:
         """Rows that have all features and a label."""
@@ -176,6 +168,20 @@ class Prepared:
     def column(self, name: str) -> Float1D:
         """One feature, NaN where not known."""
         return self.X[:, self.names.index(name)]
+
+
+def labels_of(bars: Float2D, label: LabelParams) -> Labels:
+    """Labels of bars, with the settings of the parameters."""
+    return make_labels(
+        bars,
+        kind=label.kind,
+        horizon_s=label.horizon_s,
+        theta=label.theta,
+        median_window_s=label.median_window_s,
+        barriers=Barriers(
+            label.upper_barrier, label.lower_barrier, label.barrier_unit, label.at_horizon
+        ),
+    )
 
 
 def prepare(

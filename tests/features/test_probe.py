@@ -60,7 +60,13 @@ def test_no_label_reads_past_its_end(kind: str, horizon_s: int) -> None:
     """Value, target, validity and end up to t1, weight up to one horizon more."""
     make = partial(make_labels, kind=kind, horizon_s=horizon_s, median_window_s=HOUR)
     found = probe_labels(make, gappy())
-    assert [probe.what for probe in found] == ["y", "target", "valid", "t1", "weight"]
+    assert [probe.what for probe in found] == [
+        "label",
+        "label target",
+        "label valid",
+        "label t1",
+        "label weight",
+    ]
     assert all(probe.is_clean for probe in found)
 
 
@@ -88,7 +94,7 @@ def centred(values: Float1D, lag: int) -> Float1D:
 
 def filled(values: Float1D, lag: int) -> Float1D:
     """Missing values taken from the next bars."""
-    return pd.Series(values).bfill(limit=lag).to_numpy()
+    return np.asarray(pd.Series(values).bfill(limit=lag), dtype=np.float64)
 
 
 @pytest.mark.parametrize("leak", [moved, centred, filled])
@@ -120,10 +126,10 @@ def test_a_label_past_its_end_is_caught(lag: int, seed: int, kind: str) -> None:
         return replace(long, t1=long.t0 + 300, horizon_s=300)
 
     found = {probe.what: probe for probe in probe_labels(make, bars, seed=seed)}
-    violation = found["target"].violation
+    violation = found["label target"].violation
     assert violation is not None
     assert violation.reach == lag
-    assert found["t1"].is_clean
+    assert found["label t1"].is_clean
 
 
 @given(seed=SEEDS)
