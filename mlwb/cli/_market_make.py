@@ -16,7 +16,7 @@ from mlwb.core.canonical import digest_file
 from mlwb.core.errors import ParamsError
 
 if TYPE_CHECKING:
-    from mlwb.data import DefectPlan, Market, QualityReport
+    from mlwb.data import DefectPlan, Market, QualityReport, Regime
 
 __all__ = ["add"]
 
@@ -73,6 +73,10 @@ def _simulate(
     volatility_edge: Annotated[
         float, typer.Option("--volatility-edge", help="How predictable sizes are; 1 as recorded.")
     ] = 1.0,
+    regime: Annotated[
+        list[str] | None,
+        typer.Option("--regime", help="DAY:volatility=2,spread=1.5 from a day on; repeatable."),
+    ] = None,
     defect: Annotated[
         list[str] | None,
         typer.Option("--defect", help="KIND=COUNT, for example duplicates=5; may be repeated."),
@@ -89,6 +93,7 @@ def _simulate(
         start=start.replace(tzinfo=UTC),
         volatility_edge=volatility_edge,
         direction_ic=direction_ic,
+        regimes=[_regime(word) for word in regime or []],
         defects=_plan(defect or []),
         quotes=quotes,
     )
@@ -99,6 +104,22 @@ def _simulate(
     for decision in market.source.decisions:
         console.print(f"[dim]made[/] {decision}", soft_wrap=True)
     _print(market, quality(market), written)
+
+
+def _regime(wanted: str) -> Regime:
+    """``DAY:NAME=FACTOR,...`` as a regime."""
+    from mlwb.data import Regime
+
+    day, _, factors = wanted.partition(":")
+    try:
+        pairs = [pair.split("=") for pair in factors.split(",")]
+        return Regime(float(day), **{name: float(value) for name, value in pairs})
+    except (TypeError, ValueError) as error:
+        raise ParamsError(
+            "no regime",
+            expected="DAY:NAME=FACTOR, NAME one of volatility, volume, spread",
+            got=wanted,
+        ) from error
 
 
 def _plan(wanted: Sequence[str]) -> DefectPlan | None:

@@ -15,7 +15,7 @@ from mlwb.data._profiles import PROFILES, describe, profile_names
 from mlwb.data._quality import quality
 from mlwb.data._read import load_market, read_market
 from mlwb.data._report import Count, Finding, QualityReport, counted
-from mlwb.data._simulate import simulate_market
+from mlwb.data._simulate import Regime, simulate_market
 from mlwb.data._write import write_market
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "Quality",
     "QualityReport",
     "RawBars",
+    "Regime",
     "SourceInfo",
     "SourceProfile",
     "counted",

@@ -1,14 +1,15 @@
 """A synthetic market that behaves as recorded ones do, seeded and fast.
 
-The log volatility is a sum of three mean-reverting factors (minutes, hours, a day), a day
+The log volatility is a sum of three mean-reverting factors (minutes, an hour, a day), a day
 profile and a weekend level; returns have Student-t shocks; volume follows volatility and the
-size of the move; spreads are whole ticks that widen at the rollover. ``docs/data.md`` shows the
-measured facts beside those of recorded markets.
+size of the move; spreads are whole ticks that widen at the rollover. :mod:`mlwb.data._facts`
+measures how like recorded markets the outcome is.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -20,32 +21,58 @@ from mlwb.core.errors import ParamsError
 from mlwb.data._assemble import assemble
 from mlwb.data._defects import DefectPlan, inject_defects
 from mlwb.data._market import VALUE_FIELDS, Market, RawBars, SourceInfo
+from mlwb.data._volatility import log_volatility, recursed, reverting
 
-__all__ = ["simulate_market"]
+__all__ = ["Regime", "simulate_market"]
 
 _DAY_MIN = 1440
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 _MAX_DAYS = 3650
 
-# Fitted by hand to BTC and ETH spot, May to August 2025: see docs/data.md.
-_SIGMA = 3.7e-4
-_FACTORS = ((3.0, 0.30), (60.0, 0.34), (400.0, 0.24))  # half-life in minutes, sd of log sigma
-_WEEKEND = -0.30
-_QUARTER_HOUR = 0.10
+_MAX_IC = 0.9
+
+# Fitted to BTC and ETH spot, May to August 2025: see docs/data.md.
+_SIGMA = 3.6e-4
 _SHOCK_DF = 7.0
 _ZERO_SHARE = 0.02
 _PRICE, _TICK = 60_000.0, 0.2
 _SPREAD = 0.5e-4
+_WEEKEND_VOLUME = -0.14
+_SPIKES = 0.002
+"""Share of minutes in which the quotes step back for a moment."""
+_ROLLOVER_MIN, _ROLLOVER_WIDTH_MIN = 21 * 60 + 30, 45
+
+
+@dataclass(frozen=True)
+class Regime:
+    """From a day on, until the next regime, another market.
+
+    Parameters
+    ----------
+    day : float
+        Days after the start, >= 0.
+    volatility, volume, spread : float, default=1.0
+        Factors of what the market would have, > 0. Volume follows volatility by itself; its
+        factor comes on top.
+    """
+
+    day: float
+    volatility: float = 1.0
+    volume: float = 1.0
+    spread: float = 1.0
 
 
 @dataclass(frozen=True)
 class _Path:
     """What one draw of the market is made of."""
 
+    minutes: Int1D
     log_sigma: Float1D
     shocks: Float1D
     close: Float1D
     mid_half_ticks: Int1D
+    spread_factor: Float1D
+    volume_factor: Float1D
 
 
 def simulate_market(
@@ -56,6 +83,7 @@ def simulate_market(
     start: datetime = _START,
     volatility_edge: bool | float = True,
     direction_ic: float = 0.0,
+    regimes: Sequence[Regime] = (),
     defects: DefectPlan | None = None,
     quotes: bool = True,
 ) -> Market:
@@ -74,7 +102,9 @@ def simulate_market(
         constant volatility, so that no model can rank the size of moves.
     direction_ic : float, default=0.0
         Correlation of one minute's standardised return with the next one's; 0 leaves nothing
-        that a direction model could find. Within (-1, 1).
+        that a direction model could find. Within [-0.9, 0.9].
+    regimes : sequence of Regime, default=()
+        Days from which volatility, volume or spreads are other than usual, in order.
     defects : DefectPlan, optional
         Faults to inject; see :class:`DefectPlan`.
     quotes : bool, default=True
@@ -97,14 +127,21 @@ def simulate_market(
     (1440, True)
     """
     _check(days=days, direction_ic=direction_ic, edge=float(volatility_edge), start=start)
-    rng = np.random.default_rng(seed)
+    _check_regimes(regimes, days)
+    # A stream for each part: a change to one leaves the others as they were.
+    of_faults, of_path, of_range, of_volume, of_quotes = np.random.default_rng(seed).spawn(5)
     minutes = int(start.timestamp()) // INTERVAL_S + np.arange(days * _DAY_MIN)
-    path = _draw_path(rng, minutes, edge=float(volatility_edge), direction_ic=direction_ic)
-    values = _draw_bars(rng, minutes, path, quotes=quotes)
+    path = _draw_path(
+        of_path, minutes, edge=float(volatility_edge), direction_ic=direction_ic, regimes=regimes
+    )
+    values = _draw_bars(of_range, path)
+    values[:, 4] = _draw_volume(of_volume, path)
+    if quotes:
+        values[:, 5:9] = _draw_quotes(of_quotes, path)
     raw = RawBars(ts_ns=minutes * (INTERVAL_S * 10**9), cells=values)
     decisions: tuple[str, ...] = (f"simulated: {days} days, seed {seed}",)
     if defects is not None:
-        injected = inject_defects(raw, defects, rng)
+        injected = inject_defects(raw, defects, of_faults)
         raw, decisions = injected.raw, (*decisions, *injected.decisions)
     source = SourceInfo(
         profile="synthetic",
@@ -121,9 +158,9 @@ def simulate_market(
 def _check(*, days: int, direction_ic: float, edge: float, start: datetime) -> None:
     if not 1 <= days <= _MAX_DAYS:
         raise ParamsError("days out of range", expected=f"1 to {_MAX_DAYS}", got=str(days))
-    if not abs(direction_ic) < 1:
+    if not abs(direction_ic) <= _MAX_IC:
         raise ParamsError(
-            "direction_ic out of range", expected="-1 < direction_ic < 1", got=str(direction_ic)
+            "direction_ic out of range", expected=f"-{_MAX_IC} to {_MAX_IC}", got=str(direction_ic)
         )
     if not 0 <= edge <= 2:
         raise ParamsError("volatility_edge out of range", expected="0 to 2", got=str(edge))
@@ -133,51 +170,60 @@ def _check(*, days: int, direction_ic: float, edge: float, start: datetime) -> N
         )
 
 
-def _reverting(shocks: Float1D, half_life_min: float, sd: float) -> Float1D:
-    """A stationary AR(1) of a given half-life and standard deviation."""
-    keep = 0.5 ** (1.0 / half_life_min)
-    scaled = shocks * (sd * math.sqrt(1.0 - keep * keep))
-    scaled[0] = shocks[0] * sd
-    return _recursed(scaled, keep)
+def _check_regimes(regimes: Sequence[Regime], days: int) -> None:
+    begins = [regime.day for regime in regimes]
+    if begins != sorted(begins) or not all(0 <= day < days for day in begins):
+        raise ParamsError(
+            "regimes out of range", expected=f"days from 0 to {days}, in order", got=str(begins)
+        )
+    for regime in regimes:
+        factors = (regime.volatility, regime.volume, regime.spread)
+        if not all(0 < factor < math.inf for factor in factors):
+            raise ParamsError("a regime's factor out of range", expected="> 0", got=str(regime))
 
 
-def _recursed(values: Float1D, keep: float) -> Float1D:
-    """``y_t = keep * y_{t-1} + values_t``."""
-    from scipy.signal import lfilter
-
-    return np.asarray(lfilter([1.0], [1.0, -keep], values))
-
-
-def _day_profile(minutes: Int1D) -> Float1D:
-    """Log of the usual volatility: low at 4 h, peak at 14 h UTC, quarter hours, weekends."""
-    minute = np.arange(_DAY_MIN)
-    hour = minute / 60.0
-    shape = 0.30 * np.cos((hour - 15.5) * np.pi / 12) + 0.08 * np.cos((hour - 14.0) * np.pi / 6)
-    shape += np.where(minute % 15 == 0, _QUARTER_HOUR, 0.0)
-    weekday = (minutes // _DAY_MIN + 3) % 7
-    return np.asarray(shape[minutes % _DAY_MIN] + np.where(weekday >= 5, _WEEKEND, 0.0))
+def _factors(regimes: Sequence[Regime], name: str, n: int) -> Float1D:
+    """A regime's factor for every minute; 1 before the first one."""
+    factors = np.ones(n)
+    for regime in regimes:
+        factors[round(regime.day * _DAY_MIN) :] = getattr(regime, name)
+    return factors
 
 
 def _draw_path(
-    rng: np.random.Generator, minutes: Int1D, *, edge: float, direction_ic: float
+    rng: np.random.Generator,
+    minutes: Int1D,
+    *,
+    edge: float,
+    direction_ic: float,
+    regimes: Sequence[Regime],
 ) -> _Path:
     n = len(minutes)
-    log_sigma = _day_profile(minutes)
-    for half_life_min, sd in _FACTORS:
-        log_sigma += _reverting(rng.standard_normal(n), half_life_min, sd)
-    log_sigma *= edge
-    shocks = rng.standard_t(_SHOCK_DF, n) * math.sqrt((_SHOCK_DF - 2.0) / _SHOCK_DF)
+    shocks = rng.standard_t(_SHOCK_DF, n)
+    shocks *= math.sqrt((_SHOCK_DF - 2.0) / _SHOCK_DF)
+    log_sigma = edge * log_volatility(rng, minutes, shocks)
+    log_sigma += np.log(_factors(regimes, "volatility", n))
     if direction_ic:
-        fresh = shocks * math.sqrt(1.0 - direction_ic * direction_ic)
-        shocks = _recursed(fresh, direction_ic)
+        # A minute that does not move hides a share of the correlation.
+        keep = direction_ic / (1.0 - _ZERO_SHARE)
+        shocks = recursed(shocks * math.sqrt(1.0 - keep * keep), keep)
     moves = np.exp(log_sigma) * shocks * _SIGMA
     moves[rng.random(n) < _ZERO_SHARE] = 0.0
     close = _PRICE * np.exp(np.cumsum(moves))
-    return _Path(log_sigma, shocks, close, np.rint(close * (2.0 / _TICK)).astype(np.int64))
+    return _Path(
+        minutes=minutes,
+        log_sigma=log_sigma,
+        shocks=shocks,
+        close=close,
+        mid_half_ticks=np.rint(close * (2.0 / _TICK)).astype(np.int64),
+        spread_factor=_factors(regimes, "spread", n),
+        volume_factor=_factors(regimes, "volume", n),
+    )
 
 
-def _draw_bars(rng: np.random.Generator, minutes: Int1D, path: _Path, *, quotes: bool) -> Float2D:
-    n = len(minutes)
+def _draw_bars(rng: np.random.Generator, path: _Path) -> Float2D:
+    """Open, high, low and close; what is not drawn here is NaN."""
+    n = len(path.close)
     values = np.full((n, len(VALUE_FIELDS)), np.nan)
     last = path.mid_half_ticks // 2
     first = np.concatenate([last[:1], last[:-1]])
@@ -187,32 +233,40 @@ def _draw_bars(rng: np.random.Generator, minutes: Int1D, path: _Path, *, quotes:
     values[:, 1] = (np.maximum(first, last) + np.floor(up)) * _TICK
     values[:, 2] = (np.minimum(first, last) - np.floor(down)) * _TICK
     values[:, 3] = last * _TICK
-    values[:, 4] = _draw_volume(rng, path)
-    if quotes:
-        spread = _draw_spread(rng, minutes, path.close)
-        spread += (path.mid_half_ticks - spread) % 2  # so that the mid stays where it is
-        bid = (path.mid_half_ticks - spread) // 2
-        values[:, 5] = bid * _TICK
-        values[:, 6] = (bid + spread) * _TICK
-        for column in (7, 8):
-            values[:, column] = np.round(np.exp(0.5 + 0.9 * rng.standard_normal(n)), 3)
     return values
+
+
+def _draw_quotes(rng: np.random.Generator, path: _Path) -> Float2D:
+    """Bid, ask and their sizes."""
+    n = len(path.close)
+    spread = _draw_spread(rng, path)
+    spread += (path.mid_half_ticks - spread) % 2  # so that the mid stays where it is
+    bid = (path.mid_half_ticks - spread) // 2
+    sizes = np.round(np.exp(0.5 + 0.9 * rng.standard_normal((n, 2))), 3)
+    return np.column_stack([bid * _TICK, (bid + spread) * _TICK, sizes])
 
 
 def _draw_volume(rng: np.random.Generator, path: _Path) -> Float1D:
     n = len(path.shocks)
-    mood = _reverting(rng.standard_normal(n), 30.0, 0.45)
-    size = np.minimum(np.abs(path.shocks), 4.0) - 0.75
-    noise = 0.35 * rng.standard_normal(n)
-    volume = np.exp(2.3 + 1.1 * path.log_sigma + 0.38 * size + mood + noise)
+    log_volume = 2.3 + 1.1 * path.log_sigma
+    log_volume += 0.36 * (np.minimum(np.abs(path.shocks), 4.0) - 0.75)
+    log_volume += reverting(rng.standard_normal(n), 30.0, 0.45)
+    log_volume += 0.35 * rng.standard_normal(n)
+    log_volume[(path.minutes // _DAY_MIN + 3) % 7 >= 5] += _WEEKEND_VOLUME
+    volume = np.exp(log_volume) * path.volume_factor
     return np.asarray(np.maximum(np.round(volume, 3), 0.001))
 
 
-def _draw_spread(rng: np.random.Generator, minutes: Int1D, close: Float1D) -> Int1D:
-    """Whole ticks; up to six times as wide around the rollover at 21:30 UTC."""
-    n = len(minutes)
-    hours_off = np.abs((minutes % _DAY_MIN) / 60.0 - 21.5)
-    rollover = math.log(6.0) * np.clip(1.0 - hours_off / 0.75, 0.0, None)
-    mood = _reverting(rng.standard_normal(n), 20.0, 0.18) + 0.08 * rng.standard_t(4.0, n)
-    ticks = np.rint(np.exp(rollover + mood) * close * (_SPREAD / _TICK)).astype(np.int64)
-    return np.maximum(ticks, 1)
+def _draw_spread(rng: np.random.Generator, path: _Path) -> Int1D:
+    """Whole ticks; several times as wide around the rollover, more on some days than on others."""
+    n = len(path.close)
+    off_min = np.abs(path.minutes % _DAY_MIN - _ROLLOVER_MIN)
+    day = path.minutes // _DAY_MIN - path.minutes[0] // _DAY_MIN
+    strength = np.clip(1.4 + 0.7 * rng.standard_normal(int(day[-1]) + 1), 0.2, 3.0)[day]
+    rollover = strength * np.clip(1.0 - off_min / _ROLLOVER_WIDTH_MIN, 0.0, None)
+    mood = reverting(rng.standard_normal(n), 25.0, 0.12) + 0.07 * rng.standard_normal(n)
+    spikes = rng.choice(n, size=int(_SPIKES * n), replace=False)
+    mood[spikes] += np.abs(0.9 * rng.standard_normal(len(spikes)))
+    width = np.exp(rollover + mood) * path.close * path.spread_factor
+    ticks = np.rint(width * (_SPREAD / _TICK)).astype(np.int64)
+    return np.asarray(np.maximum(ticks, 1))

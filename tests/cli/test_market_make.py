@@ -59,6 +59,27 @@ def test_a_defect_nobody_knows_is_refused(wrong: str) -> None:
     assert not Path("bars.csv").exists()
 
 
+def test_a_regime_begins_on_its_day() -> None:
+    """Twice the volatility from the second day on, said as it was asked for."""
+    arguments = ("simulate", "--days", "4", "--out", "bars.csv")
+    assert mlwb(*arguments).exit_code == 0
+    usual = read_market([Path("bars.csv")]).frame["close"]
+    done = mlwb(*arguments, "--regime", "2:volatility=2,spread=1.5")
+    assert done.exit_code == 0, done.output
+    stirred = read_market([Path("bars.csv")]).frame["close"]
+    assert usual[:2880].equals(stirred[:2880])
+    ratio = stirred[2880:].pct_change().std() / usual[2880:].pct_change().std()
+    assert ratio == pytest.approx(2.0, rel=0.01)
+
+
+@pytest.mark.parametrize("wrong", ["2", "2:vol=3", "x:spread=1", "2:spread", "9:spread=2"])
+def test_a_regime_that_cannot_be_is_refused(wrong: str) -> None:
+    """With the words that can stand there, or the range."""
+    done = mlwb("simulate", "--days", "4", "--out", "bars.csv", "--regime", wrong)
+    assert isinstance(done.exception, ParamsError)
+    assert not Path("bars.csv").exists()
+
+
 def test_an_import_says_what_is_wrong_and_writes_clean_bars() -> None:
     """Repeats are named as serious and gone from the file."""
     mlwb("simulate", "--days", "2", "--out", "raw.csv", "--defect", "duplicates=3")

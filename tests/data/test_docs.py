@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -12,12 +13,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlwb.core.arrays import Float1D
 from mlwb.data import (
     CALENDARS,
+    FACTS,
     PROFILES,
     Market,
     Quality,
+    market_facts,
     quality,
     read_market,
     simulate_market,
@@ -28,7 +30,7 @@ from tests.data.vendors import ticks
 
 PAGE = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
 Writer = Callable[[str, str], Path]
-FACTS = "Measured on the default market"
+FACTS_BEGIN = "Measured on the default market"
 
 
 def first_cells(heading: str) -> list[str]:
@@ -116,61 +118,27 @@ def test_the_example_with_hours_reads_quotes(write: Writer) -> None:
     assert report.clock_skew_median_ms == pytest.approx(5, abs=1)
 
 
-def acf(values: Float1D, lag: int) -> float:
-    """Autocorrelation at a lag."""
-    centred = values - values.mean()
-    return float((centred[lag:] * centred[:-lag]).mean() / (centred * centred).mean())
-
-
-def excess_kurtosis(values: Float1D) -> float:
-    """Fourth standardised moment minus 3."""
-    centred = values - values.mean()
-    return float((centred**4).mean() / (centred**2).mean() ** 2 - 3)
-
-
-def facts(market: Market) -> list[list[float]]:
-    """The rows of the table of facts, without spreads."""
-    frame = market.frame
-    log_mid = np.log(frame["mid"].to_numpy())
-    moves = np.diff(log_mid)
-    size = np.abs(moves)
-    log_volume = np.log(np.maximum(frame["volume"].to_numpy()[1:], 1e-6))
-    n_days = len(moves) // 1440
-    daily = np.log(np.sqrt((moves[: n_days * 1440].reshape(n_days, 1440) ** 2).sum(axis=1)))
-    return [
-        [1e4 * float(moves.std())],
-        [excess_kurtosis(np.diff(log_mid[::step])) for step in (1, 5, 60)],
-        [acf(size, lag) for lag in (1, 5, 15, 60, 240, 1440)],
-        [acf(moves, 1)],
-        [100 * float((moves == 0).mean())],
-        [acf(log_volume, 1), float(np.corrcoef(log_volume, size)[0, 1])],
-        [float(daily.std())],
-    ]
-
-
 def printed(column: int) -> list[list[str]]:
-    """A column of the table of facts."""
-    table = PAGE.split(FACTS, 1)[1].split("\n\n", 2)[1].splitlines()[2:]
-    return [line.split("|")[column].strip().split(" / ") for line in table]
+    """Sentence, range and one column of the table of facts."""
+    table = PAGE.split(FACTS_BEGIN, 1)[1].split("\n\n", 2)[1].splitlines()[2:]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
+    return [[row[0], row[1], row[column]] for row in cells]
 
 
-def assert_as_printed(found: list[list[float]], cells: list[list[str]]) -> None:
-    """Equal to the digits that stand on the page."""
-    for values, texts in zip(found, cells, strict=True):
-        for value, text in zip(values, texts, strict=True):
-            digits = len(text.partition(".")[2])
-            assert value == pytest.approx(float(text), abs=0.6 * 10**-digits)
+def assert_as_printed(market: Market, rows: list[list[str]]) -> None:
+    """Every fact, its range, and its value to the digits that stand on the page."""
+    found = market_facts(market)
+    for fact, (about, limits, text) in zip(FACTS, rows, strict=True):
+        assert about == fact.about
+        low, high = (f"{limit:.{fact.digits}f}" for limit in (fact.low, fact.high))
+        assert limits == ("" if math.isnan(fact.low) else f"{low} to {high}")
+        value = math.nan if text == "-" else float(text)
+        assert found[fact.name] == pytest.approx(value, abs=0.6 * 10**-fact.digits, nan_ok=True)
 
 
 def test_the_simulated_facts_are_measured() -> None:
-    """Every number of the simulated column, spreads included."""
-    market = simulate_market()
-    spread = market.frame["ask"] - market.frame["bid"]
-    ticks = (spread / 0.2).round()
-    median_bp = float((1e4 * spread / market.frame["mid"]).median())
-    commonest = 100 * float(ticks.value_counts(normalize=True).iloc[0])
-    found = [*facts(market), [median_bp, float(ticks.nunique()), commonest]]
-    assert_as_printed(found, printed(2))
+    """Every number of the simulated column."""
+    assert_as_printed(simulate_market(), printed(2))
 
 
 @pytest.mark.realdata
@@ -178,4 +146,4 @@ def test_the_simulated_facts_are_measured() -> None:
 def test_the_recorded_facts_are_measured(real_data: Path, column: int, symbol: str) -> None:
     """Every number of the recorded columns."""
     path = real_data / f"crypto_spot_1m/{symbol}_1m_20250520_20250818.csv.gz"
-    assert_as_printed(facts(read_market([path])), printed(column)[:-1])
+    assert_as_printed(read_market([path]), printed(column))
