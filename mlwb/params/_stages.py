@@ -188,11 +188,25 @@ class WindowParams:
 
 @dataclass(frozen=True)
 class CvParams:
-    """Clock-purged cross-validation."""
+    """Clock-purged cross-validation.
+
+    Parameters
+    ----------
+    n_splits : int
+        Folds that trials are chosen by.
+    embargo_s : int
+        Seconds kept free after a test block.
+    n_segments : int
+        Walk-forward segments.
+    n_groups, n_test_groups : int
+        Of the combinatorial scheme that puts whole out-of-sample histories together.
+    """
 
     n_splits: int = _between(2, 50)
     embargo_s: int = _between(0, 7 * 86_400)
     n_segments: int = _between(2, 100)
+    n_groups: int = _between(3, 12)
+    n_test_groups: int = _between(1, 6)
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawing
 
-    from mlwb.model import GroupEffect, TrialResult
+    from mlwb.model import GroupEffect, Importance, TrialResult
 
-__all__ = ["ablation", "calibration", "deciles", "fold_auc", "walk_forward"]
+__all__ = ["ablation", "calibration", "fold_auc", "importance", "walk_forward"]
 
 _TENTHS = 10
 _GREY = "#9aa5b1"
@@ -85,55 +85,6 @@ def fold_auc(
         quiet_axes(ax, grid="x")
 
     return draw(paint, title=title, subtitle=subtitle, height=90 + 46 * len(ordered))
-
-
-def deciles(y: Float1D, probability: Float1D) -> Figure:
-    """Share of label 1 in each tenth of rows by score.
-
-    Rows with equal scores share their labels, so that the order of rows cannot matter.
-
-    Parameters
-    ----------
-    y, probability : ndarray of shape (n_rows,), float64
-        Labels 0 or 1 and scores.
-
-    Returns
-    -------
-    Figure
-    """
-    if len(y) < _TENTHS:
-        return unmeasured("Share by score", "Fewer than ten rows are scored.")
-    groups = _tenths(y, probability)
-    shares = np.asarray([float(labels.mean()) for labels, _ in groups])
-    base = float(y.mean())
-    lift = f", {shares[-1] / base:.2f} times as many" if base > 0.0 else ""
-    title = (
-        f"Of the highest tenth of scores {number(shares[-1], '%')} have label 1, of all rows "
-        f"{number(base, '%')}{lift}"
-    )
-    steps = int((np.diff(shares) >= 0.0).sum())
-    subtitle = (
-        f"Share of label 1 by tenth of the score, {count(len(y))} rows, 95 % Wilson intervals for "
-        f"independent rows; it rises in {steps} of {_TENTHS - 1} steps"
-    )
-
-    def paint(drawing: Drawing) -> None:
-        ax = drawing.subplots()
-        place = np.arange(1, _TENTHS + 1)
-        ax.bar(place, shares, width=0.72, color=[GOOD if s >= base else _GREY for s in shares])
-        for x, (labels, _) in zip(place, groups, strict=True):
-            ax.vlines(x, *wilson(round(float(labels.sum())), len(labels)), color=INK, linewidth=1.0)
-            ax.annotate(f"{100 * labels.mean():.0f} %", (x, 0.0), xytext=(0, 4), ha="center",
-                        textcoords="offset points", fontsize=8.5, color="w")  # fmt: skip
-        _level(ax, base, f"all rows\n{number(base, '%')}")
-        ax.set_xticks(place, ["lowest", *map(str, place[1:-1]), "highest"])
-        ax.set_xlabel("tenth of rows by score")
-        ax.set_ylabel("share of label 1")
-        ax.set_ylim(0.0, min(1.0, float(shares.max()) * 1.15 + 0.02))
-        ax.yaxis.set_major_formatter(percent)
-        quiet_axes(ax, grid="y")
-
-    return draw(paint, title=title, subtitle=subtitle)
 
 
 def calibration(y: Float1D, probability: Float1D) -> Figure:
@@ -235,6 +186,50 @@ def ablation(effects: Sequence[GroupEffect], *, level: float = 0.10) -> Figure:
         quiet_axes(ax, grid="x")
 
     return draw(paint, title=title, subtitle=subtitle, height=90 + 34 * len(ordered))
+
+
+def importance(found: Importance, *, least: float | str) -> Figure:
+    """AUC lost when the rows of a feature, or of a group, are shuffled: mean and every fold.
+
+    Parameters
+    ----------
+    found : Importance
+        Of features or groups, by fold.
+    least : float or str
+        Agreement of the folds from which the ranking is called stable.
+
+    Returns
+    -------
+    Figure
+    """
+    if found.loss.size == 0:
+        return unmeasured("Importance", "No fold was predicted.")
+    mean = found.mean_loss
+    order = np.argsort(-mean, kind="stable")
+    stable = "agree" if found.is_stable(float(least)) else "do not agree"
+    title = (
+        f"The model leans on {found.names[order[0]]} most "
+        f"({number(float(mean[order[0]]))} of AUC); folds {stable} about the ranking"
+    )
+    subtitle = (
+        "AUC lost out of sample when rows are shuffled; bars are means, dots are folds; "
+        f"Kendall's W {number(found.agreement)}, stable from {float(least):g}"
+    )
+
+    def paint(drawing: Drawing) -> None:
+        ax = drawing.subplots()
+        place = np.arange(len(order))
+        ax.barh(place, mean[order], height=0.55, color=GOOD, alpha=0.55)
+        for fold in found.loss:
+            ax.scatter(fold[order], place, color=INK, s=14, zorder=3, linewidths=0)
+        ax.axvline(0.0, color=QUIET, linewidth=0.9)
+        ax.set_yticks(place, [found.names[i] for i in order])
+        ax.tick_params(axis="y", labelcolor=INK)
+        ax.invert_yaxis()
+        ax.set_xlabel("AUC lost")
+        quiet_axes(ax, grid="x")
+
+    return draw(paint, title=title, subtitle=subtitle, height=90 + 34 * len(order))
 
 
 def walk_forward(

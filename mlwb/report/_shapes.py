@@ -12,8 +12,83 @@ if TYPE_CHECKING:
 
     from mlwb.backtest import CostCell, Ledger, RegimeMoney, Risk, TimingEffect, Versus
     from mlwb.drift.calibration import BlockNull, Bounds
+    from mlwb.model import AucInterval, Comparison, Importance, Paths, Skill
+    from mlwb.stats import Overfitting, Superiority
 
-__all__ = ["Drift", "Traded"]
+__all__ = ["Chosen", "Drift", "Proven", "Traded"]
+
+
+class Chosen(Protocol):
+    """What choosing among trials is worth, as training measures it."""
+
+    @property
+    def overfitting(self) -> Overfitting | None:
+        """Of the choice; None for a single trial."""
+        ...
+
+    @property
+    def superiority(self) -> Superiority:
+        """Of the best trial, given how many there were."""
+        ...
+
+    @property
+    def n_tried(self) -> int:
+        """Distinct configurations, ever."""
+        ...
+
+    @property
+    def dsr(self) -> float:
+        """Deflated probability of skill."""
+        ...
+
+    @property
+    def window_reuses(self) -> int:
+        """Other candidates measured on the held-out days before."""
+        ...
+
+
+class Proven(Protocol):
+    """A chosen trial looked at from every side, as training measures it."""
+
+    @property
+    def auc(self) -> AucInterval:
+        """Over purged folds."""
+        ...
+
+    @property
+    def auc_holdout(self) -> AucInterval:
+        """Of the exported graph on the held-out rows."""
+        ...
+
+    @property
+    def paths(self) -> Paths:
+        """Whole out-of-sample histories."""
+        ...
+
+    @property
+    def held_out(self) -> Skill:
+        """Against no skill, on the held-out rows."""
+        ...
+
+    @property
+    def beyond_rule(self) -> Skill | None:
+        """Beyond the rule that needs no model; None where there is none."""
+        ...
+
+    @property
+    def challenge(self) -> Comparison:
+        """Against the champion, on the held-out rows."""
+        ...
+
+    @property
+    def importance(self) -> Importance:
+        """Of feature groups, by fold."""
+        ...
+
+    @property
+    def selection(self) -> Chosen:
+        """What choosing is worth."""
+        ...
 
 
 class Drift(Protocol):

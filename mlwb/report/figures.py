@@ -11,7 +11,13 @@ from mlwb.report._figure import Figure
 from mlwb.report._figures_data import distributions, market
 from mlwb.report._figures_drift import psi_bins, psi_by_feature, psi_rolling
 from mlwb.report._figures_memory import daily, decay, eligibility, memory
-from mlwb.report._figures_model import ablation, calibration, deciles, fold_auc, walk_forward
+from mlwb.report._figures_model import (
+    ablation,
+    calibration,
+    fold_auc,
+    importance,
+    walk_forward,
+)
 from mlwb.report._figures_paper import equity, paper, paper_costs, paper_regimes
 from mlwb.report._figures_study import costs, information, redundancy, regimes
 from mlwb.report._figures_traffic import agreement, latency, phases
@@ -25,11 +31,11 @@ __all__ = [
     "costs",
     "daily",
     "decay",
-    "deciles",
     "distributions",
     "eligibility",
     "equity",
     "fold_auc",
+    "importance",
     "information",
     "latency",
     "market",

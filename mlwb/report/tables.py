@@ -6,6 +6,7 @@ from mlwb.report._table import Column, Table
 from mlwb.report._tables_data import findings, quality
 from mlwb.report._tables_model import ablation, parity, psi, scores, trials, windows
 from mlwb.report._tables_paper import money
+from mlwb.report._tables_proof import proof
 from mlwb.report._tables_study import (
     costs,
     distributions,
@@ -30,6 +31,7 @@ __all__ = [
     "money",
     "parity",
     "phases",
+    "proof",
     "psi",
     "quality",
     "records",

@@ -10,10 +10,12 @@ from mlwb.core.arrays import Float1D
 from mlwb.core.bars import INTERVAL_S
 from mlwb.core.clock import Clock
 from mlwb.evidence import Interval, Metric, Record, new_record, rate
-from mlwb.model import Scores, rank_correlation
+from mlwb.model import AucInterval, Scores, rank_correlation
 from mlwb.params import TrainingParams
 from mlwb.stages._paper_records import pnl_details, pnl_metrics
+from mlwb.stages._proof_records import importance_metrics, proof_metrics
 from mlwb.stages._training_result import Result
+from mlwb.stages._training_selection import trials_head
 from mlwb.stages.common import context, market_inputs, market_origin, null
 
 __all__ = ["build", "quantiles"]
@@ -50,34 +52,73 @@ def quantiles(values: Float1D) -> dict[str, float]:
 
 
 def _offline(result: Result) -> list[Metric]:
-    oof, scores, holdout = result.candidate.chosen.out_of_fold, result.scores, result.holdout
+    scores, holdout = result.scores, result.holdout
     n = scores.n_rows
-    folds = [
-        Metric("auc_fold", value, n=len(split.test), segment=f"fold {i + 1}")
-        for i, (value, split) in enumerate(zip(oof.fold_auc, oof.splits, strict=True))
-    ]
     return [
-        Metric("auc", oof.mean_auc, n=n, definition="mean over purged folds, ties one half"),
-        *folds,
-        Metric("auc_pooled", scores.auc, n=n),
-        Metric("auc_holdout", holdout.auc, n=holdout.n_rows),
+        *_aucs(result),
         *_top(scores, ""),
         *_top(holdout, "_holdout"),
         Metric("base_rate", scores.base_rate, n=n),
         Metric("brier", scores.brier, n=n),
         *_ic(result),
+        *_rows(result),
+        *_improvement(result),
+    ]
+
+
+def _aucs(result: Result) -> list[Metric]:
+    oof, proof = result.candidate.chosen.out_of_fold, result.proof
+    n, n_held, n_train = result.scores.n_rows, result.holdout.n_rows, len(result.inputs.train)
+    definition = "mean over purged folds, ties one half"
+    return [
+        Metric("auc", oof.mean_auc, n=n, ci=_auc_ci(proof.auc), definition=definition),
+        *(
+            Metric("auc_fold", value, n=len(split.test), segment=f"fold {i + 1}")
+            for i, (value, split) in enumerate(zip(oof.fold_auc, oof.splits, strict=True))
+        ),
+        Metric("auc_pooled", result.scores.auc, n=n),
+        Metric("auc_holdout", result.holdout.auc, n=n_held, ci=_auc_ci(proof.auc_holdout)),
+        *(
+            Metric("auc_path", float(value), n=n_train, segment=f"path {i + 1}")
+            for i, value in enumerate(proof.paths.auc)
+        ),
+    ]
+
+
+def _rows(result: Result) -> list[Metric]:
+    oof, train = result.candidate.chosen.out_of_fold, result.inputs.train
+    splits = (*oof.splits, *result.segments.splits, *result.proof.paths.splits)
+    n = result.scores.n_rows
+    return [
         Metric(
             "leak_count",
-            sum(split.n_leaks for split in (*oof.splits, *result.segments.splits)),
+            sum(split.n_leaks for split in splits),
             unit="rows",
             n=n,
-            definition="train rows whose label meets a test label, all folds and segments",
+            definition="train rows whose label meets a test label: folds, segments, paths",
         ),
         Metric("purged", sum(split.n_purged for split in oof.splits), unit="rows"),
         Metric("embargoed", sum(split.n_embargoed for split in oof.splits), unit="rows"),
         Metric("n_rows", n, unit="rows"),
-        _improvement(result),
+        Metric(
+            "n_eff",
+            float(train.weight.sum()),
+            unit="rows",
+            n=len(train),
+            definition="sum of label uniqueness: labels that do not overlap",
+        ),
+        Metric(
+            "gate_window_reuses",
+            result.inputs.configuration.window_reuses,
+            definition="other candidates that were measured on a held-out day before this one",
+        ),
     ]
+
+
+def _auc_ci(found: AucInterval) -> Interval | None:
+    if not np.isfinite(found.low):
+        return None
+    return Interval(found.level, found.low, found.high, "circular block bootstrap")
 
 
 def _top(scores: Scores, suffix: str) -> list[Metric]:
@@ -106,19 +147,25 @@ def _ic(result: Result) -> list[Metric]:
     pooled = rank_correlation(oof.probability, target)
     return [
         Metric(
-            "rank_ic", result.skill.rank_ic, n=len(target), definition=f"with the {what}, by fold"
+            "rank_ic",
+            result.proof.skill.rank_ic,
+            n=len(target),
+            definition=f"with the {what}, by fold",
         ),
         Metric("rank_ic_pooled", pooled, n=len(target), definition=f"with the {what}"),
     ]
 
 
-def _improvement(result: Result) -> Metric:
-    champion = result.champion_holdout
-    if champion is None:
-        return null("improvement", "no champion to compare with")
-    gain = result.holdout.auc / champion.auc - 1.0
+def _improvement(result: Result) -> list[Metric]:
+    found = result.proof.challenge
+    n = found.drawn.n_obs
+    interval = Interval(0.95, found.low, found.high, "paired circular block bootstrap")
     definition = "held-out AUC over the champion's, minus one"
-    return Metric("improvement", gain, n=champion.n_rows, definition=definition)
+    against = "(1 + resampled improvement <= 0) / (B + 1), against the champion"
+    return [
+        Metric("improvement", found.improvement, n=n, ci=interval, definition=definition),
+        Metric("improvement_p_against", found.p_against, n=n, definition=against),
+    ]
 
 
 def _offline_details(result: Result) -> dict[str, Any]:
@@ -136,19 +183,24 @@ def _offline_details(result: Result) -> dict[str, Any]:
         ],
         "train": {"rows": len(inputs.train)},
         "holdout": {"rows": len(inputs.holdout)},
+        "splits": [split.to_json() for split in result.candidate.chosen.out_of_fold.splits],
+        "path_splits": [split.to_json() for split in result.proof.paths.splits],
+        "candidate": inputs.configuration.candidate,
+        "volatile": {"trials_head": trials_head(result.inputs.params)},
     }
 
 
 def _significance(result: Result) -> list[Metric]:
-    drawn = result.skill.drawn
+    drawn = result.proof.skill.drawn
     low, high = drawn.interval(0.95)
     interval = Interval(0.95, low, high, "circular block bootstrap")
     definition = "(1 + resampled mean rank IC <= 0) / (B + 1), against no skill"
     return [
-        Metric("p_against", result.skill.p_against, n=drawn.n_obs, definition=definition),
+        Metric("p_against", result.proof.skill.p_against, n=drawn.n_obs, definition=definition),
         Metric("mean_difference", drawn.mean, n=drawn.n_obs, ci=interval),
         Metric("n_resamples", len(drawn.draws), unit="1"),
         Metric("block_rows", drawn.block, unit="rows"),
+        *proof_metrics(result),
     ]
 
 
@@ -165,6 +217,7 @@ def _ablation(result: Result) -> list[Metric]:
             Metric("p_adjusted", e.p_adjusted, n=n, segment=e.group, definition="Holm")
             for e in result.effects
         ),
+        *importance_metrics(result.proof.importance),
     ]
 
 

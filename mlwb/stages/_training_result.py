@@ -16,11 +16,12 @@ from mlwb.model import (
     OutOfFold,
     Parity,
     Scores,
-    Skill,
     TrialResult,
 )
 from mlwb.params import TrainingParams
 from mlwb.stages._paper import Paper
+from mlwb.stages._training_proof import Proof
+from mlwb.stages._training_selection import Configuration
 from mlwb.stages.common import Prepared
 
 __all__ = ["Fitted", "Inputs", "Result"]
@@ -46,6 +47,8 @@ class Inputs:
         Comparable version that serves, or an empty string: then one is trained.
     taken : tuple of str
         Versions there are.
+    configuration : Configuration
+        What is chosen before the held-out window is looked at.
     """
 
     params: TrainingParams
@@ -56,6 +59,7 @@ class Inputs:
     version: str
     champion: str
     taken: tuple[str, ...]
+    configuration: Configuration
 
 
 @dataclass(frozen=True)
@@ -102,8 +106,8 @@ class Result:
         Out of fold, and on the held-out window.
     champion_holdout : Scores or None
         The champion on the same held-out rows.
-    skill : Skill
-        Rank IC out of fold with its bootstrap.
+    proof : Proof
+        What a cross-validated score alone does not show.
     effects : tuple of GroupEffect
         Ablation.
     segments : OutOfFold
@@ -124,7 +128,7 @@ class Result:
     scores: Scores
     holdout: Scores
     champion_holdout: Scores | None
-    skill: Skill
+    proof: Proof
     effects: tuple[GroupEffect, ...]
     segments: OutOfFold
     paper: Paper

@@ -33,20 +33,20 @@ from mlwb.model import (
     make_trials,
     measure_parity,
     parity_rows,
-    rank_contributions,
     reference_file,
     refit,
     scaler_file,
     score,
     search,
-    skill,
     walk,
 )
 from mlwb.params import Policy, TrainingParams
 from mlwb.registry import Registry
 from mlwb.stages import _training_records as records_of
 from mlwb.stages._paper import paper_trade
+from mlwb.stages._training_proof import prove
 from mlwb.stages._training_result import Fitted, Inputs, Result
+from mlwb.stages._training_selection import configuration_of, log_trials, note_look
 from mlwb.stages.common import (
     Prepared,
     home_of,
@@ -69,7 +69,11 @@ _ONLINE_BARS = 3_000
 
 
 def load(params: TrainingParams) -> Inputs:
-    """Read the market, label it, cut the windows, look who serves."""
+    """Read the market, label it, cut the windows, look who serves; note the look to come.
+
+    The held-out window is a test only once: the ledger of trials counts who was measured on it,
+    before the measuring, so that a look that nobody records is counted too.
+    """
     prepared = prepare(params.data, params.features.names, params.window, params.features.modules)
     labels = prepared.labels(params.label)
     data = prepared.dataset(labels)
@@ -77,6 +81,7 @@ def load(params: TrainingParams) -> Inputs:
     registry = Registry(home_of(params.run).models, clock=SystemClock())
     champion = comparable_champion(registry, prepared, params)
     version = params.run.model_version or next_version(registry)
+    configuration = configuration_of(prepared, params)
     return Inputs(
         params=params,
         prepared=prepared,
@@ -86,6 +91,7 @@ def load(params: TrainingParams) -> Inputs:
         version=version,
         champion=champion,
         taken=registry.versions(),
+        configuration=note_look(configuration, params, SystemClock()),
     )
 
 
@@ -111,16 +117,9 @@ def comparable_champion(registry: Registry, prepared: Prepared, params: Training
 def measure(inputs: Inputs) -> Result:
     """Search, evaluate out of sample, refit, export, compare graph and model."""
     params, prepared = inputs.params, inputs.prepared
-    bootstrap = None
-    if not inputs.champion:
-        early = inputs.train.between(prepared.windows.start, prepared.windows.champion_end)
-        name = bootstrap_version(inputs.version, inputs.taken)
-        bootstrap = _fit(inputs, early, version=name, role="bootstrap")
+    bootstrap = None if inputs.champion else _fit_bootstrap(inputs)
     candidate = _fit(inputs, inputs.train, version=inputs.version, role="candidate")
     oof, trial = candidate.chosen.out_of_fold, candidate.chosen.trial
-    target = inputs.train.target
-    contributions = rank_contributions(oof.probability, target[oof.index], oof.fold)
-    least_block = max(params.label.horizon_s // 60, 1)
     champion = bootstrap.predictor if bootstrap else _load_champion(inputs)
     mismatches, compared = _online_mismatches(prepared)
     segments = walk(inputs.train, trial, n_segments=params.cv.n_segments)
@@ -132,11 +131,14 @@ def measure(inputs: Inputs) -> Result:
         scores=score(inputs.train.y[oof.index], oof.probability),
         holdout=score(inputs.holdout.y, candidate.predictor.predict(inputs.holdout.X)),
         champion_holdout=score(inputs.holdout.y, champion.predict(inputs.holdout.X)),
-        skill=skill(
-            contributions,
-            least_block=least_block,
-            n_resamples=params.resample.n_resamples,
-            seed=params.resample.seed,
+        proof=prove(
+            inputs.train,
+            inputs.holdout,
+            candidate.trials,
+            candidate.chosen,
+            predictors=(champion, candidate.predictor),
+            configuration=inputs.configuration,
+            params=params,
         ),
         effects=tuple(_ablation(inputs, trial, oof)),
         segments=segments,
@@ -172,6 +174,13 @@ def record(result: Result, params: TrainingParams, clock: Clock) -> tuple[Record
                 reason="bootstrap champion of an empty registry",
             )
     publish(registry, result.candidate, result, clock=clock)
+    log_trials(
+        result.candidate.trials,
+        result.proof.selection,
+        configuration=result.inputs.configuration,
+        params=params,
+        clock=clock,
+    )
     return write_all(store_of(params.run), records_of.build(result, params, clock))
 
 
@@ -201,6 +210,14 @@ def _kinship(prepared: Prepared, params: TrainingParams) -> dict[str, Any]:
         "horizon_s": params.label.horizon_s,
         "features": spec_digest(prepared.specs),
     }
+
+
+def _fit_bootstrap(inputs: Inputs) -> Fitted:
+    """The champion of an empty registry, trained on the earlier part of the window."""
+    windows = inputs.prepared.windows
+    early = inputs.train.between(windows.start, windows.champion_end)
+    name = bootstrap_version(inputs.version, inputs.taken)
+    return _fit(inputs, early, version=name, role="bootstrap")
 
 
 def _fit(inputs: Inputs, data: Dataset, *, version: str, role: str) -> Fitted:
@@ -341,6 +358,7 @@ def _ablation(inputs: Inputs, trial: Trial, oof: OutOfFold) -> list[GroupEffect]
         target=inputs.train.target,
         n_resamples=params.resample.n_resamples,
         seed=params.resample.seed,
+        least_block=max(params.label.horizon_s // INTERVAL_S, 1),
     )
 
 

@@ -62,7 +62,7 @@ def _metrics(policy: Policy) -> dict[str, dict[tuple[str, str], Metric]]:
         found["psi_snapshot"]["gateable", feature] = Metric("gateable", 1, segment=feature)
         found["psi_snapshot"]["p_block", feature] = Metric("p_block", 0.4, segment=feature)
         found["psi_snapshot"]["psi_lower", feature] = Metric("psi_lower", 0.01, segment=feature)
-    found["ablation"] = {
+    found["ablation"] |= {
         (name, group): Metric(name, value, segment=group)
         for group in ("returns", "level")
         for name, value in (("delta", -0.01), ("p_adjusted", 1.0))

@@ -14,15 +14,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mlwb.model import GroupEffect
+from mlwb.model import GroupEffect, Importance
 from mlwb.report import figures
 from mlwb.report._figure import WIDTH
 from mlwb.study import Information, Redundancy
 
 START = 1_735_689_600
 NAMES = (
-    "ablation", "agreement", "calibration", "costs", "daily", "decay", "deciles", "distributions",
-    "eligibility", "equity", "fold_auc", "information", "latency", "market", "memory", "paper",
+    "ablation", "agreement", "calibration", "costs", "daily", "decay", "distributions",
+    "eligibility", "equity", "fold_auc", "importance", "information", "latency", "market", "memory",
+    "paper",
     "paper_costs", "paper_regimes", "phases", "psi_bins", "psi_by_feature", "psi_rolling",
     "redundancy", "regimes", "walk_forward",
 )  # fmt: skip
@@ -66,13 +67,16 @@ def gallery(request: pytest.FixtureRequest) -> Mapping[str, Make]:
         "costs": lambda: figures.costs(study.costs, is_traded=True),
         "daily": lambda: figures.daily(study.daily),
         "decay": lambda: figures.decay(study.decay),
-        "deciles": lambda: figures.deciles(*labels),
         "distributions": lambda: figures.distributions(
             columns, ("bias", HOSTILE, "z"), ("1", "bp", "1")
         ),
         "eligibility": lambda: figures.eligibility(study.eligibility, held_out_days=3.5),
         "equity": lambda: figures.equity(paper.ts, paper.ledger.net, paper.ledger.gross),
         "fold_auc": lambda: figures.fold_auc(trials, limit="0.62"),
+        "importance": lambda: figures.importance(
+            Importance(("book", HOSTILE), np.array([[0.03, 0.01], [0.02, 0.0]]), 1.0, 1.0),
+            least=0.7,
+        ),
         "information": lambda: figures.information(items),
         "latency": lambda: figures.latency({"5%": rng.lognormal(size=200)}, limit_ms="80"),
         "market": lambda: figures.market(ts, mid, cuts=cuts, symbol=HOSTILE),
@@ -131,7 +135,7 @@ def test_same_data_same_bytes(name: str, gallery: Mapping[str, Make]) -> None:
 def test_other_data_other_picture(gallery: Mapping[str, Make], labels: Any) -> None:
     """The picture follows the data."""
     y, probability = labels
-    assert gallery["deciles"]().png != figures.deciles(1.0 - y, probability).png
+    assert gallery["calibration"]().png != figures.calibration(1.0 - y, probability).png
 
 
 EMPTY = np.asarray([], dtype=np.float64)
@@ -148,11 +152,11 @@ def _nothing() -> dict[str, figures.Figure]:
         "costs": figures.costs([], is_traded=True),
         "daily": figures.daily([]),
         "decay": figures.decay([]),
-        "deciles": figures.deciles(np.ones(9), np.ones(9)),
         "distributions": figures.distributions(np.empty((0, 1)), ("a",), ("1",)),
         "eligibility": figures.eligibility([], held_out_days=14.0),
         "equity": figures.equity(NO_TS, EMPTY, EMPTY),
         "fold_auc": figures.fold_auc([]),
+        "importance": figures.importance(Importance((), np.empty((0, 0)), 0.0, 0.0), least=0.7),
         "information": figures.information([]),
         "latency": figures.latency({"smoke": NONE, "5%": EMPTY}, limit_ms=80.0),
         "market": figures.market(NO_TS, EMPTY, cuts={}, symbol="X"),

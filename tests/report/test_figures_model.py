@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mlwb.model import GroupEffect, TrialResult
+from mlwb.model import GroupEffect, Importance, TrialResult
 from mlwb.report import figures
 
 pytestmark = pytest.mark.usefixtures("coarse")
@@ -28,31 +28,14 @@ def test_fold_auc_names_the_one_taken(make_trial: Callable[..., TrialResult]) ->
     assert figures.fold_auc([challenger]).title.startswith("boosting is taken")
 
 
-def test_deciles_do_not_depend_on_the_order_of_rows() -> None:
-    """Scores of three values only: shuffling rows changes neither picture nor message."""
-    rng = np.random.default_rng(3)
-    probability = rng.choice([0.2, 0.5, 0.8], 1_000)
-    y = (rng.random(1_000) < probability).astype(np.float64)
-    order = rng.permutation(1_000)
-    first, second = figures.deciles(y, probability), figures.deciles(y[order], probability[order])
-    assert first.title == second.title
-    assert first.png == second.png
-
-
-def test_deciles_against_a_count_by_hand() -> None:
-    """100 rows, label 1 exactly in the upper half: the top tenth is all ones, twice the base."""
-    probability = np.linspace(0.0, 1.0, 100)
-    figure = figures.deciles((probability > 0.5).astype(np.float64), probability)
-    assert figure.title == (
-        "Of the highest tenth of scores 100.0\u00a0% have label 1, of all rows 50.0\u00a0%, "
-        "2.00 times as many"
-    )
-
-
-def test_deciles_without_any_label() -> None:
-    """A base rate of zero has no lift."""
-    figure = figures.deciles(np.zeros(100), np.linspace(0, 1, 100))
-    assert figure.title.endswith("of all rows 0.0\u00a0%")
+def test_importance_names_what_leads_and_whether_folds_agree() -> None:
+    """Three folds that rank alike are stable; three that do not are said not to be."""
+    alike = Importance(("book", "level"), np.array([[0.03, 0.01]] * 3), 1.0, 1.0)
+    figure = figures.importance(alike, least="0.7")
+    assert figure.title.startswith("The model leans on book most (0.030 of AUC); folds agree")
+    split = Importance(("book", "level"), np.array([[0.03, 0.01], [0.0, 0.05]]), 0.0, 1.0)
+    assert "level most" in figures.importance(split, least=0.7).title
+    assert "do not agree" in figures.importance(split, least=0.7).title
 
 
 def test_calibration_measures_the_gap(labels: Any) -> None:

@@ -1,0 +1,266 @@
+"""What choosing among trials is worth, given every trial and every look ever made."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mlwb.core.arrays import Float2D, Int1D
+from mlwb.core.bars import INTERVAL_S
+from mlwb.core.canonical import digest, digest_bytes
+from mlwb.core.clock import Clock
+from mlwb.evidence import Kinship, LoggedTrial, TrialLedger
+from mlwb.features import spec_digest
+from mlwb.model import Dataset, TrialResult, rank_contributions
+from mlwb.params import TrainingParams, params_values
+from mlwb.stages.common import Prepared, home_of
+from mlwb.stats import (
+    Overfitting,
+    SharpeRatio,
+    Superiority,
+    dsr,
+    overfitting,
+    sharpe_ratio,
+    superior,
+)
+
+__all__ = [
+    "Configuration",
+    "Selection",
+    "configuration_of",
+    "log_trials",
+    "note_look",
+    "select",
+    "trials_head",
+]
+
+_DAY_S = 86_400
+_SETTINGS = ("label", "features", "window", "cv")
+"""Parameters that can be tuned, beside the list of trials."""
+_MOST_BLOCKS = 16
+"""As the authors of the overfitting test use."""
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What was chosen before the held-out window was looked at, and that window.
+
+    Parameters
+    ----------
+    kinship : Kinship
+        Market, label and horizon: tries at the same thing.
+    settings, features : str
+        Digests of the settings that a trial shares with its run, and of the feature code.
+    candidate : str
+        Digest of everything that was chosen, the list of trials included.
+    train_window : str
+        Digest of the bars that were searched on.
+    days : tuple of str
+        Digest of the held-out bars of each UTC day; a window that was moved by a day still shares
+        the others.
+    window_reuses : int, default=0
+        Other candidates that had been measured on one of these days before this one first was.
+    """
+
+    kinship: Kinship
+    settings: str
+    features: str
+    candidate: str
+    train_window: str
+    days: tuple[str, ...]
+    window_reuses: int = 0
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What choosing among the trials is worth.
+
+    Parameters
+    ----------
+    daily : tuple of SharpeRatio
+        Mean over standard deviation of the daily mean rank contribution, a trial each.
+    overfitting : Overfitting or None
+        Of the choice; None for a single trial.
+    superiority : Superiority
+        Of the best trial over no skill, given how many there were.
+    n_tried : int
+        Distinct configurations tried at this market, label and horizon, ever.
+    dsr : float
+        Deflated probability that the chosen trial's daily ratio is above what the best of that
+        many reaches by luck.
+    window_reuses : int
+        Other candidates that had been measured on a day of the held-out window before.
+    """
+
+    daily: tuple[SharpeRatio, ...]
+    overfitting: Overfitting | None
+    superiority: Superiority
+    n_tried: int
+    dsr: float
+    window_reuses: int
+
+
+def configuration_of(prepared: Prepared, params: TrainingParams) -> Configuration:
+    """What is chosen, tried at what, and held out."""
+    values = params_values(params)
+    window = prepared.windows
+    held = prepared.ts >= window.train_end
+    days = prepared.ts // _DAY_S
+    kinship = Kinship(prepared.market.symbol, params.label.kind, params.label.horizon_s)
+    settings = {name: values[name] for name in _SETTINGS} | {"seed": params.search.seed}
+    features = spec_digest(prepared.specs)
+    return Configuration(
+        kinship=kinship,
+        settings=digest(settings),
+        features=features,
+        candidate=digest([settings, values["search"], features]),
+        train_window=digest_bytes(prepared.bars[~held].tobytes()),
+        days=tuple(
+            digest([vars(kinship), digest_bytes(prepared.bars[held & (days == day)].tobytes())])
+            for day in np.unique(days[held])
+        ),
+    )
+
+
+def select(
+    results: tuple[TrialResult, ...],
+    chosen: TrialResult,
+    data: Dataset,
+    *,
+    configuration: Configuration,
+    params: TrainingParams,
+) -> Selection:
+    """Judge the choice among trials, with every earlier trial of the ledger.
+
+    Parameters
+    ----------
+    results : tuple of TrialResult
+        Everything that was tried on these rows.
+    chosen : TrialResult
+        One of them.
+    data : Dataset
+        The rows.
+    configuration : Configuration
+        What the ledger knows them by.
+    params : TrainingParams
+        Label and resampling.
+
+    Returns
+    -------
+    Selection
+    """
+    days, per_day = _by_day(_contributions(results, data), data, chosen)
+    daily = tuple(sharpe_ratio(column) for column in per_day.T)
+    ledger = TrialLedger(home_of(params.run).evidence)
+    logged = {
+        trial.configuration: trial.daily_sharpe
+        for trial in _entries(results, daily, configuration, run="")
+    }
+    earlier = {
+        trial.configuration: trial.daily_sharpe
+        for trial in ledger.tried(configuration.kinship).newest
+    }
+    ratios = [ratio for ratio in (earlier | logged).values() if ratio is not None]
+    own = daily[results.index(chosen)]
+    return Selection(
+        daily=daily,
+        overfitting=overfitting(per_day, n_blocks=_blocks(len(days))) if len(results) > 1 else None,
+        superiority=superior(
+            per_day,
+            block=max(math.ceil(params.label.horizon_s / _DAY_S), 1),
+            n_resamples=params.resample.n_resamples,
+            seed=params.resample.seed,
+        ),
+        n_tried=len(earlier | logged),
+        dsr=dsr(
+            own.ratio,
+            own.n_obs,
+            skew=own.skew,
+            kurtosis=own.kurtosis,
+            trial_ratios=np.array(ratios),
+        ),
+        window_reuses=configuration.window_reuses,
+    )
+
+
+def log_trials(
+    results: tuple[TrialResult, ...],
+    selection: Selection,
+    *,
+    configuration: Configuration,
+    params: TrainingParams,
+    clock: Clock,
+) -> None:
+    """Count the trials, losers too, for every later judgement."""
+    ledger = TrialLedger(home_of(params.run).evidence)
+    ledger.note(_entries(results, selection.daily, configuration, run=params.run.token), clock)
+
+
+def note_look(configuration: Configuration, params: TrainingParams, clock: Clock) -> Configuration:
+    """Note that the held-out window is about to be looked at; before it is, so no look is lost.
+
+    Returns
+    -------
+    Configuration
+        With the number of other candidates that looked before.
+    """
+    ledger = TrialLedger(home_of(params.run).evidence)
+    reuses = ledger.note_use(configuration.days, configuration.candidate, clock)
+    return replace(configuration, window_reuses=reuses)
+
+
+def trials_head(params: TrainingParams) -> str:
+    """Digest of the ledger's last line, for a record to cite; empty before there is one."""
+    head = TrialLedger(home_of(params.run).evidence).head()
+    return head.sha256 if head else ""
+
+
+def _contributions(results: tuple[TrialResult, ...], data: Dataset) -> Float2D:
+    """Rank contribution of every row for every trial, (n_rows, n_trials)."""
+    columns = [
+        rank_contributions(
+            found.out_of_fold.probability,
+            data.target[found.out_of_fold.index],
+            found.out_of_fold.fold,
+        )
+        for found in results
+    ]
+    return np.column_stack(columns)
+
+
+def _by_day(rows: Float2D, data: Dataset, chosen: TrialResult) -> tuple[Int1D, Float2D]:
+    """Mean contribution of each UTC day with a row, (n_days, n_trials)."""
+    opened = data.t0[chosen.out_of_fold.index] - INTERVAL_S
+    days, index = np.unique(opened // _DAY_S, return_inverse=True)
+    sums = np.zeros((len(days), rows.shape[1]))
+    np.add.at(sums, index, rows)
+    return days, sums / np.bincount(index)[:, None]
+
+
+def _blocks(n_days: int) -> int:
+    """Even number of blocks for the overfitting test: sixteen, fewer where days are few."""
+    return int(min(_MOST_BLOCKS, max(n_days // 4 * 2, 2)))
+
+
+def _entries(
+    results: tuple[TrialResult, ...],
+    daily: tuple[SharpeRatio, ...],
+    configuration: Configuration,
+    *,
+    run: str,
+) -> list[LoggedTrial]:
+    return [
+        LoggedTrial(
+            kinship=configuration.kinship,
+            name=found.trial.name,
+            params=configuration.settings,
+            features=configuration.features,
+            window=configuration.train_window,
+            run=run,
+            score=found.out_of_fold.mean_auc,
+            daily_sharpe=ratio.ratio,
+        )
+        for found, ratio in zip(results, daily, strict=True)
+    ]

@@ -1,0 +1,99 @@
+"""A window is a test once, and every trial counts."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from mlwb.core.clock import ManualClock
+from mlwb.evidence import EvidenceStore, TrialLedger
+from mlwb.gates import EvidenceView, evaluate
+from mlwb.params import load_policy
+from mlwb.stages import training
+from tests.stages.conftest import PARAMS, small
+
+
+@pytest.fixture
+def home(trained: Path, tmp_path: Path) -> Path:
+    """A home of its own in which one candidate was trained."""
+    return Path(shutil.copytree(trained, tmp_path / "home", symlinks=True))
+
+
+def test_the_same_configuration_again_is_a_reproduction(home: Path) -> None:
+    """Another run, version and policy on the same bars: nothing was chosen by looking."""
+    assert training.load(small("training", home)).configuration.window_reuses == 0
+    elsewhere = small(
+        "training", home, **{"run.model_version": "v9", "run.policy": "policy.demo.yml"}
+    )
+    assert training.load(elsewhere).configuration.window_reuses == 0
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("search.c", [0.2]),
+        ("cv.embargo_s", 60),
+        ("window.train_end", 0.8),
+        ("features.names", ["bias", "rsi14_z"]),
+    ],
+)
+def test_another_candidate_on_the_same_bars_is_counted(
+    home: Path, setting: str, value: object
+) -> None:
+    """Whatever is tuned after the first look, also when the window is moved to hide it."""
+    assert (
+        training.load(small("training", home, **{setting: value})).configuration.window_reuses == 1
+    )
+
+
+def test_a_look_counts_without_a_record(home: Path) -> None:
+    """Loading is enough: whoever reads results in a notebook and writes nothing has looked."""
+    training.load(small("training", home, **{"search.c": [0.2]}))
+    assert (
+        training.load(small("training", home, **{"search.c": [0.3]})).configuration.window_reuses
+        == 2
+    )
+    assert training.load(small("training", home)).configuration.window_reuses == 0, (
+        "the first was first"
+    )
+
+
+def test_another_question_or_other_bars_are_a_new_test(home: Path) -> None:
+    """Another label, or another market, has not been looked at."""
+    for setting, value in (("label.kind", "direction"), ("data.seed", 8)):
+        assert (
+            training.load(small("training", home, **{setting: value})).configuration.window_reuses
+            == 0
+        )
+
+
+def test_the_signal_gate_refuses_a_second_candidate(home: Path) -> None:
+    """A good number on bars that helped to choose does not pass, and the reason names it."""
+    params = small("training", home, **{"search.c": [0.2]})
+    training.record(training.measure(training.load(params)), params, ManualClock())
+    store = EvidenceStore(home / "evidence" / "ml")
+    records = tuple(store.newest(kind) for kind in ("offline_report", "significance"))
+    view = EvidenceView(model_version="v1.8.2", records=records)
+    policy = load_policy(PARAMS / "policy.yml")
+    verdict = evaluate("signal", view, policy, ManualClock().now())
+    found = {check.id: check.outcome for check in verdict.checks}
+    assert (verdict.outcome, found["signal.gate_window_reuses"]) == ("FAIL", "FAIL")
+    assert found["signal.auc_holdout"] == "PASS"
+
+
+def test_every_trial_is_in_the_ledger_and_deflates_the_next(home: Path) -> None:
+    """Configurations are counted once each; what was tried before deflates what is tried now."""
+    ledger = TrialLedger(home / "evidence" / "ml")
+    params = small("training", home)
+    kinship = training.load(params).configuration.kinship
+    assert ledger.tried(kinship).n_distinct == 1
+    wider = small("training", home, **{"search.c": [0.01, 0.1, 1.0]})
+    result = training.measure(training.load(wider))
+    assert result.proof.selection.n_tried == 3, "C = 0.1 had been tried"
+    training.record(result, wider, ManualClock())
+    again = training.measure(training.load(wider))
+    assert again.proof.selection.dsr == result.proof.selection.dsr
+    assert ledger.tried(kinship).n_distinct == 3
+    assert not ledger.verify()
