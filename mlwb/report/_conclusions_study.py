@@ -112,8 +112,8 @@ def information(items: Sequence[Information]) -> Html:
             f"None of {several(len(names), 'feature')} is shown to know anything about the target "
             f"at any horizon, after Holm over {len(known)} looks. There is nothing to learn here."
         )
-    sure = list(dict.fromkeys(item.name for item in proven))
-    best = max(proven, key=lambda item: abs(item.rank_ic))
+    proven.sort(key=lambda item: -abs(item.rank_ic))
+    sure, best = list(dict.fromkeys(item.name for item in proven)), proven[0]
     return _said(
         f"{len(sure)} of {several(len(names), 'feature')} know something, after Holm over "
         f"{len(known)} looks: {_list(sure, most=5)}. Strongest is {best.name} at "

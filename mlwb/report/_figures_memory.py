@@ -168,8 +168,8 @@ def daily(items: Sequence[Daily]) -> Figure:
     if np.isfinite(best.icir):
         title += f"; ICIR {number(best.icir, decimals=2)} per day"
     subtitle = (
-        "Rank IC within each UTC day, added up over the training window; ICIR is mean over sd of "
-        "the days, not annualised"
+        "What each UTC day gives to the rank IC, added up over the training window; ICIR is mean "
+        "over sd of the days, not annualised"
     )
 
     def paint(drawing: Drawing) -> None:

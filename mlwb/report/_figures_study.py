@@ -41,13 +41,8 @@ def information(items: Sequence[Information]) -> Figure:
     known = [item for item in items if np.isfinite(item.rank_ic)]
     if not known:
         return unmeasured("Information", "No feature and target vary together.")
-    best = max(known, key=lambda item: abs(item.rank_ic))
     order = _by_strength(known)
-    apart = {item.name for item in known if _is_proven(item)}
-    title = (
-        f"{best.name} knows most: rank IC {number(best.rank_ic)} at {duration(best.horizon_s)} "
-        f"({interval(best.low, best.high)}); {len(apart)} of {len(order)} features differ from zero"
-    )
+    title = _strongest(known)
     horizons = sorted({item.horizon_s for item in known})
     subtitle = (
         "Spearman rank correlation with the target, by horizon; whiskers are 95 % block-bootstrap "
@@ -278,6 +273,21 @@ def _is_proven(item: Information) -> bool:
     if np.isfinite(item.p_holm):
         return item.p_holm < _PROVEN
     return item.low > 0.0 or item.high < 0.0
+
+
+def _strongest(known: Sequence[Information]) -> str:
+    """Who knows most among those proven to know anything."""
+    proven = [item for item in known if _is_proven(item)]
+    best = max(proven or known, key=lambda item: abs(item.rank_ic))
+    ends = interval(best.low, best.high)
+    said = f"rank IC {number(best.rank_ic)} at {duration(best.horizon_s)} ({ends})"
+    if not proven:
+        return f"No feature is shown to know anything; the largest is {best.name}, {said}"
+    n = len({item.name for item in known})
+    return (
+        f"{best.name} knows most: {said}; {len({item.name for item in proven})} of {n} features "
+        "differ from zero"
+    )
 
 
 def _between_regimes(shown: Sequence[RegimeStudy], name: str) -> str:

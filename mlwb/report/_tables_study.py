@@ -45,6 +45,7 @@ _REASONS = {
     "too short": "too few days to know its own chance",
     "noisy": "chance alone exceeds the limit",
 }
+_LATE = "chance exceeds the limit in what is held out"
 
 
 def distributions(items: Sequence[Distribution], clipping: Sequence[Clipping] = ()) -> Table:
@@ -147,7 +148,7 @@ def eligibility(items: Sequence[Eligibility], *, held_out_days: float) -> Table:
                 _window(item),
                 number(at_hand[-1].limit95, "nats") if at_hand else "–",
                 number(at_hand[-1].n_eff, "rows") if at_hand else "–",
-                _REASONS[item.reason],
+                _REASONS[item.reason] if fits or item.reason != "quiet" else _LATE,
             )
         )
     columns = heads("feature", "for PSI", ">window", ">PSI by chance", ">worth", "why")
@@ -217,7 +218,10 @@ def steadiness(items: Sequence[Daily], fading: Sequence[Decay]) -> Table:
     columns = heads(
         "feature", ">mean", ">sd", ">ICIR", ">95 % interval", ">days of one sign", ">half-life"
     )
-    caption = "Rank IC within each UTC day at the label's horizon; ICIR is not annualised"
+    caption = (
+        "What each UTC day gives to the rank IC at the label's horizon; ICIR is mean over sd of "
+        "the days, not annualised"
+    )
     return Table(caption, columns, rows)
 
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mlwb.core.arrays import Bool1D, Float1D
+from mlwb.backtest import half_spread_cost
+from mlwb.core.arrays import Bool1D, Float1D, Int1D
 from mlwb.core.bars import INTERVAL_S
 from mlwb.core.clock import Clock, SystemClock
 from mlwb.data import quality
@@ -77,14 +78,15 @@ def measure(inputs: Inputs) -> Result:
     """
     window = _Window.of(inputs)
     prepared, label = inputs.prepared, inputs.params.label
-    tested = stationarity_of_all(window.named)
+    clocks = [spec.name for spec in prepared.specs if set(spec.inputs) == {"ts"}]
+    tested = stationarity_of_all(window.named, clocks=clocks)
     target = window.target(label.horizon_s)
     days = prepared.ts[window.rows] // _DAY_S
     grids = dict(
         zip(prepared.names, on_grid(prepared.ts[window.rows], *window.columns), strict=True)
     )
     (target_grid,) = on_grid(prepared.ts[window.rows], target)
-    varying = [name for name, values in window.named if np.nanstd(values) > 0.0]
+    varying = [name for name, values in window.named if _varies(values)]
     return Result(
         inputs=inputs,
         quality=quality(prepared.market),
@@ -182,6 +184,11 @@ class _Window:
         return float(y.mean()) if len(y) else float("nan")
 
 
+def _varies(values: Float1D) -> bool:
+    known = values[np.isfinite(values)]
+    return len(known) > 0 and bool(np.ptp(known) > 0.0)
+
+
 def _rows_of(horizon_s: int) -> int:
     return max(horizon_s // INTERVAL_S, 1)
 
@@ -226,8 +233,7 @@ def _eligibility(inputs: Inputs, tested: Sequence[Stationarity]) -> list[Eligibi
 
 def _costs(window: _Window, names: Sequence[str]) -> list[Costed]:
     ts = window.inputs.prepared.ts[window.rows]
-    (cost,) = on_grid(ts, _one_way_cost(window))
-    cost = np.nan_to_num(_last_known(cost))
+    cost = _one_way_cost(window, ts)
     grids = dict(zip(names, on_grid(ts, *(window[name] for name in names)), strict=True))
     found = []
     for horizon_s in window.inputs.params.horizons_s:
@@ -241,21 +247,12 @@ def _costs(window: _Window, names: Sequence[str]) -> list[Costed]:
     return found
 
 
-def _one_way_cost(window: _Window) -> Float1D:
-    """Half the spread, fee and slippage, as a fraction of the amount; NaN without a spread."""
+def _one_way_cost(window: _Window, ts: Int1D) -> Float1D:
+    """Half the last known spread, fee and slippage, every minute, as a fraction of the amount."""
     prepared, costs = window.inputs.prepared, window.inputs.params.costs
     spread = compute(specs(["spread_bp"], quoted=prepared.market.has_quotes), prepared.bars)[:, 0]
-    both = spread[window.rows] / 2.0 + costs.fee_bp + costs.slippage_bp
-    return np.asarray(both / 1e4, dtype=np.float64)
-
-
-def _last_known(values: Float1D) -> Float1D:
-    """Forward filled; before the first known value, that value."""
-    known = np.flatnonzero(np.isfinite(values))
-    if len(known) == 0:
-        return values
-    place = np.searchsorted(known, np.arange(len(values)), side="right") - 1
-    return np.asarray(values[known[np.maximum(place, 0)]], dtype=np.float64)
+    (spread,) = on_grid(ts, spread[window.rows])
+    return half_spread_cost(spread, fee_bp=costs.fee_bp, slippage_bp=costs.slippage_bp)
 
 
 def _regimes(window: _Window, names: Sequence[str]) -> tuple[RegimeStudy, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -96,7 +96,9 @@ def stationarity(name: str, values: Float1D) -> Stationarity:
     return stationarity_of_all([(name, values)])[0]
 
 
-def stationarity_of_all(named: Sequence[tuple[str, Float1D]]) -> tuple[Stationarity, ...]:
+def stationarity_of_all(
+    named: Sequence[tuple[str, Float1D]], *, clocks: Collection[str] = ()
+) -> tuple[Stationarity, ...]:
     """Test the features of a study together.
 
     The verdict reads ADF and KPSS at 5 %. Holm is applied to the ADF p values of all features that
@@ -110,6 +112,9 @@ def stationarity_of_all(named: Sequence[tuple[str, Float1D]]) -> tuple[Stationar
     named : sequence of (str, ndarray of shape (n_obs,))
         Features in time order; NaN is left out, the last 10,080 rows are tested (the break test
         takes all of them, averaged down to 1,000 points).
+    clocks : collection of str
+        Features that read nothing but the time: *deterministic* without a test, which gaps in the
+        series would fool.
 
     Returns
     -------
@@ -128,7 +133,10 @@ def stationarity_of_all(named: Sequence[tuple[str, Float1D]]) -> tuple[Stationar
        Phillips and Perron (1988); Lo and MacKinlay (1988); Zivot and Andrews (1992), break date by
        least squares (Bai 1997); Holm (1979).
     """
-    found = [_tested(name, values[np.isfinite(values)]) for name, values in named]
+    found = [
+        _tested(name, values[np.isfinite(values)], is_clock=name in clocks)
+        for name, values in named
+    ]
     told = [i for i, item in enumerate(found) if math.isfinite(item.adf_p)]
     adjusted = holm(np.asarray([found[i].adf_p for i in told])) if told else np.empty(0)
     for i, p in zip(told, adjusted, strict=True):
@@ -145,11 +153,13 @@ _VERDICTS = {
 }
 
 
-def _tested(name: str, known: Float1D) -> Stationarity:
+def _tested(name: str, known: Float1D, *, is_clock: bool) -> Stationarity:
     x, nan = known[-MAX_ROWS:], math.nan
     if len(x) < LEAST_ROWS or np.ptp(x) == 0.0:
         verdict = "too short" if len(x) < LEAST_ROWS else "constant"
         return Stationarity(name, verdict, nan, nan, len(x))
+    if is_clock:
+        return Stationarity(name, "deterministic", nan, nan, len(x))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # arch announces a changed default lag; it is set here
         try:

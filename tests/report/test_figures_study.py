@@ -29,6 +29,16 @@ def test_information_names_the_strongest() -> None:
     assert "Holm over 3 looks" in figure.subtitle
 
 
+def test_information_does_not_praise_what_is_not_proven() -> None:
+    """A larger coefficient that is not proven does not lead; with none proven nobody does."""
+    unsure, sure = looked("wide", 0.4, half=0.5, p=0.3), looked("narrow", 0.1)
+    assert figures.information([unsure, sure]).title.startswith("narrow knows most: rank IC 0.100")
+    assert figures.information([unsure]).title == (
+        "No feature is shown to know anything; the largest is wide, rank IC 0.400 at 1 min "
+        "(−0.100 to 0.900)"
+    )
+
+
 def test_information_without_adjustment_reads_the_interval() -> None:
     """Looks that were never adjusted differ from zero where their interval does."""
     items = [replace(looked(name, ic), p_holm=float("nan")) for name, ic in (("a", 0.1), ("b", 0))]

@@ -57,6 +57,7 @@ def test_eligibility_says_why(study: Study) -> None:
     short = tables.eligibility(study.eligibility, held_out_days=3.0)
     assert str(short.rows[0][1]) == "✗ not eligible"
     assert short.rows[0][3] == "0.500"
+    assert short.rows[0][5] == "chance exceeds the limit in what is held out"
     assert "&lt;b&gt;b" in table._repr_html_()
 
 

@@ -145,6 +145,17 @@ def test_verdicts_of_a_family_read_holm() -> None:
     assert found[0].verdict in ("unit root", "inconclusive")
 
 
+def test_a_clock_with_holes_is_still_a_clock() -> None:
+    """The time of day with nights cut out passes the tests; declared a clock it is not tested."""
+    minutes = np.arange(20_000)
+    open_hours = minutes % 1_440 < 1_300
+    series = np.sin(minutes * 2.0 * math.pi / 1_440.0)[open_hours]
+    assert stationarity("x", series).verdict != "deterministic"
+    (found,) = stationarity_of_all([("x", series)], clocks=("x",))
+    assert found.verdict == "deterministic"
+    assert math.isnan(found.adf_p_holm)
+
+
 def test_missing_values_are_left_out() -> None:
     """NaN changes nothing but is not counted."""
     holey = np.insert(NOISE, [5, 900, 1_999], np.nan)

@@ -12,30 +12,51 @@ from mlwb.study import Daily, daily, decay
 from tests.strategies import ar1
 
 
-def test_daily_is_spearman_within_each_day() -> None:
-    """Scipy's rank correlation of each day's rows; short and constant days have none."""
+def test_days_add_up_to_the_rank_ic() -> None:
+    """Weighted by their rows the days give scipy's rank correlation; short days have no value."""
     rng = np.random.default_rng(0)
-    days = np.repeat([100, 101, 102, 103, 104], [500, 119, 300, 400, 500])
+    sizes = [500, 119, 300, 400]
+    days = np.repeat([100, 101, 102, 103], sizes)
     x, y = rng.normal(size=len(days)), rng.normal(size=len(days))
     y += 0.3 * x
-    x[days == 103] = 1.0
-    x[::9] = np.nan
     found = daily("x", x, y, days)
-    assert found.days.tolist() == [100, 102, 104]
-    both = np.isfinite(x)
-    for day, ic in zip(found.days, found.rank_ic, strict=True):
-        rows = both & (days == day)
-        assert ic == pytest.approx(spearmanr(x[rows], y[rows]).statistic)
+    assert found.days.tolist() == [100, 102, 103]
+    short = days == 101
+    ranks = [(r - r.mean()) / r.std() for r in (rankdata(x), rankdata(y))]
+    rest = (ranks[0] * ranks[1])[short].sum()
+    whole = (found.rank_ic * [500, 300, 400]).sum() + rest
+    assert whole / len(days) == pytest.approx(spearmanr(x, y).statistic)
     assert found.icir == pytest.approx(found.rank_ic.mean() / found.rank_ic.std(ddof=1))
     assert found.same_sign_share == 1.0
+    holey = np.where(np.arange(len(x)) % 9 == 0, np.nan, x)
+    assert daily("x", holey, y, days).n_days == 3
+
+
+def test_memory_longer_than_a_day_is_no_knowledge() -> None:
+    """A level that remembers returns knows nothing of the next: its days have no common sign.
+
+    Correlations within the days have one; the test says so too.
+    """
+    rng = np.random.default_rng(8)
+    shocks = rng.normal(size=150 * 200)
+    level = np.empty(len(shocks))
+    level[0] = shocks[0]
+    for i in range(1, len(shocks)):
+        level[i] = 0.999 * level[i - 1] + shocks[i]
+    days = np.arange(len(level)) // 200
+    x, y = level[:-1], shocks[1:]
+    found = daily("x", x, y, days[:-1])
+    assert found.low < 0.0 < found.high
+    within = [spearmanr(x[days[:-1] == day], y[days[:-1] == day]).statistic for day in range(150)]
+    assert np.mean(within) / np.std(within) * np.sqrt(150) < -4.0
 
 
 def _drawn(n_days: int, rng: np.random.Generator) -> Daily:
-    """Days whose true rank correlation is drawn from a normal law of their own."""
+    """Days whose true correlation is drawn from a normal law of their own."""
     days = np.repeat(np.arange(n_days), 120)
-    truth = np.repeat(rng.normal(0.1, 0.2, n_days), 120)
-    x = np.tile(np.arange(120.0), n_days)
-    y = np.where(rng.random(len(x)) < (1.0 + np.clip(truth, -1.0, 1.0)) / 2.0, x, -x)
+    truth = np.repeat(np.clip(rng.normal(0.1, 0.2, n_days), -0.9, 0.9), 120)
+    x = rng.normal(size=len(days))
+    y = truth * x + np.sqrt(1.0 - truth**2) * rng.normal(size=len(days))
     return daily("x", x, y, days)
 
 
@@ -54,6 +75,7 @@ def test_too_few_days_have_no_ratio() -> None:
     assert two.n_days == 2
     assert math.isfinite(two.mean)
     assert math.isnan(two.icir)
+    assert two.same_sign_share in (0.5, 1.0)
     none = daily("x", np.ones(10), np.ones(10), np.ones(10, dtype=np.int64))
     assert none.n_days == 0
     assert math.isnan(none.same_sign_share)
