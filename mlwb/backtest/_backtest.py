@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import numpy as np
 
@@ -147,7 +147,8 @@ def _stepped(target: Float1D, tape: Tape, caps: Caps, *, latency_bars: int) -> B
     *some, last = bars
     steps = [step for bar in some if (step := broker.step(*bar)) is not None]
     steps.append(broker.close(*last[:3]))
-    _, position, gross, cost, net = np.ascontiguousarray(np.array(steps, dtype=np.float64).T)
+    rows = np.fromiter(chain.from_iterable(steps), dtype=np.float64).reshape(len(steps), -1)
+    _, position, gross, cost, net = np.ascontiguousarray(rows.T)
     return Book(tape.ts[:-1], Ledger(gross, cost, net, position), tuple(broker.clips))
 
 

@@ -15,7 +15,7 @@ from mlwb.core.errors import AccountingError
 
 __all__ = ["Identity", "check_book"]
 
-_ROUNDING = 1e-12
+_ROUNDING = 1e-10
 """Of the sum of absolute amounts: what adding in another order may change."""
 
 
