@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import re
@@ -62,6 +63,7 @@ def read_table(source: SourceBytes) -> Table:
     DataNotFoundError
         A header and no row.
     """
+    source = _as_utf8(source)
     data = source.data
     if data.startswith((b"PAR1", b"ARROW1")):
         table = _read_arrow(source, "parquet" if data[:1] == b"P" else "feather")
@@ -82,6 +84,16 @@ def read_table(source: SourceBytes) -> Table:
     if table.frame.empty:
         raise DataNotFoundError(f"{source.name} holds a header and no row")
     return table
+
+
+def _as_utf8(source: SourceBytes) -> SourceBytes:
+    """Text that begins with the mark of UTF-16, as scripts in MetaTrader write it, in UTF-8."""
+    if not source.data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return source
+    try:
+        return dataclasses.replace(source, data=source.data.decode("utf-16").encode())
+    except UnicodeError as error:
+        raise _not_a_table(source) from error
 
 
 def _read_arrow(source: SourceBytes, kind: str) -> Table:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zipfile
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import pandas as pd
 import pytest
 
 from mlwb.core.errors import DataSchemaError
-from mlwb.data import Count, QualityReport, quality, read_market
+from mlwb.data import Count, Market, QualityReport, quality, read_market
 
 pytestmark = pytest.mark.realdata
 
@@ -36,9 +37,15 @@ CLEAN = {
 }
 
 
+@cache
+def market_at(path: Path) -> Market:
+    """One file, read once for all tests; none of them changes it."""
+    return read_market([path])
+
+
 def report_of(folder: Path, name: str) -> QualityReport:
     """The quality report of one file."""
-    return quality(read_market([folder / name]))
+    return quality(market_at(folder / name))
 
 
 def checks(report: QualityReport) -> dict[str, int]:
@@ -50,7 +57,7 @@ def checks(report: QualityReport) -> dict[str, int]:
 def test_clean_files_raise_no_serious_finding(real_data: Path, name: str) -> None:
     """Read without help, all rows kept, dense on their calendar."""
     profile, n_bars = CLEAN[name]
-    market = read_market([real_data / name])
+    market = market_at(real_data / name)
     report = quality(market)
     assert market.source.profile == profile
     assert report.bars == report.rows_read == n_bars
@@ -71,7 +78,7 @@ def test_values_are_those_of_the_file(real_data: Path) -> None:
     import gzip
 
     path = real_data / "crypto_perp_1m/ETHUSDT-PERP_1m_20250504_20250624.csv.gz"
-    frame = read_market([path]).frame
+    frame = market_at(path).frame
     lines = gzip.decompress(path.read_bytes()).decode().splitlines()[1:]
     for column, name in enumerate(("open", "high", "low", "close", "volume"), start=1):
         assert frame[name].tolist() == [float(line.split(",")[column]) for line in lines]
@@ -96,7 +103,7 @@ def test_lean_files_are_on_one_clock(real_data: Path) -> None:
     """Minute returns of two vendors correlate at lag 0 and nowhere near at an hour's distance."""
     folder = real_data / "fx_bidask_1m"
     names = [f"EURUSD_{vendor}_quote_1m_20140501_20140515.csv.gz" for vendor in ("fxcm", "oanda")]
-    mids = [read_market([folder / name]).frame.set_index("ts")["mid"] for name in names]
+    mids = [market_at(folder / name).frame.set_index("ts")["mid"] for name in names]
     logs = pd.DataFrame({"fxcm": mids[0], "oanda": mids[1]}).map(np.log)
     both = logs.diff().dropna()
     assert both["fxcm"].corr(both["oanda"]) > 0.95
@@ -108,7 +115,7 @@ def test_lean_spreads_are_as_described(real_data: Path) -> None:
     folder = real_data / "fx_bidask_1m"
     found, medians = {}, []
     for name in ("EURUSD_fxcm", "EURUSD_oanda", "XAUUSD_oanda"):
-        market = read_market([folder / f"{name}_quote_1m_20140501_20140515.csv.gz"])
+        market = market_at(folder / f"{name}_quote_1m_20140501_20140515.csv.gz")
         frame, report = market.frame, quality(market)
         spread_bp = 1e4 * (frame["ask"] - frame["bid"]) / frame["mid"]
         found[name] = (report.crossed.k, report.locked.k)
@@ -119,7 +126,7 @@ def test_lean_spreads_are_as_described(real_data: Path) -> None:
 
 def test_mt5_clock_breaks_and_spread(real_data: Path) -> None:
     """The server is UTC+3; breaks and Easter are no gaps; eight spreads, one in 78 % of bars."""
-    market = read_market([real_data / "mt5_spread_1m/XAUUSD_M1_20260324_20260528.csv.gz"])
+    market = market_at(real_data / "mt5_spread_1m/XAUUSD_M1_20260324_20260528.csv.gz")
     frame, report = market.frame, quality(market)
     assert frame["ts"].iloc[0] == pd.Timestamp("2026-03-24T14:00Z")
     assert report.longest_gap_s <= 300
@@ -218,7 +225,7 @@ BROKEN = {
 def test_a_messy_file_shows_what_is_wrong_with_it(real_data: Path, name: str) -> None:
     """Exactly the defects its description lists, with their counts and places."""
     wanted = BROKEN[name]
-    market = read_market([real_data / "messy" / name])
+    market = market_at(real_data / "messy" / name)
     report = quality(market)
     assert (market.source.profile, report.shape) == (wanted.profile, wanted.shape)
     assert (report.rows_read, report.bars) == (wanted.n_rows, wanted.n_bars)
@@ -250,14 +257,14 @@ def test_stale_runs_are_those_of_a_plain_count(real_data: Path, name: str) -> No
         length = length + 1 if is_frozen else 0
         before = (stamp, prices[-1])
     long = [run for run in [*runs, length] if run >= 5]
-    report = quality(read_market([path]))
+    report = quality(market_at(path))
     assert (report.stale_runs, report.stale.k) == (len(long), sum(long))
     assert report.stale_longest_bars == max(long)
 
 
 def test_three_outages_of_an_illiquid_pair(real_data: Path) -> None:
     """61, 355 and 129 minutes from bar to bar, found from the stamps alone."""
-    market = read_market([real_data / "messy/BRDBTC_1m_illiquid_dups_gaps_202002.json.gz"])
+    market = market_at(real_data / "messy/BRDBTC_1m_illiquid_dups_gaps_202002.json.gz")
     steps = market.frame["ts"].diff().dt.total_seconds() / 60
     assert sorted(steps[steps > 1]) == [61, 129, 355]
 
@@ -283,7 +290,7 @@ def test_prices_of_a_test_network_show_themselves(real_data: Path) -> None:
 def test_files_that_are_no_bars_are_named(real_data: Path, name: str, what: str) -> None:
     """The refusal says what the file is."""
     with pytest.raises(DataSchemaError, match=what):
-        read_market([real_data / name])
+        market_at(real_data / name)
 
 
 FEEDS = {"20240808": 41_249, "20240809": 58_325}
@@ -298,7 +305,7 @@ def feed_path(folder: Path, day: str) -> Path:
 @pytest.mark.parametrize("day", FEEDS)
 def test_a_receiver_behind_the_exchange_is_found(real_data: Path, day: str) -> None:
     """The clock is 1,272 to 1,274 ms behind, and nothing else is serious."""
-    market = read_market([feed_path(real_data, day)])
+    market = market_at(feed_path(real_data, day))
     report = quality(market)
     assert (market.source.profile, market.symbol) == ("binance_feed", "BTCUSDT")
     assert report.clock_skew_median_ms == pytest.approx(-1273, abs=1.5)
@@ -315,7 +322,7 @@ def test_minutes_of_a_feed_end_with_the_last_quote(real_data: Path, day: str) ->
     path = feed_path(real_data, day)
     lines = gzip.decompress(path.read_bytes()).decode().splitlines()
     assert len(lines) == FEEDS[day]
-    market = read_market([path])
+    market = market_at(path)
     assert market.raw.skew_ms is not None
     skew_ns = int(float(np.median(market.raw.skew_ms)) * 1e6)
     last: dict[int, tuple[float, float]] = {}
@@ -337,7 +344,7 @@ def test_two_feeds_are_one_market(real_data: Path) -> None:
     """Consecutive recordings are joined at midnight of the exchange's clock."""
     paths = [feed_path(real_data, day) for day in FEEDS]
     both = read_market(paths[::-1])
-    frames = [read_market([path]).frame for path in paths]
+    frames = [market_at(path).frame for path in paths]
     meeting = frames[0]["ts"].iloc[-1]
     assert meeting == frames[1]["ts"].iloc[0] == pd.Timestamp("2024-08-09T00:00Z")
     assert len(both.frame) == len(frames[0]) + len(frames[1]) - 1
@@ -363,6 +370,6 @@ def test_lean_days_are_the_joined_file(
         text = rows.drop(columns="yyyymmdd").to_csv(index=False, header=False)
         with zipfile.ZipFile(paths[-1], "w") as archive:
             archive.writestr(member, text)
-    found, joined = read_market(paths, profile=profile), read_market([path])
+    found, joined = read_market(paths, profile=profile), market_at(path)
     assert (found.symbol, found.source.calendar) == (name[:6], joined.source.calendar)
     pd.testing.assert_frame_equal(found.frame, joined.frame)

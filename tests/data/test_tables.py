@@ -77,14 +77,15 @@ def test_a_damaged_table_is_refused(data: bytes, words: str) -> None:
     "data",
     [
         b"\x00\x01\x02\x03",
-        b"\xff\xfe1\x002\x00",
+        b"\xff\xfe1\x002",
+        b"\xff\xfe\x00\xd8",
         b"\x89PNG\r\n\x1a\n\x00",
         b"\x1c",
         b"\xef\xbb\xbf",
     ],
 )
 def test_bytes_that_are_no_table_are_undecidable(data: bytes) -> None:
-    """Pictures and UTF-16 are no bars."""
+    """Pictures and broken UTF-16 are no bars."""
     with pytest.raises(SourceUndecidableError, match="is no table"):
         read_table(source(data))
 

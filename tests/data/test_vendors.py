@@ -170,6 +170,36 @@ def test_mt5_terminal_export(rows: pd.DataFrame, write: Writer) -> None:
         read_market([write("EURUSD_M1_202601.csv", mt5_terminal(rows))])
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_mt5_scripts_write_utf_16(rows: pd.DataFrame, tmp_path: Path, encoding: str) -> None:
+    """With a mark at the beginning; the bars are the same."""
+    path = tmp_path / "XAUUSD_M1.csv"
+    mark = "\ufeff" if encoding.endswith("e") else ""
+    path.write_bytes((mark + mt5_terminal(rows)).encode(encoding))
+    found = read_market([path])
+    assert found.frame["ts"].tolist() == rows["ts"].tolist()
+    np.testing.assert_array_equal(found.frame["close"], rows["close"])
+
+
+@pytest.mark.parametrize("factor", [1, 10**3, 10**6, 10**9])
+def test_stamps_in_a_unit_that_is_not_the_vendors_are_refused(
+    rows: pd.DataFrame, write: Writer, factor: int
+) -> None:
+    """A profile with one unit reads that one; the refusal of the others says what to set."""
+    text = epoch(rows, factor).assign(trades=1).to_csv(index=False, header=False)
+    path = write("XBTUSD_1.csv", text)
+    if factor == 1:
+        assert read_market([path]).frame["ts"].tolist() == rows["ts"].tolist()
+        return
+    with pytest.raises(SourceUndecidableError, match="no source profile fits"):
+        read_market([path])
+    with pytest.raises(DataSchemaError, match=r"not a time of this age.* set time_unit"):
+        read_market([path], profile="kraken")
+    unit = {10**3: "ms", 10**6: "us", 10**9: "ns"}[factor]
+    mine = write("mine.yml", f"extends: kraken\ntime_unit: {unit}\n")
+    assert read_market([path], profile=str(mine)).frame["ts"].tolist() == rows["ts"].tolist()
+
+
 def test_mt5_epoch_is_server_time(rows: pd.DataFrame, write: Writer) -> None:
     """Python's copy_rates gives seconds since 1970 on the server's clock, not UTC."""
     server = rows.assign(ts=rows["ts"] + pd.Timedelta(hours=2))
