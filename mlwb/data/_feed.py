@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
@@ -87,7 +88,8 @@ def parse_feed(data: bytes, *, file: str) -> Feed:
     Parameters
     ----------
     data : bytes
-        Lines of ``<receive time, ns since 1970> <message>``.
+        Lines of ``<receive time, ns since 1970> <message>``; a last one without its end is left
+        out.
     file : str
         What messages call the file.
 
@@ -105,7 +107,8 @@ def parse_feed(data: bytes, *, file: str) -> Feed:
     received: list[int] = []
     event_ns: list[int] = []
     quotes: list[_Quote] = []
-    for number, line in enumerate(data.splitlines(), start=1):
+    notes: tuple[str, ...] = ()
+    for number, line in enumerate(io.BytesIO(data), start=1):
         if not line.strip():
             continue
         try:
@@ -113,6 +116,9 @@ def parse_feed(data: bytes, *, file: str) -> Feed:
             if body.e in _QUOTE_EVENTS and bytes(body.B):
                 quotes.append((len(received), *_quote(body)))
         except (ValueError, msgspec.MsgspecError) as error:
+            if not line.endswith(b"\n"):  # the recorder was stopped in mid-write
+                notes = (f"rows: line {number}, the last, is cut and left out",)
+                break
             raise _not_a_message(file, number, line) from error
         received.append(at)
         event_ns.append(body.E * (1000 if body.E >= _MICROSECONDS else 10**6))
@@ -120,7 +126,8 @@ def parse_feed(data: bytes, *, file: str) -> Feed:
         raise DataNotFoundError(
             f"{file} holds no bookTicker message", expected="a stream of best bid and ask"
         )
-    return _on_exchange_clock(np.array(received), np.array(event_ns), quotes)
+    feed = _on_exchange_clock(np.array(received), np.array(event_ns), quotes)
+    return replace(feed, notes=(*feed.notes, *notes))
 
 
 def _parse_line(line: bytes) -> tuple[int, _Body]:

@@ -16,13 +16,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from mlwb.core.errors import (
-    DataError,
     DataNotFoundError,
     DataSchemaError,
     SourceUndecidableError,
 )
 from mlwb.data import Market, load_market, quality, read_market
-from tests.data.vendors import PRICES, epoch, iso, kline
+from tests.data.vendors import PRICES, epoch, iso, kline, refusal
 
 Writer = Callable[[str, str], Path]
 VALUES = [*PRICES, "volume"]
@@ -331,15 +330,6 @@ def test_load_market_names_its_sources(rows: pd.DataFrame, write: Writer) -> Non
     assert load_market(str(path), symbol="Y").symbol == "Y"
     with pytest.raises(DataNotFoundError, match="no file was named"):
         load_market(())
-
-
-def refusal(path: Path) -> str:
-    """What reading and judging a file says against it; empty when nothing is."""
-    try:
-        quality(read_market([path]))
-    except DataError as error:
-        return str(error)
-    return ""
 
 
 @settings(

@@ -12,10 +12,16 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa  # type: ignore[import-untyped]
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from mlwb.core.errors import DataNotFoundError, DataSchemaError, SourceUndecidableError
+from mlwb.core.errors import (
+    DataNotFoundError,
+    DataSchemaError,
+    SourceUndecidableError,
+)
 from mlwb.data import PROFILES, Market, quality, read_market
-from tests.data.vendors import PRICES, epoch, iso, kline, ticks
+from tests.data.vendors import PRICES, epoch, iso, kline, refusal, ticks
 
 Writer = Callable[[str, str], Path]
 UNDEFINED = 9223372036854775807
@@ -549,6 +555,15 @@ def test_a_recorded_feed_is_on_the_exchanges_clock(
     assert [item.check for item in report.serious] == ["clock_skew"] * (skew_ms < 0)
 
 
+def test_the_cut_last_line_of_a_feed_is_left_out(write: Writer) -> None:
+    """A recorder that is stopped leaves half a message; the rest of the day is not lost."""
+    updates = ticks(200)
+    whole = feed(updates, skew_ns=0, has_event=True)
+    found = read_market([write("feed.jsonl", whole + whole.splitlines()[0][:50])])
+    assert found.raw.n_updates == len(updates)
+    assert any("line 401, the last, is cut" in line for line in found.source.decisions)
+
+
 def test_a_feed_without_any_exchange_time_says_so(write: Writer) -> None:
     """Minutes are the receiver's then, and no skew is claimed."""
     updates = ticks(300)
@@ -646,3 +661,52 @@ def test_bars_of_the_canonical_file_have_no_updates(rows: pd.DataFrame, write: W
     found = read_market([write("X_1m.csv", iso(rows).to_csv(index=False))])
     assert found.raw.n_updates == 0
     assert quality(found).rows_read == len(rows)
+
+
+FORMS = (
+    "BTCUSD_PERP-1m.csv",
+    "quotes.csv",
+    "kaiko.csv",
+    "XAUUSD.csv",
+    "DAT_MT_EURUSD_M1_2026.csv",
+    "raw.csv",
+    "pretty.csv",
+    "feed.jsonl",
+)
+
+
+@pytest.fixture(scope="session")
+def texts(rows: pd.DataFrame) -> dict[str, bytes]:
+    """A small file of each form."""
+    bars, updates = rows.head(40), ticks(60)
+    written = (
+        kline(bars, 1000, contract_usd=100.0),
+        tardis(updates).to_csv(index=False),
+        kaiko(updates).to_csv(index=False),
+        mt5_terminal(bars),
+        metatrader(bars, hours=-5),
+        ohlcv_1m(bars, pretty=False),
+        ohlcv_1m(bars, pretty=True),
+        feed(updates, skew_ns=0, has_event=False),
+    )
+    return {name: text.encode() for name, text in zip(FORMS, written, strict=True)}
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    name=st.sampled_from(FORMS),
+    at=st.integers(0, 10**6),
+    gone=st.integers(0, 60),
+    new=st.one_of(st.binary(max_size=3), st.sampled_from([b"0", b"-", b",", b"\n", b'"', b"e9"])),
+)
+def test_a_damaged_file_of_any_vendor_is_read_or_refused(
+    texts: dict[str, bytes], tmp_path: Path, *, name: str, at: int, gone: int, new: bytes
+) -> None:
+    """Bytes lost or replaced anywhere never raise an error of another library, or of two lines."""
+    text = texts[name]
+    at %= len(text)
+    path = tmp_path / name
+    path.write_bytes(text[:at] + new + text[at + gone :])
+    assert "\n" not in refusal(path)

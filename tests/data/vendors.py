@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
-__all__ = ["PRICES", "epoch", "iso", "kline", "ticks"]
+from mlwb.core.errors import DataError
+from mlwb.data import quality, read_market
+
+__all__ = ["PRICES", "epoch", "iso", "kline", "refusal", "ticks"]
 
 PRICES = ["open", "high", "low", "close"]
 
@@ -55,3 +60,12 @@ def ticks(n: int = 4000, seed: int = 5) -> pd.DataFrame:
             "ask_size": rng.integers(1, 50, n) / 10,
         }
     )
+
+
+def refusal(path: Path) -> str:
+    """What reading and judging a file says against it; empty when nothing is."""
+    try:
+        quality(read_market([path]))
+    except DataError as error:
+        return str(error)
+    return ""
