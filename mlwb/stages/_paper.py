@@ -76,6 +76,8 @@ class Paper:
     ----------
     rule, meaning : str
         What was traded, and what its returns mean.
+    spread : str
+        Whether the spread that was paid half of is ``quoted`` or ``estimated`` from bars.
     ts : ndarray of shape (n_steps,), int64
         Bars, seconds since 1970.
     ledger : Ledger
@@ -106,6 +108,7 @@ class Paper:
 
     rule: str
     meaning: str
+    spread: str
     ts: Int1D
     ledger: Ledger
     risk: Risk
@@ -172,6 +175,7 @@ def paper_trade(prepared: Prepared, data: Dataset, oof: OutOfFold, params: Train
     return Paper(
         rule=RULES[kind],
         meaning=MEANINGS[kind],
+        spread="quoted" if prepared.market.has_quotes else "estimated",
         ts=book.ts,
         ledger=ledger,
         risk=risk(ledger.net, book.ts, bars_per_year=per_year),

@@ -59,6 +59,7 @@ def pnl_details(paper: Paper, params: TrainingParams) -> dict[str, Any]:
         "label": {"kind": params.label.kind},
         "rule": paper.rule,
         "definition": paper.meaning,
+        "spread": paper.spread,
         "backtest": vars(params.backtest),
         "daily_trips": [list(day) for day in days] if paper.is_bet else [],
     }

@@ -14,6 +14,7 @@ from mlwb.core.arrays import Float1D
 from mlwb.core.bars import INTERVAL_S
 from mlwb.core.clock import ManualClock
 from mlwb.evidence import Context, Metric, Record, lint, new_record
+from mlwb.features.regimes import REGIMES, fit_regimes, regime_inputs, regime_of
 from mlwb.model import Dataset, OutOfFold, Split
 from mlwb.params import TrainingParams, load_params
 from mlwb.stages._paper import Paper, paper_trade
@@ -118,6 +119,33 @@ def test_a_position_is_filled_one_bar_after_its_score() -> None:
     filled = [(wanted.get(ts[i - 1], 0.0), position[i]) for i in range(1, 60)]
     assert position[0] == 0.0
     assert all(want == held for want, held in filled)
+
+
+def test_money_belongs_to_the_regime_of_its_decision() -> None:
+    """A step counts where its position was decided, a bar before; cuts know only earlier bars."""
+    prepared, _ = market()
+    paper = traded("direction")
+    first = int(np.searchsorted(prepared.ts, paper.ts[0]))
+    inputs = regime_inputs(prepared.bars)
+    known = regime_of(inputs, fit_regimes(inputs, np.arange(first)))
+    decided_in = known[first + np.maximum(np.arange(len(paper.ts)) - 1, 0)]
+    for index, name in enumerate(REGIMES):
+        (found,) = (item for item in paper.regimes if item.name == name)
+        assert found.net == pytest.approx(float(paper.ledger.net[decided_in == index].sum()))
+        assert found.n_steps == (decided_in == index).sum() > 100
+
+
+def test_an_estimated_spread_is_called_one() -> None:
+    """Whether the source quotes its spread, or its bars only hint at it, stands in the evidence."""
+    prepared, data = market()
+    bars_only = replace(prepared, market=replace(prepared.market, has_quotes=False))
+    params = params_of("direction")
+    quoted, estimated = (
+        paper_trade(source, data, scored(guesses()), params) for source in (prepared, bars_only)
+    )
+    said = [pnl_details(paper, params)["spread"] for paper in (quoted, estimated)]
+    assert said == ["quoted", "estimated"]
+    assert quoted.ledger.cost.sum() != estimated.ledger.cost.sum()
 
 
 def test_a_volatility_label_is_judged_against_constant_exposure() -> None:
