@@ -159,13 +159,15 @@ def _print(report: FetchReport) -> None:
 
 
 def _print_bad(file: FetchedFile) -> None:
-    kept = "kept all the same" if file.is_kept else "not kept"
     why = {
         "mismatch": "differs from its published SHA-256",
         "unverified": "has no published SHA-256",
-        "damaged": file.note,
+        "damaged": "is damaged",
     }[file.status]
-    console.print(f"[bold red]![/] {file.name} {why}; {kept}", soft_wrap=True)
+    said = [why, "kept all the same" if file.is_kept else "not kept", file.note]
+    console.print(
+        f"[bold red]![/] {file.name} {'; '.join(part for part in said if part)}", soft_wrap=True
+    )
     if file.status == "mismatch":
         console.print(f"    published {file.published_sha256}", soft_wrap=True)
         console.print(f"    received  {file.sha256}", soft_wrap=True)

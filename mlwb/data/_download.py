@@ -45,7 +45,7 @@ class FetchedFile:
     sha256, published_sha256 : str
         64 hex digits; the second one empty where none is published.
     note : str, default=""
-        What is damaged.
+        What is damaged, and whether an earlier copy lies in the folder all the same.
     """
 
     name: str
@@ -118,6 +118,8 @@ def download(
         _publish(part, folder / file.name, published)
     else:
         part.unlink()
+        if (folder / file.name).exists():
+            found = _with(found, note=f"{found.note}; an earlier copy stays".lstrip("; "))
     return _with(found, is_kept=is_kept)
 
 

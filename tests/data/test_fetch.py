@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from email.utils import format_datetime
@@ -179,6 +180,17 @@ def test_a_mismatch_is_kept_when_asked_and_stays_visible(
     assert quality(read_market(report.paths)).checksum_mismatches.k == 1
 
 
+def test_a_copy_kept_before_is_not_taken_away(archive: FakeArchive, tmp_path: Path) -> None:
+    """Asked again without the option, the mismatch is refused, and the older copy is mentioned."""
+    path = day_path(date(2025, 3, 4))
+    publish_days(archive, date(2025, 3, 4), 1)
+    archive.publish(path, archive.files[path], checksum="ab" * 32)
+    fetch(archive, tmp_path, date(2025, 3, 4), date(2025, 3, 4), allow_mismatch=True)
+    report = fetch(archive, tmp_path, date(2025, 3, 4), date(2025, 3, 4))
+    assert [file.note for file in report.refused] == ["an earlier copy stays"]
+    assert (tmp_path / "BTCUSDT-1m-2025-03-04.zip").read_bytes() == archive.files[path]
+
+
 @pytest.mark.parametrize("allow", [False, True])
 def test_a_file_without_a_checksum_is_not_verified(
     archive: FakeArchive, tmp_path: Path, *, allow: bool
@@ -297,6 +309,26 @@ def test_retry_after_is_waited_for(
     report = fetch(archive, tmp_path, date(2025, 3, 4), date(2025, 3, 4), clock=clock)
     assert report.files[0].status == "fetched"
     assert 47 + 90 <= clock.elapsed_s < 47 + 90 + 2
+
+
+def test_a_pause_holds_for_all_workers(
+    archive: FakeArchive, tmp_path: Path, clock: ManualClock
+) -> None:
+    """One worker is told to wait: none of the others asks before the time is over."""
+    publish_days(archive, date(2025, 3, 3), 6)
+    told = day_path(date(2025, 3, 3)) + ".CHECKSUM"
+    archive.faults[told] = [Fault(status=429, headers=(("Retry-After", "60"),))]
+    asked_before: list[int] = []
+
+    def sleep(seconds: float) -> None:
+        if not asked_before:
+            time.sleep(0.2)  # what others ask now, they ask too early
+            asked_before.append(len(archive.asked))
+        clock.advance(seconds)
+
+    fetch(archive, tmp_path, date(2025, 3, 3), date(2025, 3, 8), clock=clock, sleep=sleep, jobs=2)
+    assert asked_before[0] <= 4  # what was under way: a worker has at most two requests in a row
+    assert clock.elapsed_s >= 60
 
 
 def test_a_pause_of_hours_is_not_sat_out(archive: FakeArchive, tmp_path: Path) -> None:
