@@ -14,9 +14,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from mlwb.core.errors import DataSchemaError
-from mlwb.data import Count, Market, QualityReport, quality, read_market
+from mlwb.data import (
+    Count,
+    DefectPlan,
+    Market,
+    QualityReport,
+    RawBars,
+    inject_defects,
+    quality,
+    read_market,
+)
+from mlwb.data._assemble import assemble
 
 pytestmark = pytest.mark.realdata
 
@@ -83,6 +95,46 @@ def test_values_are_those_of_the_file(real_data: Path) -> None:
     for column, name in enumerate(("open", "high", "low", "close", "volume"), start=1):
         assert frame[name].tolist() == [float(line.split(",")[column]) for line in lines]
     assert frame["ts"].iloc[-1] == pd.Timestamp(lines[-1].split(",")[0])
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(seed=st.integers(0, 2**32 - 1), frozen=st.integers(5, 99), missing=st.integers(5, 99))
+def test_faults_put_into_a_recorded_market_are_found(
+    real_data: Path, seed: int, frozen: int, missing: int
+) -> None:
+    """In gap-free recorded bars each count is exact and no other check speaks up."""
+    clean = market_at(real_data / "crypto_spot_1m/BTCUSDT_1m_20250520_20250818.csv.gz")
+    start = int(np.random.default_rng(seed).integers(0, len(clean.frame) - 5000))
+    some = RawBars(clean.raw.ts_ns[start : start + 5000], clean.raw.cells[start : start + 5000])
+    plan = DefectPlan(
+        frozen_bars=frozen,
+        missing_bars=missing,
+        duplicates=3,
+        conflicting=4,
+        spikes=5,
+        non_finite=6,
+        non_positive=7,
+        ohlc_violations=8,
+        swapped=9,
+        off_grid=10,
+    )
+    spoiled = inject_defects(some, plan, np.random.default_rng(seed)).raw
+    report = quality(assemble(spoiled, symbol="BTCUSDT", source=clean.source))
+    assert checks(report) == {
+        "stale": 1,
+        "gaps": 1,
+        "duplicates_identical": 3,
+        "duplicates_conflicting": 4,
+        "spikes": 5,
+        "non_finite": 6,
+        "non_positive": 7,
+        "ohlc_violations": 8,
+        "out_of_order": 9,
+        "off_grid": 10,
+    }
+    assert (report.stale_longest_bars, report.longest_gap_bars) == (frozen, missing)
 
 
 def test_fxcm_pair_is_crossed_and_locked_as_described(real_data: Path) -> None:
