@@ -43,8 +43,9 @@ def with_stamps(path: Path) -> pd.DataFrame:
     """What a user writes by hand to get the same columns: parse, and stamps as UTC times."""
     frame = pd.read_csv(path)
     name = next(column for column in frame.columns if column in STAMPS)
-    unit = "us" if pd.api.types.is_numeric_dtype(frame[name].dtype) else None
-    return frame.assign(**{name: pd.to_datetime(frame[name], utc=True, unit=unit)})
+    if pd.api.types.is_numeric_dtype(frame[name].dtype):
+        return frame.assign(**{name: pd.to_datetime(frame[name], utc=True, unit="us")})
+    return frame.assign(**{name: pd.to_datetime(frame[name], utc=True)})
 
 
 def write_samples(folder: Path) -> list[Path]:
