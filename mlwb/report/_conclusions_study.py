@@ -110,7 +110,8 @@ def information(items: Sequence[Information]) -> Html:
     if not proven:
         return _said(
             f"None of {several(len(names), 'feature')} is shown to know anything about the target "
-            f"at any horizon, after Holm over {len(known)} looks. There is nothing to learn here."
+            f"at any horizon, after Holm over {several(len(known), 'look')}. There is nothing to "
+            "learn here."
         )
     proven.sort(key=lambda item: -abs(item.rank_ic))
     sure, best = list(dict.fromkeys(item.name for item in proven)), proven[0]
@@ -148,13 +149,16 @@ def costs(items: Sequence[Costed], *, is_traded: bool) -> Html:
         return _said("No feature and return vary together, so nothing can be held.")
     if not is_traded:
         cheap, dear = (pick(known, key=_hurdle) for pick in (min, max))
+        more = ""
+        if dear is not cheap:
+            more = f", and {number(dear.hurdle, decimals=2)} like {dear.name} held for "
+            more += duration(dear.horizon_s)
         return _said(
             "IC after costs is not defined here: the label is the size of a move, and a forecast "
             "of size has no sign to hold. It earns only through what is done with it: when to "
             "trade, how much, at what price. A forecast of the sign would have to exceed an IC of "
             f"{number(cheap.hurdle, decimals=4)} if it moved like {cheap.name} held for "
-            f"{duration(cheap.horizon_s)}, and {number(dear.hurdle, decimals=2)} like {dear.name} "
-            f"held for {duration(dear.horizon_s)}."
+            f"{duration(cheap.horizon_s)}{more}."
         )
     best = max(known, key=lambda item: item.net)
     earn = [item for item in known if item.net > 0.0]
@@ -297,5 +301,6 @@ def _list(names: Iterable[str], *, most: int = _NAMED) -> str:
 
 
 def _said(sentence: str) -> Html:
+    sentence = sentence.strip()
     html = f'<p class="note"><strong>So:</strong> {escape(sentence)}</p>'
     return Html(html, "→ " + sentence.replace("\u00a0", " "))
