@@ -142,13 +142,13 @@ def steadiness(items: Sequence[Daily], fading: Sequence[Decay]) -> Html:
     return _said(said)
 
 
-def costs(items: Sequence[Costed], *, is_traded: bool) -> Html:
-    """Whether anything pays for being traded."""
-    known = [item for item in items if math.isfinite(item.hurdle)]
-    if not known:
+def costs(items: Sequence[Costed], known: Sequence[Information] = (), *, is_traded: bool) -> Html:
+    """Whether anything pays for being traded; ``known`` says which ICs are told from luck."""
+    held = [item for item in items if math.isfinite(item.hurdle)]
+    if not held:
         return _said("No feature and return vary together, so nothing can be held.")
     if not is_traded:
-        cheap, dear = (pick(known, key=_hurdle) for pick in (min, max))
+        cheap, dear = (pick(held, key=_hurdle) for pick in (min, max))
         more = ""
         if dear is not cheap:
             more = f", and {number(dear.hurdle, decimals=2)} like {dear.name} held for "
@@ -160,20 +160,28 @@ def costs(items: Sequence[Costed], *, is_traded: bool) -> Html:
             f"{number(cheap.hurdle, decimals=4)} if it moved like {cheap.name} held for "
             f"{duration(cheap.horizon_s)}{more}."
         )
-    best = max(known, key=lambda item: item.net)
-    earn = [item for item in known if item.net > 0.0]
-    held = f"{best.name} held for {duration(best.horizon_s)}"
+    best = max(held, key=lambda item: item.net)
+    earn = [item for item in held if item.net > 0.0]
+    best_held = f"{best.name} held for {duration(best.horizon_s)}"
     even = number(best.break_even_bp, "bp", decimals=3)
     paid = number(best.cost_bp, "bp")
     if not earn:
         return _said(
-            f"No feature earns its costs at any horizon. The closest is {held}: its IC of "
+            f"No feature earns its costs at any horizon. The closest is {best_held}: its IC of "
             f"{number(best.ic)} pays for {even} a trade, and a trade costs {paid}."
         )
+    sure = {(item.name, item.horizon_s) for item in known if item.p_holm < _PROVEN}
+    if not any((item.name, item.horizon_s) in sure for item in earn):
+        return _said(
+            f"No feature is shown to earn its costs. {several(len(earn), 'pair')} of feature and "
+            f"horizon {'does' if len(earn) == 1 else 'do'} on these bars, best {best_held}, but "
+            "none with an IC that is told from luck after all the looks: what trades little has a "
+            "low hurdle, and luck clears it."
+        )
     return _said(
-        f"{several(len(earn), 'pair')} of feature and horizon exceed their costs, best {held}: "
-        f"{number(best.net)} is left of an IC of {number(best.ic)}; it could pay {even} a trade "
-        f"where {paid} are asked. The way round and the best of {len(known)} were chosen on these "
+        f"{several(len(earn), 'pair')} of feature and horizon exceed their costs, best {best_held}:"
+        f" {number(best.net)} is left of an IC of {number(best.ic)}; it could pay {even} a trade "
+        f"where {paid} are asked. The way round and the best of {len(held)} were chosen on these "
         "very bars, so this is a ceiling and not a promise."
     )
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mlwb.report._figure import Figure, draw, grouped, quiet_axes, shades, unmeasured
-from mlwb.report._numbers import duration, interval, number
+from mlwb.report._numbers import duration, interval, number, several
 from mlwb.report._style import INK, QUIET, SERIES
 
 if TYPE_CHECKING:
@@ -96,13 +96,15 @@ def regimes(items: Sequence[RegimeStudy]) -> Figure:
     return draw(paint, title=title, subtitle=subtitle, height=90 + 30 * len(order))
 
 
-def costs(items: Sequence[Costed], *, is_traded: bool) -> Figure:
+def costs(items: Sequence[Costed], known: Sequence[Information] = (), *, is_traded: bool) -> Figure:
     """What an information coefficient must exceed to pay for being traded, and what there is.
 
     Parameters
     ----------
     items : sequence of Costed
         Those without a value are left out.
+    known : sequence of Information
+        Of the same features and horizons: says which coefficients are told from luck.
     is_traded : bool
         Whether the label has a sign to be held; without one only the hurdles are drawn.
 
@@ -110,17 +112,18 @@ def costs(items: Sequence[Costed], *, is_traded: bool) -> Figure:
     -------
     Figure
     """
-    known = [item for item in items if np.isfinite(item.hurdle) and item.hurdle > 0.0]
-    if not known:
+    held = [item for item in items if np.isfinite(item.hurdle) and item.hurdle > 0.0]
+    if not held:
         return unmeasured("Costs", "No feature and return vary together.")
-    floors = {name: min(i.hurdle for i in known if i.name == name) for name in _names(known)}
+    floors = {name: min(i.hurdle for i in held if i.name == name) for name in _names(held)}
     order = sorted(floors, key=lambda name: (floors[name], name))
-    horizons = sorted({item.horizon_s for item in known})
-    title = _earners(known) if is_traded else _cheapest(known)
-    paid = float(np.median([item.cost_bp for item in known]))
-    rest = "beyond it a feature earns, coloured lines do" if is_traded else (
-        "the label is a volatility, so there is no IC of a sign to compare it with"
-    )  # fmt: skip
+    horizons = sorted({item.horizon_s for item in held})
+    sure = {(item.name, item.horizon_s) for item in known if _is_proven(item)}
+    title = _earners(held, sure) if is_traded else _cheapest(held)
+    paid = float(np.median([item.cost_bp for item in held]))
+    rest = "the label is a volatility, so there is no IC of a sign to compare it with"
+    if is_traded:
+        rest = "coloured lines go beyond it and earn; hollow: an IC not told from luck"
     subtitle = (
         f"Hurdle: one-way cost (median {number(paid, 'bp')}) times turnover over the sd of the "
         f"return, in IC units; {rest}"
@@ -129,9 +132,9 @@ def costs(items: Sequence[Costed], *, is_traded: bool) -> Figure:
     def paint(drawing: Drawing) -> None:
         ax = drawing.subplots()
         for place, horizon in enumerate(horizons):
-            at = [item for item in known if item.horizon_s == horizon]
+            at = [item for item in held if item.horizon_s == horizon]
             slot = _Slot.of(duration(horizon), place, len(horizons))
-            _hurdles(ax, at, order, slot, is_traded=is_traded)
+            _hurdles(ax, at, order, slot, sure=sure if is_traded else None)
         ax.set_xscale("log")
         ax.xaxis.set_major_formatter(grouped)
         what = (
@@ -219,14 +222,16 @@ def _whiskers(ax: Axes, items: Sequence[Information], order: Sequence[str], slot
         )  # fmt: skip
 
 
-def _earners(known: Sequence[Costed]) -> str:
-    best = max(known, key=lambda item: item.net)
-    n = sum(item.net > 0.0 for item in known)
-    word = "best" if n else "closest"
-    return (
-        f"{n} of {len(known)} pairs of feature and horizon exceed their costs; {word} is "
-        f"{best.name} at {duration(best.horizon_s)}, net {number(best.net)}"
-    )
+def _earners(held: Sequence[Costed], sure: Collection[tuple[str, int]]) -> str:
+    best = max(held, key=lambda item: item.net)
+    earn = [(item.name, item.horizon_s) for item in held if item.net > 0.0]
+    n = sum(pair in sure for pair in earn)
+    said = f"{len(earn)} of {len(held)} pairs of feature and horizon exceed their costs"
+    at = f"{best.name} at {duration(best.horizon_s)}, net {number(best.net)}"
+    if not earn:
+        return f"{said}; closest is {at}"
+    luck = "none of them told from luck" if n == 0 else f"{n} of them told from luck"
+    return f"{said}, {luck}; best is {at}"
 
 
 def _cheapest(known: Sequence[Costed]) -> str:
@@ -238,20 +243,28 @@ def _cheapest(known: Sequence[Costed]) -> str:
 
 
 def _hurdles(
-    ax: Axes, items: Sequence[Costed], order: Sequence[str], slot: _Slot, *, is_traded: bool
+    ax: Axes,
+    items: Sequence[Costed],
+    order: Sequence[str],
+    slot: _Slot,
+    *,
+    sure: Collection[tuple[str, int]] | None,
 ) -> None:
+    """Hurdles alone, or with ``sure`` the way from each hurdle to what there is."""
     y = np.asarray([order.index(item.name) + slot.offset for item in items])
     hurdle = np.asarray([item.hurdle for item in items])
     look: dict[str, Any] = {"color": slot.colour, "markersize": 4, "linestyle": "none"}
-    if not is_traded:
+    if sure is None:
         ax.plot(hurdle, y, slot.marker, label=slot.label, **look)
         return
-    size = np.maximum([abs(item.ic) for item in items], hurdle.min() / 30.0)
-    for low, high, height in zip(hurdle, size, y, strict=True):
-        colour = slot.colour if high > low else "#c3cad3"
-        ax.hlines(height, min(low, high), max(low, high), color=colour, linewidth=1.0)
+    ax.plot([], [], slot.marker, label=slot.label, **look)
     ax.vlines(hurdle, y - 0.1, y + 0.1, color=slot.colour, linewidth=2.4, zorder=3)
-    ax.plot(size, y, slot.marker, label=slot.label, zorder=4, **look)
+    for item, low, height in zip(items, hurdle, y, strict=True):
+        size = max(abs(item.ic), hurdle.min() / 30.0)
+        colour = slot.colour if size > low else "#c3cad3"
+        face = slot.colour if (item.name, item.horizon_s) in sure else "white"
+        ax.hlines(height, min(low, size), max(low, size), color=colour, linewidth=1.0)
+        ax.plot(size, height, slot.marker, markerfacecolor=face, zorder=4, **look)
 
 
 def _dot_axes(ax: Axes, order: Sequence[str], what: str, *, legend: str, zero: bool = True) -> None:
@@ -303,9 +316,11 @@ def _between_regimes(shown: Sequence[RegimeStudy], name: str) -> str:
             f"{name} knows most in {where_high} bars, rank IC {number(most.rank_ic)}, and least in "
             f"{where_low} ones, {number(least.rank_ic)}"
         )
-    ends = sorted((low, high))
-    size = f"size of rank IC {interval(ends[0], ends[1])}"
-    return f"{name} knows about the same in every regime: {size}, the intervals overlap"
+    told = sum(_is_proven(_of(regime, name)) for regime in shown)
+    return (
+        f"{name}: size of rank IC {interval(low, high)}, no regime stands out; "
+        f"told from zero in {told} of {several(len(shown), 'regime')}"
+    )
 
 
 def _of(regime: RegimeStudy, name: str) -> Information:

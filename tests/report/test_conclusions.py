@@ -113,7 +113,11 @@ def test_costs_never_promise(study: Study) -> None:
     size = str(conclusions.costs(study.costs, is_traded=False))
     assert size.startswith("→ IC after costs is not defined here")
     assert "exceed an IC of 0.0200 if it moved like a held for 1 h" in size
-    earns = str(conclusions.costs(study.costs, is_traded=True))
+    lucky = str(conclusions.costs(study.costs, is_traded=True))
+    assert lucky.startswith(
+        "→ No feature is shown to earn its costs. 2 pairs of feature and horizon do"
+    )
+    earns = str(conclusions.costs(study.costs, study.information, is_traded=True))
     assert earns.startswith("→ 2 pairs of feature and horizon exceed their costs, best a held for")
     assert "a ceiling and not a promise" in earns
     dear = str(conclusions.costs([held("a", 0.1, 0.4)], is_traded=True))

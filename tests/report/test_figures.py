@@ -64,7 +64,7 @@ def gallery(request: pytest.FixtureRequest) -> Mapping[str, Make]:
         "ablation": lambda: figures.ablation([GroupEffect("book", -0.02, 1.0, 1.0)]),
         "agreement": lambda: figures.agreement(scores, scores + 0.01, match_delta=0.05),
         "calibration": lambda: figures.calibration(*labels),
-        "costs": lambda: figures.costs(study.costs, is_traded=True),
+        "costs": lambda: figures.costs(study.costs, study.information, is_traded=True),
         "daily": lambda: figures.daily(study.daily),
         "decay": lambda: figures.decay(study.decay),
         "distributions": lambda: figures.distributions(

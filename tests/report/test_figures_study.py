@@ -60,21 +60,23 @@ def test_regimes_differ_only_beyond_their_intervals() -> None:
     )
     close = figures.regimes([mood("calm", 0.4, 0.28), mood("wild", 0.6, 0.3)])
     assert close.title == (
-        "a knows about the same in every regime: size of rank IC 0.280 to 0.300, "
-        "the intervals overlap"
+        "a: size of rank IC 0.280 to 0.300, no regime stands out; told from zero in 2 of 2 regimes"
     )
 
 
-def test_costs_count_what_earns(study: Study) -> None:
-    """Pairs beyond their hurdle are counted; where none is, the closest is named."""
-    figure = figures.costs(study.costs, is_traded=True)
+def test_costs_count_what_is_shown_to_earn(study: Study) -> None:
+    """Pairs beyond their hurdle with a proven coefficient are shown; the others have had luck."""
+    figure = figures.costs(study.costs, study.information, is_traded=True)
     assert figure.title == (
-        "2 of 3 pairs of feature and horizon exceed their costs; best is a at 1 min, net 0.200"
+        "2 of 3 pairs of feature and horizon exceed their costs, 2 of them told from luck; "
+        "best is a at 1 min, net 0.200"
     )
+    unsure = [replace(item, p_holm=0.5) for item in study.information]
+    lucky = figures.costs(study.costs, unsure, is_traded=True)
+    assert "none of them told from luck; best is a at 1 min" in lucky.title
+    assert lucky.png != figure.png
     dear = figures.costs([held("a", 0.1, 0.4), held("b", 0.1, 0.2)], is_traded=True)
-    assert dear.title == (
-        "0 of 2 pairs of feature and horizon exceed their costs; closest is b at 1 min, net −0.100"
-    )
+    assert dear.title.endswith("; closest is b at 1 min, net −0.100")
 
 
 def test_costs_of_a_size_show_hurdles_only(study: Study) -> None:
