@@ -28,6 +28,7 @@ def proof(found: Proven) -> Table:
     """
     histories = found.paths.auc
     gain = found.challenge
+    better = interval(gain.low, gain.high, "%", decimals=2)
     rows = (
         ("AUC over purged folds", number(found.auc.auc), interval(found.auc.low, found.auc.high),
          f"blocks of {several(found.auc.block, 'row')}, as long as errors remember"),
@@ -39,14 +40,14 @@ def proof(found: Proven) -> Table:
         ("rank IC held out", *_skill(found.held_out), "against no skill"),
         ("rank IC beyond the rule", *_skill(found.beyond_rule),
          "the rule ranks by the last hour's volatility, without a model"),
-        ("gain over the champion, held out", signed(gain.improvement, "%"),
-         interval(gain.low, gain.high, "%"), f"p against {number(gain.p_against, 'p')}"),
+        ("gain over the champion, held out", signed(gain.improvement, "%", decimals=2),
+         better, f"p against {number(gain.p_against, 'p')}"),
         *_choice(found.selection),
         ("agreement of folds on what matters", number(found.importance.agreement), "",
          "Kendall's W: 1 when every fold ranks the feature groups alike"),
     )  # fmt: skip
     columns = heads("look", ">found", ">95 % interval or range", "what it says")
-    return Table("Is the chosen configuration more than the best of many?", columns, rows)
+    return Table("The chosen trial, looked at from every side", columns, rows)
 
 
 def _skill(found: Skill | None) -> tuple[str, str]:
@@ -67,11 +68,12 @@ def _reuses(chosen: Chosen) -> str:
 def _choice(chosen: Chosen) -> tuple[tuple[str, str, str, str], ...]:
     overfit = chosen.overfitting
     luck = number(overfit.probability, "%") if overfit else NOT_MEASURED
+    meaning = "50 % and more: the trials are alike, or choosing is a draw"
     return (
-        ("chance that the best is luck", number(chosen.superiority.p_value, "p"), "",
+        ("p against the best of all trials", number(chosen.superiority.p_value, "p"), "",
          "Hansen's test: no trial is better than no skill"),
-        ("chance that skill is real, deflated", number(chosen.dsr, "%"), "",
+        ("probability of skill, deflated", number(chosen.dsr, "%"), "",
          f"by {several(chosen.n_tried, 'configuration')} tried at this so far"),
         ("best in sample, below median after", luck, "",
-         "50 % and more: the trials are alike, or choosing is a draw"),
+         meaning if overfit else "a single trial: nothing was chosen"),
     )  # fmt: skip

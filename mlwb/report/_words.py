@@ -45,6 +45,7 @@ METRIC_WORDS: dict[str, tuple[str, str]] = {
     "improvement_p_against": ("p against the gain", "p"),
     "importance_agreement": ("agreement of folds on importance", "1"),
     "leak_count": ("labels leaking", "rows"),
+    "fit_leaks": ("scores that depend on unseen rows", "rows"),
     "improvement": ("gain over the champion", "%"),
     "harmful_groups": ("harmful feature groups", "count"),
     "positive_share": ("positive segments", "%"),

@@ -49,7 +49,7 @@ from mlwb.params import TrainingParams
 from mlwb.stages.common import Prepared
 from mlwb.stats import BlockMeans
 
-__all__ = ["MEANINGS", "RULES", "Paper", "paper_trade"]
+__all__ = ["MEANINGS", "RULES", "Paper", "one_way_cost", "paper_trade"]
 
 RULES = {
     "volatility": "volatility timing",
@@ -213,7 +213,7 @@ def _scored(prepared: Prepared, data: Dataset, oof: OutOfFold, params: TrainingP
     inputs = regime_inputs(prepared.bars)
     regime = regime_of(inputs, fit_regimes(inputs, np.arange(first)))
     used = slice(first, stop)
-    tape = Tape(prepared.ts[used], prepared.bars[used, MID], _one_way_cost(prepared, params)[used])
+    tape = Tape(prepared.ts[used], prepared.bars[used, MID], one_way_cost(prepared, params)[used])
     target, is_decision = _target(probability[used], closes[used], until[used], params)
     return _Scored(tape, target, regime[used], is_decision)
 
@@ -267,7 +267,7 @@ def _regimes(ledger: Ledger, scored: _Scored, params: TrainingParams) -> tuple[R
     )
 
 
-def _one_way_cost(prepared: Prepared, params: TrainingParams) -> Float1D:
+def one_way_cost(prepared: Prepared, params: TrainingParams) -> Float1D:
     """Half the last known spread, fee and slippage, as a fraction of the amount."""
     spread = compute(specs(["spread_bp"], quoted=prepared.market.has_quotes), prepared.bars)[:, 0]
     costs = params.costs

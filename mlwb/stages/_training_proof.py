@@ -6,11 +6,14 @@ and what choosing among trials is worth.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from mlwb.core.arrays import Float1D, Float2D, Int1D
 from mlwb.inference import Predictor
 from mlwb.model import (
     FEATURE_GROUPS,
@@ -28,8 +31,10 @@ from mlwb.model import (
     compare_models,
     cross_validate_paths,
     importance,
+    outside_influence,
     p_against_folds,
     rank_contributions,
+    refit,
     rule_scores,
     skill,
     skill_beyond,
@@ -64,6 +69,8 @@ class Proof:
         Of feature groups, by fold.
     selection : Selection
         What choosing among the trials is worth.
+    fit_leaks : int
+        Test rows of the first fold whose score depends on rows the fit must not see.
     """
 
     skill: Skill
@@ -76,6 +83,7 @@ class Proof:
     challenge: Comparison
     importance: Importance
     selection: Selection
+    fit_leaks: int
 
 
 def prove(
@@ -138,7 +146,14 @@ def prove(
             groups=FEATURE_GROUPS,
         ),
         selection=select(results, chosen, train, configuration=configuration, params=params),
+        fit_leaks=outside_influence(
+            partial(_fit_rows, chosen.trial), train, out.splits[0], seed=params.search.seed
+        ),
     )
+
+
+def _fit_rows(trial: Trial, data: Dataset, rows: Int1D) -> Callable[[Float2D], Float1D]:
+    return refit(data.rows(rows), trial).predict
 
 
 def _paths(data: Dataset, trial: Trial, params: TrainingParams) -> Paths:

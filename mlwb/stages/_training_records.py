@@ -97,6 +97,14 @@ def _rows(result: Result) -> list[Metric]:
             n=n,
             definition="train rows whose label meets a test label: folds, segments, paths",
         ),
+        Metric(
+            "fit_leaks",
+            result.proof.fit_leaks,
+            unit="rows",
+            n=len(oof.splits[0].test),
+            definition="test rows whose score changes when rows outside training are replaced "
+            "before fitting, first fold",
+        ),
         Metric("purged", sum(split.n_purged for split in oof.splits), unit="rows"),
         Metric("embargoed", sum(split.n_embargoed for split in oof.splits), unit="rows"),
         Metric("n_rows", n, unit="rows"),
@@ -216,6 +224,17 @@ def _ablation(result: Result) -> list[Metric]:
         *(
             Metric("p_adjusted", e.p_adjusted, n=n, segment=e.group, definition="Holm")
             for e in result.effects
+        ),
+        *(
+            Metric(
+                "delta_after_costs",
+                e.delta_after_costs,
+                n=n,
+                segment=e.group,
+                definition="IC after costs without the group minus with it",
+            )
+            for e in result.effects
+            if np.isfinite(e.delta_after_costs)
         ),
         *importance_metrics(result.proof.importance),
     ]

@@ -43,7 +43,7 @@ from mlwb.model import (
 from mlwb.params import Policy, TrainingParams
 from mlwb.registry import Registry
 from mlwb.stages import _training_records as records_of
-from mlwb.stages._paper import paper_trade
+from mlwb.stages._paper import one_way_cost, paper_trade
 from mlwb.stages._training_proof import prove
 from mlwb.stages._training_result import Fitted, Inputs, Result
 from mlwb.stages._training_selection import configuration_of, log_trials, note_look
@@ -350,12 +350,18 @@ def _ablation(inputs: Inputs, trial: Trial, oof: OutOfFold) -> list[GroupEffect]
         n_splits=params.cv.n_splits,
         embargo_s=params.cv.embargo_s,
     )
+    cost = None
+    if params.label.kind == "direction":  # the one label whose score is traded by its sign
+        opened = inputs.train.t0 - INTERVAL_S
+        at = np.searchsorted(inputs.prepared.ts, opened)
+        cost = one_way_cost(inputs.prepared, params)[at]
     return ablate(
         inputs.train,
         trial,
         oof,
         splitter=splitter,
         target=inputs.train.target,
+        cost=cost,
         n_resamples=params.resample.n_resamples,
         seed=params.resample.seed,
         least_block=max(params.label.horizon_s // INTERVAL_S, 1),

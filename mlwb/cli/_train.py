@@ -1,0 +1,120 @@
+"""``mlwb train``: notebook 02 alone, up to a registered candidate."""
+
+from __future__ import annotations
+
+import signal
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from mlwb.cli._common import JsonFlag, PolicyOption, console, home, print_json
+from mlwb.cli._run import Display, overrides_of, verdict_table
+from mlwb.core.clock import SystemClock
+from mlwb.evidence import EvidenceStore, Record
+from mlwb.params import load_policy
+
+__all__ = ["add"]
+
+_STEPS = ("data", "training")
+_REPORT = "02_training.html"
+_SHOWN = {
+    "auc": "AUC over purged folds",
+    "auc_holdout": "AUC held out",
+    "rank_ic_holdout": "rank IC held out",
+    "p_against_holdout": "p against no skill, held out",
+    "rank_ic_beyond_rule": "rank IC beyond the rule without a model",
+    "improvement": "gain over the champion, a fraction",
+    "dsr": "probability of skill, deflated by all trials",
+    "trials_tried": "configurations tried so far",
+    "gate_window_reuses": "other candidates measured on the held-out bars",
+}
+"""What the terminal shows of some thirty metrics."""
+
+
+def add(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command("train", epilog="Example: mlwb train --data bars.csv.gz -p search.c=[0.1]")(_train)
+
+
+def _train(
+    data: Annotated[
+        list[str] | None,
+        typer.Option("--data", help="Market file; give it twice for a bid and an ask file."),
+    ] = None,
+    source: Annotated[
+        str, typer.Option("--source", help="Source profile of the file; `auto` sniffs.")
+    ] = "",
+    profile: Annotated[
+        str, typer.Option("--profile", help="Parameter profile, params/profiles/NAME.yml.")
+    ] = "",
+    policy: PolicyOption = "policy.yml",
+    param: Annotated[
+        list[str] | None,
+        typer.Option("-p", "--param", help="Override, SECTION.NAME=VALUE; may be repeated."),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Train a candidate and prove it: search, whole histories, held-out bars, ONNX, register.
+
+    Checks the data and runs notebook 02. The candidate is registered, nothing is promoted; the
+    gates that training answers are printed.
+    """
+    from mlwb.runner import Options, policy_path, run_loop
+    from mlwb.stages import training
+
+    options = Options(
+        home=home(),
+        profile=profile,
+        policy=policy,
+        overrides=overrides_of(data, source, param or []),
+    )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with Display(shown=not (quiet or as_json)) as display:
+        outcome = run_loop(options, SystemClock(), display.tell, steps=_STEPS)
+    if outcome.error is not None:
+        raise outcome.error
+    token = outcome.run_id.rsplit("_", 1)[1]
+    records = EvidenceStore(options.home.evidence).records(run=token)
+    limits = load_policy(policy_path(options.home, policy))
+    verdicts = training.judge(records, limits, SystemClock())
+    found = _numbers(records)
+    report = str(outcome.folder / _REPORT)
+    if as_json:
+        gates = {verdict.gate: str(verdict.outcome) for verdict in verdicts}
+        said = {"run_id": outcome.run_id, "model_version": outcome.version, "report": report}
+        print_json({**said, "metrics": found, "gates": gates})
+        return
+    console.print(_table(found))
+    console.print()
+    console.print(verdict_table(verdicts))
+    console.print()
+    console.print(f"{outcome.version} is registered; nothing is promoted", soft_wrap=True)
+    console.print(f"[dim]report[/]   {report}", soft_wrap=True)
+    console.print(f"[dim]evidence[/] {options.home.evidence}", soft_wrap=True)
+
+
+def _numbers(records: tuple[Record, ...]) -> dict[str, Any]:
+    """The metrics shown, each with its interval; without a value where it was not measured."""
+    metrics = {m.name: m for record in records for m in record.metrics if not m.segment}
+    return {
+        name: {
+            "value": metrics[name].value,
+            "ci": [ci.lo, ci.hi] if (ci := metrics[name].ci) else None,
+        }
+        for name in _SHOWN
+        if name in metrics
+    }
+
+
+def _table(found: dict[str, Any]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("measured", no_wrap=True)
+    table.add_column("", justify="right")
+    table.add_column("95 %", justify="right", style="dim")
+    for name, metric in found.items():
+        interval = " to ".join(f"{x:.4g}" for x in metric["ci"] or ())
+        value = metric["value"]
+        table.add_row(_SHOWN[name], "-" if value is None else f"{value:.4g}", interval)
+    return table

@@ -1,0 +1,39 @@
+"""`mlwb train`: one notebook, its numbers, its gates, a registered candidate."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mlwb.core.clock import SystemClock
+from mlwb.registry import Registry
+from tests.cli.test_app import mlwb
+
+
+@pytest.mark.notebook
+@pytest.mark.slow
+def test_train_registers_and_says_what_it_measured(tmp_path: Path) -> None:
+    """Numbers with intervals, the gates of training, a page; a candidate, nothing promoted."""
+    done = mlwb("train", "--profile", "ci", "--json", home=tmp_path, timeout_s=300)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    held = told["metrics"]["auc_holdout"]
+    assert held["ci"][0] < held["value"] < held["ci"][1]
+    assert told["metrics"]["gate_window_reuses"]["value"] == 0
+    assert set(told["gates"]) == {"signal", "ablation", "wf", "pnl", "parity", "schema"}
+    assert Path(told["report"]).read_text(encoding="utf-8").startswith("<!doctype html>")
+    registry = Registry(tmp_path / "artifacts" / "models", clock=SystemClock())
+    assert registry.candidate() == told["model_version"] == "v1.8.1"
+    again = mlwb("train", "--profile", "ci", "-p", "search.c=[0.2]", home=tmp_path, timeout_s=300)
+    assert "v1.8.2 is registered" in again.stdout
+    assert "gate_window_reuses = 1" in again.stdout
+
+
+def test_a_wrong_strength_stops_before_anything_starts(tmp_path: Path) -> None:
+    """A value out of range is a usage error, and nothing is written."""
+    done = mlwb("train", "-p", "search.c=[-1]", home=tmp_path)
+    assert done.returncode == 2
+    assert "search.c" in done.stderr
+    assert not (tmp_path / "outputs").exists()
