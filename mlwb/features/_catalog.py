@@ -25,7 +25,7 @@ _RSI_S = 60_000
 
 FEATURES: tuple[FeatureSpec, ...] = (
     FeatureSpec("bias", "1", steps.bias, (0.0,), 0, (), "requirements"),
-    FeatureSpec("mid_logret_1m", "1", steps.mid_logret, _logret(1), 60, ("mid",), "requirements"),
+    FeatureSpec("mid_logret_1m", "1", steps.mid_logret_1m, _NO_BAR, 60, ("mid",), "requirements"),
     FeatureSpec("mid_logret_5m", "1", steps.mid_logret, _logret(5), 300, ("mid",), "requirements"),
     FeatureSpec(
         "spread_bp", "bp", steps.spread_bp, (0.0,), 0, ("bid", "ask", "mid"), "requirements"

@@ -35,9 +35,11 @@ from mlwb.features._window import Bar, State, window_cells, window_sums
 __all__ = [
     "bias",
     "book_imbalance",
+    "last_return",
     "log_ratio",
     "log_volume",
     "mid_logret",
+    "mid_logret_1m",
     "minute_of",
     "minute_of_day",
     "realised_vol",
@@ -76,17 +78,36 @@ def log_ratio(later: float, earlier: float) -> float:
     return math.nan
 
 
+def bias(state: State, bar: Bar) -> float:  # noqa: ARG001 - every step has this signature
+    """Constant 1, the intercept's column."""
+    return 1.0
+
+
+def last_return(state: State, at: int, bar: Bar) -> float:
+    """1-minute log return of mid; NaN when that bar is missing. Two cells from ``at`` on."""
+    minute = float(minute_of(bar))
+    r = math.nan
+    if state[at] == minute - 1.0:
+        r = log_ratio(bar[MID], state[at + 1])
+    state[at] = minute
+    state[at + 1] = bar[MID]
+    return r
+
+
+def mid_logret_1m(state: State, bar: Bar) -> float:
+    """``ln(mid_t / mid at exactly t - 1 minute)``; NaN when that bar is missing.
+
+    State: last minute, last mid.
+    """
+    return last_return(state, 0, bar)
+
+
 def after(at: int, size: int) -> int:
     """Next place in a ring."""
     at += 1
     if at == size:
         return 0
     return at
-
-
-def bias(state: State, bar: Bar) -> float:  # noqa: ARG001 - every step has this signature
-    """Constant 1, the intercept's column."""
-    return 1.0
 
 
 def mid_logret(state: State, bar: Bar) -> float:
@@ -205,13 +226,8 @@ def rms_bp(state: State, bar: Bar, window: int, block: int) -> float:
 
     State: last minute, last mid, window.
     """
-    minute = minute_of(bar)
-    r = math.nan
-    if state[0] == float(minute - 1):
-        r = log_ratio(bar[MID], state[1])
-    state[0] = float(minute)
-    state[1] = bar[MID]
-    n, _, squares, _ = window_sums(state, 2, window, block, minute, r)
+    r = last_return(state, 0, bar)
+    n, _, squares, _ = window_sums(state, 2, window, block, minute_of(bar), r)
     if n < VOL_COVERAGE * window:
         return math.nan
     return max(1e4 * math.sqrt(squares / n), RMS_FLOOR_BP)

@@ -8,26 +8,14 @@ from __future__ import annotations
 
 import math
 
-from mlwb.core.bars import MID
 from mlwb.features._spec import FeatureSpec
-from mlwb.features._steps import log_ratio, minute_of
+from mlwb.features._steps import last_return, minute_of
 from mlwb.features._window import Bar, State, window_cells, window_start, window_sums
 
 __all__ = ["efficiency_spec", "trailing_vol_spec"]
 
 _BLOCKS = range(60, 0, -1)
 """Lengths a window may be cut into, minutes; the longest that divides it is taken."""
-
-
-def last_return(state: State, at: int, bar: Bar) -> float:
-    """1-minute log return of mid; NaN where the minute before is missing. Two cells from ``at``."""
-    minute = float(minute_of(bar))
-    r = math.nan
-    if state[at] == minute - 1.0:
-        r = log_ratio(bar[MID], state[at + 1])
-    state[at] = minute
-    state[at + 1] = bar[MID]
-    return r
 
 
 def trailing_vol(state: State, bar: Bar) -> float:

@@ -37,7 +37,7 @@ def fold(bars: Any, state: Any, out: Any, column: int) -> None:
     """Run one step over bars in order."""
     for i in range(bars.shape[0]):
         b = bars[i]
-        # a tuple, not the row: fields a step does not read cost nothing, and nothing is counted
+        # a tuple, not the row: a field that a step does not read costs nothing
         bar = (b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10])
         out[i, column] = STEP(state, bar)
 
