@@ -10,7 +10,6 @@ from scipy.stats import rankdata
 
 from mlwb.core.arrays import Float1D, Int1D
 from mlwb.core.bars import INTERVAL_S
-from mlwb.stats import wilson
 
 __all__ = ["AGES_S", "Daily", "Decay", "daily", "decay"]
 
@@ -40,8 +39,8 @@ class Daily:
     low, high : float
         95 % interval of ``icir`` for independent days, standard error
         ``sqrt((1 + icir^2 / 2) / n_days)`` (Lo 2002).
-    same_sign_share, share_low, share_high : float
-        Share of days with the sign of the mean, and its 95 % Wilson interval.
+    same_sign_share : float
+        Share of days with the sign of the mean.
     """
 
     name: str
@@ -53,8 +52,6 @@ class Daily:
     low: float
     high: float
     same_sign_share: float
-    share_low: float
-    share_high: float
 
     @property
     def n_days(self) -> int:
@@ -130,7 +127,6 @@ def _summary(name: str, days: Int1D, ic: Float1D) -> Daily:
     icir = mean / sd if sd > 0.0 else nan
     error = _Z95 * float(np.sqrt((1.0 + icir * icir / 2.0) / max(n, 1)))
     same = int((ic * mean > 0.0).sum()) if n else 0
-    share_low, share_high = wilson(same, n) if n else (nan, nan)
     return Daily(
         name=name,
         days=days,
@@ -141,8 +137,6 @@ def _summary(name: str, days: Int1D, ic: Float1D) -> Daily:
         low=icir - error,
         high=icir + error,
         same_sign_share=same / n if n else nan,
-        share_low=share_low,
-        share_high=share_high,
     )
 
 

@@ -94,7 +94,7 @@ def by_day(name: str, mean: float, icir: float, *, half: float = 0.5) -> Daily:
     days = np.arange(20_000, 20_004, dtype=np.int64)
     ic = mean + np.asarray([0.01, -0.01, 0.02, -0.02])
     ends = (icir - half, icir + half)
-    return Daily(name, days, ic, mean, 0.1, icir, *ends, 0.75, 0.3, 0.95)
+    return Daily(name, days, ic, mean, 0.1, icir, *ends, 0.75)
 
 
 def ages(name: str, ic: float, half_life_s: float) -> Decay:
