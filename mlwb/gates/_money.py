@@ -48,7 +48,11 @@ def _shown(values: dict[str, Metric], limit: Limit) -> Metric:
     said = f"Sharpe {ratio:.2f}" if ratio is not None else "the Sharpe ratio"
     said += f" with a standard error of {error:.2f}" if error is not None else ""
     said += f" after {metric.n} days" if metric.n is not None else ""
-    more = f"{length:,.0f} days at this rate would" if length is not None else "no length would"
+    more = (
+        f"{length:,.0f} days at this rate would"
+        if length is not None
+        else "no length at this rate would"
+    )
     return Metric("psr", None, n=metric.n, null_reason=f"{said}; {more} show it above 0")
 
 

@@ -283,6 +283,17 @@ def test_a_bar_without_a_price_fills_nothing() -> None:
     np.testing.assert_allclose(book.ledger.gross, [0.0, 0.1, 0.0])
 
 
+def test_a_stop_waits_for_a_price() -> None:
+    """A loss booked at a bar without a price cannot be stopped before the next one."""
+    mid = np.array([100.0, np.nan, 100.0, 100.0])
+    tape = Tape(START + 60 * np.arange(4), mid, np.full(4, 0.01))
+    caps, target = Caps(1.0, 1.0, 9.0, 0.005), np.ones(4)
+    book = backtest(target, tape, caps, latency_bars=0)
+    ledger, clips = online(target, tape, caps, 0)
+    assert positions(book) == ledger.position.tolist() == [1.0, 1.0, 0.0]
+    assert list(book.clips) == clips == [Clip(START + 120, 1.0, 0.0, "daily_loss")]
+
+
 @pytest.mark.parametrize(
     ("column", "row", "value"),
     [("mid", 0, np.nan), ("one_way_cost", 2, np.nan), ("one_way_cost", 2, -1e-9), ("ts", 2, 0)],

@@ -87,6 +87,18 @@ def test_timing_at_random_shows_nothing() -> None:
     assert effect.variance_high > 1.0
 
 
+def test_hours_are_drawn_in_pairs() -> None:
+    """A book against itself has a ratio of one in every resample, and half of it a quarter."""
+    tape, wild = regimes_of_volatility(4)
+    book = versus_of(np.where(wild, 0.5, 1.0), tape).constant
+    half = account(0.5 * book.position, tape.step_return, 0.5 * tape.one_way_cost[:-1])
+    same = timing_effect(Versus(tape.ts[:-1], book, book, book), n_resamples=99, seed=1)
+    assert (same.variance_low, same.variance_ratio, same.variance_high) == (1.0, 1.0, 1.0)
+    less = timing_effect(Versus(tape.ts[:-1], half, book, book), n_resamples=99, seed=1)
+    assert less.variance_high - less.variance_low < 1e-3
+    assert less.variance_ratio == pytest.approx(0.25, abs=1e-3)
+
+
 def test_nothing_held_has_no_ratio() -> None:
     """Flat books have no variance to compare."""
     flat = account(np.zeros(120), np.ones(120), np.ones(120))

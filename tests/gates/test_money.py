@@ -56,7 +56,9 @@ def test_the_reason_says_how_long_it_would_take(
     assert "442 days at this rate would show it above 0" in said
     endless = Metric("min_track_record", None, null_reason="not above 0")
     view = with_metrics(green, spoil, *facts, endless)
-    assert "no length would show it above 0" in check_of(view, policy, now, "psr").reason
+    assert (
+        "no length at this rate would show it above 0" in check_of(view, policy, now, "psr").reason
+    )
 
 
 def regimes(**found: tuple[float, int]) -> list[Metric]:
