@@ -87,14 +87,20 @@ def with_pandas(frame: pd.DataFrame, *, clocked: bool) -> pd.DataFrame:
     )
 
 
+def framed(bars: Float2D) -> pd.DataFrame:
+    """Bars as pandas has them."""
+    frame = pd.DataFrame(bars, columns=list(BAR_FIELDS))
+    frame.index = pd.to_datetime(frame["ts"], unit="s")
+    return frame
+
+
 def batch(bars: Float2D) -> None:
     """Print what a bar costs in batch, feature by feature and against pandas."""
     n = len(bars)
     for name in feature_names():
         seconds = best(partial(compute, specs([name]), bars))
         print(f"  batch {name:<18} {seconds / n * 1e9:7.1f} ns/bar")
-    frame = pd.DataFrame(bars, columns=list(BAR_FIELDS))
-    frame.index = pd.to_datetime(frame["ts"], unit="s")
+    frame = framed(bars)
     seven = best(partial(compute, specs(SEVEN), bars))
     print(f"batch, the requirements' seven  {seven / n * 1e9:7.1f} ns/bar")
     for label, clocked in (("by the clock", True), ("by row", False)):
@@ -110,12 +116,17 @@ def batch(bars: Float2D) -> None:
 
 
 def growth(bars: Float2D) -> None:
-    """Print how the cost grows with the number of bars."""
+    """Print how the cost grows with the number of bars; beyond the cache memory shows in both."""
     n = len(bars)
     sizes = [n // 16, n // 8, n // 4, n // 2, n]
-    costs = [best(partial(compute, specs(SEVEN), bars[:k]), 9) for k in sizes]
-    slope = float(np.polyfit(np.log(sizes), np.log(costs), 1)[0])
-    print(f"cost exponent over {sizes[0]:,} to {n:,} bars {slope:6.3f}")
+    frame = framed(bars)
+    for label, job in (
+        ("ours", lambda k: compute(specs(SEVEN), bars[:k])),
+        ("pandas", lambda k: with_pandas(frame.iloc[:k], clocked=True)),
+    ):
+        costs = [best(partial(job, k), 5) for k in sizes]
+        slope = float(np.polyfit(np.log(sizes), np.log(costs), 1)[0])
+        print(f"cost exponent over {sizes[0]:,} to {n:,} bars, {label:<6} {slope:6.3f}")
 
 
 def online(bars: Float2D) -> None:

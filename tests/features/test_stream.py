@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mlwb.core.bars import BAR_FIELDS, TS
+from mlwb.core.bars import BAR_FIELDS, MID, TS
 from mlwb.core.errors import DataSchemaError
 from mlwb.features import FeatureStream, feature_names, specs
 from tests.strategies import START, walk_bars
@@ -91,6 +91,19 @@ def test_state_is_strict_json() -> None:
     loaded = FeatureStream.load(ALL, dumped)
     assert loaded.dump() == stream.dump()
     assert (loaded.last_ts, loaded.ready) == (stream.last_ts, stream.ready)
+
+
+def test_overflowed_sums_survive_json() -> None:
+    """A price beyond all measure makes sums infinite; put away and taken up they still are."""
+    stream, rows = FeatureStream(ALL), walk_bars(90)
+    rows[40, MID] = 1e300
+    for row in rows[:60].tolist():
+        stream.step(row)
+    text = json.dumps(stream.dump(), allow_nan=False)
+    assert '"inf"' in text
+    loaded = FeatureStream.load(ALL, json.loads(text))
+    for row in rows[60:].tolist():
+        assert repr(loaded.step(row)) == repr(stream.step(row))
 
 
 def test_fresh_state_can_be_put_away_too() -> None:
