@@ -289,5 +289,5 @@ def _paint_regimes(ax: Axes, found: Sequence[RegimeMoney]) -> None:
     ax.set_ylim(len(found) - 0.4, -0.6)
     ax.margins(x=0.12)
     ax.xaxis.set_major_formatter(percent)
-    ax.set_xlabel("return by regime; bar after costs, line before")
+    ax.set_xlabel("return: bar after costs, line before; small p: it loses")
     quiet_axes(ax, grid="x")
