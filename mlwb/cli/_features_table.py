@@ -166,6 +166,7 @@ def _plain(found: Probes) -> dict[str, Any]:
             {
                 "what": item.what,
                 "points": item.n_points,
+                "known": item.n_known,
                 "clean": item.is_clean,
                 "violation": _violation(item),
             }
@@ -197,7 +198,9 @@ def _print(found: Probes, table: FeatureTable) -> None:
     for column in ("value", "compared", "reads the future", "history needed"):
         shown.add_column(column, no_wrap=True)
     for item in found.found:
-        said, needs = ("[green]no[/]" if item.is_clean else "[bold red]yes[/]"), ""
+        said, needs = ("[green]no[/]" if item.n_known else "[yellow]never known here[/]"), ""
+        if not item.is_clean:
+            said = "[bold red]yes[/]"
         if item.what in history:
             needs = _history(history[item.what].needed_s, enough=history[item.what].is_enough)
         shown.add_row(item.what, f"{item.n_points}", said, needs)

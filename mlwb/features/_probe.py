@@ -50,12 +50,15 @@ class Probe:
         Name of the value.
     n_points : int
         Bars at which it was compared, each with its future cut off and spoiled.
+    n_known : int
+        Those of them at which there was a number. Without one nothing has been shown.
     violation : Violation or None
         The first; None where nothing read the future.
     """
 
     what: str
     n_points: int
+    n_known: int
     violation: Violation | None
 
     @property
@@ -127,9 +130,10 @@ def probe_values(
                     value = float(whole[row, column])
                     reach = _reach(values, rows, (row, end, column), value)
                     found[column] = Violation(row, change, value, float(got[column]), reach)
+    n_known = [int(np.isfinite(c[at]).sum()) for c, at in zip(whole.T, points, strict=True)]
     return tuple(
-        Probe(name, len(at), violation)
-        for name, at, violation in zip(names, points, found, strict=True)
+        Probe(name, len(at), known, violation)
+        for name, at, known, violation in zip(names, points, n_known, found, strict=True)
     )
 
 

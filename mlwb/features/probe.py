@@ -147,7 +147,8 @@ def probe_fitted(
         seed=seed,
     )
     first = next((probe.violation for probe in probes if probe.violation), None)
-    return Probe(what, sum(probe.n_points for probe in probes), first)
+    n_points, n_known = (sum(getattr(p, n) for p in probes) for n in ("n_points", "n_known"))
+    return Probe(what, n_points, n_known, first)
 
 
 def probe_regimes(

@@ -6,13 +6,14 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from mlwb.core.arrays import Float2D, Int1D
 from mlwb.core.canonical import canonical_bytes, to_plain
-from mlwb.core.errors import EmptyWindowError, ParamsError
+from mlwb.core.errors import ParamsError
 from mlwb.core.fsops import write_atomic
 from mlwb.features import spec_digest
 from mlwb.features.labels import Labels
@@ -25,6 +26,7 @@ from mlwb.features.probe import (
     probe_regimes,
     start_sensitivity,
 )
+from mlwb.features.regimes import regime_inputs
 from mlwb.model import WinsorScaler
 from mlwb.params import FeatureStudyParams, params_values
 from mlwb.stages.common import Prepared, labels_of, prepare
@@ -153,24 +155,26 @@ def probe(table: FeatureTable, *, n_points: int, n_bars: int, seed: int) -> Prob
     -------
     Probes
 
-    Raises
-    ------
-    EmptyWindowError
-        Too few bars have all features.
+    Notes
+    -----
+    The scaler is left out where no two bars have all features, regimes where none of the first
+    two thirds of the bars has four hours before it.
     """
     prepared, label = table.prepared, table.params.label
     bars = prepared.bars[-n_bars:]
     rows = prepared.X[-n_bars:][prepared.complete[-n_bars:]]
-    if len(rows) < 2:
-        raise EmptyWindowError("no two bars have all features", got=f"{len(rows)} of {len(bars)}")
     half, most = (len(rows) + 1) // 2, 2 * len(bars) // 3
-    found = (
+    found = [
         *probe_features(prepared.specs, bars, n_points=n_points, seed=seed),
         *probe_labels(lambda some: labels_of(some, label), bars, n_points=n_points, seed=seed),
-        probe_fitted("scaler", _scaled, rows, half, n_points=n_points, seed=seed),
-        *probe_regimes(bars, most, n_points=n_points, seed=seed),
+    ]
+    if len(rows) > 1:
+        found.append(probe_fitted("scaler", _scaled, rows, half, n_points=n_points, seed=seed))
+    if np.isfinite(regime_inputs(bars).efficiency[:most]).any():
+        found += probe_regimes(bars, most, n_points=n_points, seed=seed)
+    return Probes(
+        tuple(found), start_sensitivity(prepared.specs, prepared.bars, seed=seed), len(bars)
     )
-    return Probes(found, start_sensitivity(prepared.specs, prepared.bars, seed=seed), len(bars))
 
 
 def _scaled(rows: Float2D, train: Int1D) -> Float2D:

@@ -67,7 +67,7 @@ def test_probe_is_clean_and_says_how_far_it_looked(module: str) -> None:
 def test_probe_that_finds_something_is_exit_3(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The bar, and how many bars too far it reads, for people and for machines."""
     assert module
-    leak = Probe("vol1m_log", 9, Violation(7, "cut", 1.0, float("nan"), 3))
+    leak = Probe("vol1m_log", 9, 9, Violation(7, "cut", 1.0, float("nan"), 3))
 
     def found(table: FeatureTable, *, n_points: int, n_bars: int, seed: int) -> Probes:
         del n_points, n_bars, seed

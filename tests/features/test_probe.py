@@ -51,7 +51,7 @@ def test_no_feature_reads_the_future(*, quoted: bool) -> None:
     """Every feature of the package, quoted or estimated, on a market with gaps and holes."""
     found = probe_features(specs(feature_names(), quoted=quoted), gappy(2_400))
     assert [probe.what for probe in found] == list(feature_names())
-    assert all(probe.is_clean and probe.n_points >= 16 for probe in found)
+    assert all(probe.is_clean and probe.n_known >= 16 for probe in found)
 
 
 @pytest.mark.parametrize("kind", LABEL_KINDS)
@@ -171,7 +171,7 @@ def test_the_first_violation_is_told_in_full() -> None:
     assert (violation.change, violation.reach) == ("cut", 3)
     assert violation.value == bars[violation.row + 3, MID]
     assert np.isnan(violation.other)
-    clean = Probe("x", 1, None)
+    clean = Probe("x", 1, 1, None)
     assert clean.is_clean
 
 
@@ -211,6 +211,13 @@ def test_a_look_back_that_is_too_short_shows() -> None:
     assert not found.is_enough
     (short,) = start_sensitivity([spec], walk_bars(3_000), warm_ups_s=[300, 900])
     assert short.needed_s is None
+
+
+def test_a_value_that_is_never_known_shows_nothing() -> None:
+    """It cannot change with its future, and the report says that nothing was compared."""
+    (probe,) = probe_features(specs(["zscore_mid_24h"]), walk_bars(300))
+    assert (probe.is_clean, probe.n_known) == (True, 0)
+    assert probe.n_points > 0
 
 
 def test_times_of_the_market_are_kept() -> None:

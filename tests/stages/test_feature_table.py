@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 
-from mlwb.core.errors import EmptyWindowError, ParamsError
+from mlwb.core.errors import ParamsError
 from mlwb.core.home import find_project
 from mlwb.features import specs
 from mlwb.params import load_params
@@ -79,9 +79,13 @@ def test_a_short_look_back_is_not_clean(table: FeatureTable) -> None:
     assert not found.is_clean
 
 
-def test_too_few_bars_are_an_error(table: FeatureTable) -> None:
-    """Nothing to look at is not a clean bill."""
+def test_a_sparse_market_is_probed_as_far_as_it_goes(table: FeatureTable) -> None:
+    """Without a bar that has all features there is no scaler to probe; the rest is probed."""
     unknown = np.full_like(table.prepared.X, np.nan)
-    empty = replace(table, prepared=replace(table.prepared, X=unknown))
-    with pytest.raises(EmptyWindowError, match="no two bars"):
-        feature_table.probe(empty, n_points=2, n_bars=100, seed=1)
+    sparse = replace(table, prepared=replace(table.prepared, X=unknown))
+    found = feature_table.probe(sparse, n_points=2, n_bars=200, seed=1)
+    told = {item.what: item.n_known for item in found.found}
+    assert "scaler" not in told
+    assert "regime" not in told
+    assert told["mid_logret_1m"] > 0
+    assert found.is_clean
