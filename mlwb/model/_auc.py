@@ -8,7 +8,7 @@ import numpy as np
 
 from mlwb.core.arrays import Float1D, Int1D
 from mlwb.core.errors import DegenerateModelError
-from mlwb.stats import block_length
+from mlwb.stats import block_length, block_means
 
 __all__ = ["AucInterval", "auc", "auc_influence", "auc_interval"]
 
@@ -30,7 +30,7 @@ class AucInterval:
     block : int
         Rows a block, the longest over folds.
     n_obs, n_resamples : int
-        Rows, and resamples that held both classes.
+        Rows, and resamples.
     """
 
     auc: float
@@ -104,8 +104,9 @@ def auc_interval(
     """Interval of the AUC from blocks of rows that stay together in time.
 
     Rows near in time are alike, so DeLong's interval, which takes them as independent, is too
-    narrow. Blocks are as long as Politis and White ask for the AUC's influence on each row. With
-    folds, rows are resampled within their fold and the fold AUCs averaged, as the gate does.
+    narrow. A resample moves the AUC by the sum of the influences of the rows drawn (its Hajek
+    projection); blocks are as long as Politis and White ask for these influences. With folds,
+    rows are resampled within their fold and the fold AUCs averaged, as the gate does.
 
     Parameters
     ----------
@@ -137,17 +138,19 @@ def auc_interval(
     values, draws, block = [], [], 1
     for number in np.unique(folds):
         rows = _Sorted(y[folds == number], probability[folds == number])
-        length = min(block_length(rows.influence(), least=least_block), len(rows.order))
-        values.append(rows.area(np.ones(len(rows.order))))
-        draws.append(_resampled(rows, length, n_resamples, rng))
-        block = max(block, length)
-    drawn = np.mean(draws, axis=0)
-    drawn = drawn[np.isfinite(drawn)]
+        moved = len(rows.order) * rows.influence()
+        drawn = block_means(
+            moved, block=block_length(moved, least=least_block), n_resamples=n_resamples, rng=rng
+        )
+        values.append(rows.area(np.ones(len(moved))))
+        draws.append(values[-1] + drawn.draws)
+        block = max(block, drawn.block)
+    mean, value = np.mean(draws, axis=0), float(np.mean(values))
     tail = (1.0 - level) / 2.0
-    low, high = np.quantile(drawn, [tail, 1.0 - tail]) if len(drawn) else (np.nan, np.nan)
-    se = float(drawn.std(ddof=1)) if len(drawn) > 1 else float("nan")
-    value = float(np.mean(values))
-    return AucInterval(value, float(low), float(high), se, level, block, len(y), len(drawn))
+    low, high = np.clip(np.quantile(mean, [tail, 1.0 - tail]), 0.0, 1.0)
+    return AucInterval(
+        value, float(low), float(high), float(mean.std(ddof=1)), level, block, len(y), n_resamples
+    )
 
 
 class _Sorted:
@@ -189,18 +192,3 @@ class _Sorted:
         positive = np.add.reduceat(ones, self.starts)
         negative = np.add.reduceat(ordered - ones, self.starts)
         return positive, negative, np.cumsum(negative) - 0.5 * negative
-
-
-def _resampled(rows: _Sorted, block: int, n_resamples: int, rng: np.random.Generator) -> Float1D:
-    """AUC of circular block resamples."""
-    return np.array([rows.area(_counts(len(rows.order), block, rng)) for _ in range(n_resamples)])
-
-
-def _counts(n: int, block: int, rng: np.random.Generator) -> Float1D:
-    """How often one resample of ``n`` rows draws each: blocks run over the end to the start."""
-    full, rest = divmod(n, block)
-    lengths = np.array([block] * full + [rest] * (rest > 0))
-    begin = rng.integers(0, n, size=len(lengths))
-    steps = np.bincount(begin, minlength=2 * n) - np.bincount(begin + lengths, minlength=2 * n)
-    laps = np.cumsum(steps)
-    return np.asarray(laps[:n] + laps[n:], dtype=np.float64)

@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
 from mlwb.core.arrays import Float1D
 from mlwb.core.errors import DegenerateModelError
 from mlwb.model import auc, auc_interval
-from mlwb.model._auc import _counts, _Sorted
+from mlwb.model._auc import _Sorted
 from tests.strategies import ar1
 
 Columns = tuple[Float1D, Float1D, Float1D]
@@ -99,24 +99,6 @@ def test_influence_is_the_derivative(found: Columns) -> None:
         assert influence[row] == pytest.approx(slope, abs=1e-4)
 
 
-@given(st.integers(1, 50), st.integers(1, 50), st.integers(0, 99))
-def test_resample_is_as_long_as_the_series(n: int, block: int, seed: int) -> None:
-    """As many draws as rows, in blocks of neighbours on a circle."""
-    block = min(block, n)
-    counts = _counts(n, block, np.random.default_rng(seed))
-    assert counts.sum() == n
-    assert counts.min() >= 0.0
-    changes = (counts != np.roll(counts, 1)).sum()
-    assert changes <= 2 * math.ceil(n / block)
-
-
-def test_every_row_is_drawn_as_often() -> None:
-    """The first and last rows too: 4,000 resamples of 30 rows in blocks of 7."""
-    rng = np.random.default_rng(5)
-    mean = np.mean([_counts(30, 7, rng) for _ in range(4_000)], axis=0)
-    assert np.abs(mean - 1.0).max() < 0.08
-
-
 def _related(n: int, rng: np.random.Generator) -> tuple[Float1D, Float1D]:
     """Rows without memory: a Gaussian score and the sign of a return it correlates with."""
     score = rng.normal(size=n)
@@ -140,21 +122,22 @@ def test_interval_of_independent_rows_is_delongs() -> None:
 def test_interval_covers_where_rows_remember() -> None:
     """Persistent score and outcome: 95 % intervals hold the true AUC far more often than DeLong's.
 
-    The truth is read off 400,000 rows; then 60 series of 1,500.
+    The truth is read off 400,000 rows; then 200 series of 1,500, which are worth some fifty
+    independent rows each: nominal 95 % come out as more than four in five.
     """
     rng = np.random.default_rng(2)
     y, p = _persistent(400_000, rng)
     truth = auc(y, p)
     held = plain = 0
-    for seed in range(60):
+    for seed in range(200):
         y, p = _persistent(1_500, rng)
         found = auc_interval(y, p, least_block=1, n_resamples=200, seed=seed)
         held += found.low <= truth <= found.high
         influence = _Sorted(y, p).influence()
         narrow = 1.96 * math.sqrt((influence**2).sum())
         plain += abs(found.auc - truth) <= narrow
-    assert held >= 50
-    assert plain <= held - 5
+    assert held >= 165
+    assert plain <= held - 40
 
 
 def _persistent(n: int, rng: np.random.Generator) -> tuple[Float1D, Float1D]:
@@ -188,4 +171,4 @@ def test_one_class_has_no_interval() -> None:
     """All numbers are NaN, none of them a made-up half."""
     found = auc_interval(np.ones(20), np.arange(20.0), least_block=1, n_resamples=9, seed=0)
     assert all(math.isnan(v) for v in (found.auc, found.low, found.high, found.se))
-    assert found.n_resamples == 0
+    assert found.n_obs == 20
