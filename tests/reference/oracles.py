@@ -18,8 +18,9 @@ import numpy as np
 import statsmodels.api as sm  # type: ignore[import-untyped]
 from arch.bootstrap import optimal_block_length
 from arch.unitroot import ADF
-from scipy.stats import spearmanr
+from scipy.stats import kurtosis, skew, spearmanr
 from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
+from sklearn.model_selection import KFold  # type: ignore[import-untyped]
 from statsmodels.stats.multitest import multipletests  # type: ignore[import-untyped]
 from statsmodels.stats.proportion import proportion_confint  # type: ignore[import-untyped]
 
@@ -29,8 +30,18 @@ from mlwb.core.bars import BAR_FIELDS, MID, TS
 from mlwb.core.home import find_project
 from mlwb.features import specs
 from mlwb.features.batch import compute
-from mlwb.model import PurgedKFold, auc, rank_correlation
-from mlwb.stats import block_length, holm, wilson
+from mlwb.model import CombinatorialPurgedCV, PurgedKFold, auc, leak_count, rank_correlation
+from mlwb.stats import (
+    benjamini_hochberg,
+    block_length,
+    dsr,
+    holm,
+    min_track_record,
+    overfitting,
+    psr,
+    sharpe_ratio,
+    wilson,
+)
 from mlwb.study import stationarity
 
 __all__ = ["PAGE", "Row", "page", "rows", "write"]
@@ -88,6 +99,7 @@ def rows(oracle: Oracle) -> list[Row]:
         *_scores(),
         *_splits(oracle("purgedcv")),
         *_risk(oracle("empyrical")),
+        *_luck(oracle("purgedcv")),
         *_tests(),
         *_intervals(),
     ]
@@ -137,16 +149,26 @@ def _splits(purgedcv: Any) -> Iterator[Row]:
     t0 = np.arange(1_200, dtype=np.int64) * 60
     t0[700:] += 5_400
     t1 = t0 + 900
-    stamps, ends = (x.astype("datetime64[s]") for x in (t0, t1))
-    ours = [len(s.train) for s in PurgedKFold(t0, t1, n_splits=5, embargo_s=0).splits()]
-    peer = purgedcv.PurgedKFold(5, prediction_times=stamps, evaluation_times=ends)
-    theirs = [len(train) for train, _ in peer.split(np.zeros((len(t0), 1)))]
-    yield Row(
-        "rows trained on, purged 5-fold, 15 min labels, a gap",
-        sum(ours),
-        "purgedcv PurgedKFold",
-        sum(theirs),
-    )
+    stamps = {
+        "prediction_times": t0.astype("datetime64[s]"),
+        "evaluation_times": t1.astype("datetime64[s]"),
+    }
+    ours = _trained(PurgedKFold(t0, t1, n_splits=5, embargo_s=0))
+    theirs = _trained(purgedcv.PurgedKFold(5, **stamps))
+    what = "rows trained on, 5 purged folds, 15 min labels, a gap"
+    yield Row(what, ours, "purgedcv PurgedKFold", theirs)
+    ours = _trained(CombinatorialPurgedCV(t0, t1, embargo_s=0))
+    theirs = _trained(purgedcv.CombinatorialPurgedCV(6, 2, **stamps))
+    what = "the same, 15 combinatorial splits"
+    yield Row(what, ours, "purgedcv CombinatorialPurgedCV", theirs)
+    ours = sum(leak_count(a, b, t0=t0, t1=t1) for a, b in PurgedKFold(t0, t1).split())
+    theirs = sum(leak_count(a, b, t0=t0, t1=t1) for a, b in KFold(5).split(t0))
+    why = "rows whose label meets a test label: scikit-learn does not know of label spans"
+    yield Row("leaking rows, 5 folds", ours, "scikit-learn KFold", theirs, why)
+
+
+def _trained(splitter: Any) -> int:
+    return sum(len(train) for train, _ in splitter.split(np.zeros((1_200, 1))))
 
 
 def _risk(empyrical: Any) -> Iterator[Row]:
@@ -160,6 +182,40 @@ def _risk(empyrical: Any) -> Iterator[Row]:
     theirs = float(empyrical.max_drawdown(daily))
     why = "a fraction of the peak, positive here; both count the loss of the first day"
     yield Row("maximum drawdown", found.max_drawdown, "empyrical max_drawdown", theirs, why)
+    theirs = float(empyrical.calmar_ratio(daily, annualization=365))
+    yield Row("Calmar", found.calmar, "empyrical, annualization=365", theirs)
+
+
+def _luck(purgedcv: Any) -> Iterator[Row]:
+    daily = daily_returns() + 0.003
+    found = sharpe_ratio(daily)
+    ours = psr(found.ratio, found.n_obs, skew=found.skew, kurtosis=found.kurtosis)
+    theirs = float(purgedcv.probabilistic_sharpe_ratio(daily, 0.0))
+    why = "purgedcv corrects both moments for bias and takes ddof 0; the paper's are plain"
+    yield Row("PSR, 90 days", ours, "purgedcv probabilistic_sharpe_ratio", theirs, why)
+    ratio = float(daily.mean() / daily.std())
+    moments = {
+        "skew": float(skew(daily, bias=False)),
+        "kurtosis": float(kurtosis(daily, fisher=False, bias=False)),
+    }
+    ours = psr(ratio, found.n_obs, **moments)
+    yield Row("the same of its moments", ours, "purgedcv probabilistic_sharpe_ratio", theirs)
+    trials = np.array([ratio, 0.05, 0.02, -0.04, 0.08])
+    ours = dsr(ratio, found.n_obs, trial_ratios=trials, **moments)
+    theirs = float(purgedcv.deflated_sharpe_ratio(daily, len(trials), float(trials.var(ddof=1))))
+    yield Row("DSR of its moments, five trials", ours, "purgedcv deflated_sharpe_ratio", theirs)
+    ours = min_track_record(0.1, skew=-0.5, kurtosis=5.0)
+    theirs = float(purgedcv.min_track_record_length(0.1, 0.0, 0.05, -0.5, 5.0))
+    why = "purgedcv rounds up to whole periods"
+    yield Row(
+        "MinTRL of a ratio of 0.1 a day", ours, "purgedcv min_track_record_length", theirs, why
+    )
+    returns = np.random.default_rng(6).normal(size=(960, 12)) + np.linspace(0.0, 0.1, 12)
+    ours = overfitting(returns, n_blocks=8).probability
+    theirs = float(purgedcv.probability_of_backtest_overfitting(returns.T, 8).pbo)
+    yield Row(
+        "PBO of twelve configurations", ours, "purgedcv probability_of_backtest_overfitting", theirs
+    )
 
 
 def _tests() -> Iterator[Row]:
@@ -196,6 +252,9 @@ def _intervals() -> Iterator[Row]:
     yield Row(
         "Holm, second of five", float(holm(p)[1]), "statsmodels multipletests", float(theirs[1])
     )
+    theirs = multipletests(p, method="fdr_bh")[1]
+    ours = float(benjamini_hochberg(p)[1])
+    yield Row("Benjamini-Hochberg, the same", ours, "statsmodels multipletests", float(theirs[1]))
     low, _ = proportion_confint(3, 50, method="wilson")
     yield Row(
         "Wilson, lower bound of 3 of 50",
