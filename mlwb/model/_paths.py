@@ -73,7 +73,8 @@ def cross_validate_paths(data: Dataset, trial: Trial, splitter: CombinatorialPur
     DegenerateModelError
         A training side, or all rows together, hold one class only.
     """
-    splits, predictions = predict_splits(data, trial, splitter)
+    splits = tuple(splitter.splits())
+    predictions = predict_splits(data, trial, splits)
     probability, group = splitter.path_predictions(predictions), splitter.group()
     members = [np.flatnonzero(group == number) for number in range(splitter.n_groups)]
     return Paths(

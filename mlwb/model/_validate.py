@@ -106,7 +106,7 @@ class OutOfFold:
     probability : ndarray of float64
         Prediction of each.
     fold_auc : tuple of float
-        AUC of each fold.
+        AUC of each fold; NaN where a segment of :func:`walk` holds one class only.
     splits : tuple of Split
         What was trained on and tested.
     n_eff : float, default=nan
@@ -159,14 +159,21 @@ def cross_validate(
     DegenerateModelError
         A fold holds one class only.
     """
-    splits, predictions = predict_splits(data, trial, splitter)
-    fold_auc = []
-    for number, (split, predicted) in enumerate(zip(splits, predictions, strict=True)):
-        weight = data.weight[split.test] if is_auc_weighted else None
-        value = auc(data.y[split.test], predicted, weight)
+    found = _out_of_fold(data, trial, tuple(splitter.splits()), is_auc_weighted=is_auc_weighted)
+    for number, value in enumerate(found.fold_auc, start=1):
         if not np.isfinite(value):
-            raise DegenerateModelError("a fold holds one class only", got=f"fold {number + 1}")
-        fold_auc.append(value)
+            raise DegenerateModelError("a fold holds one class only", got=f"fold {number}")
+    return found
+
+
+def _out_of_fold(
+    data: Dataset, trial: Trial, splits: tuple[Split, ...], *, is_auc_weighted: bool = False
+) -> OutOfFold:
+    predictions = predict_splits(data, trial, splits)
+    fold_auc = []
+    for split, predicted in zip(splits, predictions, strict=True):
+        weight = data.weight[split.test] if is_auc_weighted else None
+        fold_auc.append(auc(data.y[split.test], predicted, weight))
     index = np.concatenate([split.test for split in splits])
     return OutOfFold(
         index,
@@ -178,19 +185,16 @@ def cross_validate(
     )
 
 
-def predict_splits(
-    data: Dataset, trial: Trial, splitter: PurgedSplitter
-) -> tuple[tuple[Split, ...], list[Float1D]]:
-    """Splits and, for the test rows of each, what a model of its train rows says."""
-    splits = tuple(splitter.splits())
+def predict_splits(data: Dataset, trial: Trial, splits: Sequence[Split]) -> list[Float1D]:
+    """What a model of the train rows of each split says of its test rows."""
     if not splits:
-        raise DegenerateModelError("no fold has rows on both sides")
+        raise DegenerateModelError("no fold has rows of both classes on both sides")
     predictions = []
     for split in splits:
         train = split.train
         model = fit_model(trial, data.X[train], data.y[train], data.weight[train])
         predictions.append(model.predict(data.X[split.test]))
-    return splits, predictions
+    return predictions
 
 
 def search(
@@ -248,8 +252,14 @@ def choose(results: Sequence[TrialResult], *, margin: float) -> TrialResult:
 
 
 def walk(data: Dataset, trial: Trial, *, n_segments: int) -> OutOfFold:
-    """Walk forward over equal calendar segments, refitting before each."""
-    return cross_validate(data, trial, WalkForward(data.t0, data.t1, n_segments=n_segments))
+    """Walk forward over equal calendar segments, refitting before each.
+
+    A quiet week may bring one class alone: such a segment has no AUC (NaN), and one before which
+    only one class was seen is left out, as there is nothing to learn from.
+    """
+    splits = WalkForward(data.t0, data.t1, n_segments=n_segments).splits()
+    able = tuple(split for split in splits if np.ptp(data.y[split.train]) > 0.0)
+    return _out_of_fold(data, trial, able)
 
 
 def refit(data: Dataset, trial: Trial) -> FittedModel:

@@ -250,7 +250,7 @@ def _walk(result: Result) -> list[Metric]:
         ic = rank_correlation(segments.probability[rows], target)
         name = f"segment {number + 1}"
         metrics += [
-            Metric("auc", segments.fold_auc[number], n=len(split.test), segment=name),
+            _segment_auc(segments.fold_auc[number], len(split.test), name),
             Metric("rank_ic", ic, n=len(split.test), segment=name),
         ]
         earned = 1.0
@@ -264,6 +264,12 @@ def _walk(result: Result) -> list[Metric]:
         "positive_share", positive, len(segments.splits), definition=f"segments with {meaning}"
     )
     return [share, *metrics]
+
+
+def _segment_auc(value: float, n: int, name: str) -> Metric:
+    if np.isfinite(value):
+        return Metric("auc", value, n=n, segment=name)
+    return null("auc", "the segment holds one class only", segment=name)
 
 
 def _parity(result: Result) -> list[Metric]:

@@ -221,6 +221,21 @@ def test_walk_without_any_fold_is_an_error() -> None:
         walk(endless, TRIAL, n_segments=4)
 
 
+def test_a_walk_survives_a_segment_of_one_class() -> None:
+    """No AUC in the quiet segment, the others as ever; before the first event nothing is learnt."""
+    data = dataset()
+    plain = walk(data, TRIAL, n_segments=5)
+    quiet = data.y.copy()
+    quiet[plain.splits[2].test] = 0.0
+    found = walk(replace(data, y=quiet), TRIAL, n_segments=5)
+    assert np.isnan(found.fold_auc).tolist() == [False, False, True, False, False]
+    assert found.fold_auc[:2] == plain.fold_auc[:2]
+    assert np.isfinite(found.probability).all()
+    late = data.y.copy()
+    late[: plain.splits[1].test[0]] = 0.0
+    assert len(walk(replace(data, y=late), TRIAL, n_segments=5).splits) == 3
+
+
 def test_search_keeps_the_order_of_trials() -> None:
     """The list is the ledger of everything tried, in the order tried."""
     data = dataset(1_200)
