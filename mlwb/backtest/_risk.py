@@ -11,7 +11,7 @@ import numpy as np
 from mlwb.backtest._account import Ledger, Trips
 from mlwb.core.arrays import Float1D, Int1D
 from mlwb.core.errors import EmptyWindowError
-from mlwb.stats import SharpeRatio, min_track_record, psr, sharpe_ratio
+from mlwb.stats import SharpeRatio, min_track_record, near_one, psr, sharpe_ratio
 
 __all__ = [
     "MINUTES_A_YEAR",
@@ -270,15 +270,9 @@ def losing_streak(daily: DailyTrips, *, win_rate: float, min_trips: int) -> int:
     return longest
 
 
-def _near_one(returns: Float1D) -> Float1D:
-    """Times a power of two, which loses nothing: ratios stay, squares neither vanish nor burst."""
-    most = float(np.abs(returns).max(initial=0.0))
-    return np.ldexp(returns, -math.frexp(most)[1]) if math.isfinite(most) else returns
-
-
 def _ratio(returns: Float1D) -> SharpeRatio | None:
     try:
-        return sharpe_ratio(_near_one(returns))
+        return sharpe_ratio(returns)
     except EmptyWindowError:
         return None
 
@@ -286,7 +280,7 @@ def _ratio(returns: Float1D) -> SharpeRatio | None:
 def _lo_scale(daily: Float1D) -> float:
     """Lo (2002): ``q / sqrt(q + 2 sum_k (q - k) rho_k)``, lags by the rule of Newey and West."""
     q, n = _YEAR_DAYS, len(daily)
-    daily = _near_one(daily)
+    daily = near_one(daily)
     centred = daily - daily.mean()
     lags = range(1, min(int(4.0 * (n / 100.0) ** (2.0 / 9.0)), n - 1) + 1)
     rho = [float(centred[k:] @ centred[:-k]) / float(centred @ centred) for k in lags]

@@ -20,6 +20,7 @@ __all__ = [
     "deflated_benchmark",
     "dsr",
     "min_track_record",
+    "near_one",
     "psr",
     "ratio_error",
     "sharpe_ratio",
@@ -82,6 +83,7 @@ def sharpe_ratio(returns: Float1D) -> SharpeRatio:
     """
     n = len(returns)
     known = n >= 2 and bool(np.isfinite(returns).all())
+    returns = near_one(returns)
     spread = float(returns.std()) if known else 0.0
     if not known or spread <= _CONSTANT * float(np.abs(returns).max()):
         raise EmptyWindowError(
@@ -90,6 +92,29 @@ def sharpe_ratio(returns: Float1D) -> SharpeRatio:
     z = (returns - returns.mean()) / spread
     ratio = float(returns.mean()) / float(returns.std(ddof=1))
     return SharpeRatio(ratio, n, float((z**3).mean()), float((z**4).mean()))
+
+
+def near_one(returns: Float1D) -> Float1D:
+    """Returns times a power of two, so that the largest is in [0.5, 1).
+
+    That loses nothing: ratios of moments stay, and squares neither vanish nor burst.
+
+    Parameters
+    ----------
+    returns : ndarray of shape (n_obs,), float64
+        Those with one that is not finite stay as they are.
+
+    Returns
+    -------
+    ndarray of shape (n_obs,), float64
+
+    Examples
+    --------
+    >>> near_one(np.array([3e-200, -1.5e-200])).tolist()
+    [0.5740878879676573, -0.28704394398382865]
+    """
+    most = float(np.abs(returns).max(initial=0.0))
+    return np.ldexp(returns, -math.frexp(most)[1])
 
 
 def ratio_error(ratio: float, n_obs: float, *, skew: float, kurtosis: float) -> float:

@@ -216,3 +216,12 @@ def test_two_point_returns_without_error_are_decided() -> None:
     assert ratio_error(2.0, 50, **two_point) == 0.0
     found = [psr(2.0, 50, benchmark=b, **two_point) for b in (1.9, 2.0, 2.1)]
     assert found == [1.0, 0.5, 0.0]
+
+
+@pytest.mark.parametrize("power", [-1_060, -530, 0, 530, 1_020])
+def test_a_ratio_has_no_unit(power: int) -> None:
+    """Returns near the smallest or the largest float give the same ratio and the same error."""
+    returns = np.round(np.random.default_rng(0).normal(0.1, 1.0, 200) * 128)
+    found = sharpe_ratio(np.ldexp(returns, power - 10))
+    assert found == sharpe_ratio(returns)
+    assert found.error > 0.0
