@@ -117,8 +117,8 @@ def load_features(modules: Sequence[str]) -> tuple[FeatureSpec, ...]:
     ------
     ParamsError
         A module cannot be read, a name is taken, a spec is incomplete, or a step breaks a rule:
-        it uses more than arithmetic and :mod:`math`, returns something else than a float, keeps
-        something outside its state, or needs more bars than its look-back says.
+        it uses more than arithmetic and :mod:`math`, returns something else than a float, or
+        needs more bars than its look-back says.
     """
     found = read_modules(tuple(modules))
     taken = dict.fromkeys(_BY_NAME, "mlwb")

@@ -128,8 +128,6 @@ def open_block(state: State, base: int, window: int, block: int, number: int) ->
             n += n_b
             s1 += state[cell + 1] + n_b * d
             s2 += state[cell + 2] + d * (2.0 * state[cell + 1] + n_b * d)
-    if n + state[base + SUFFIX] == 0.0 and state[base + CENTRED] == 1.0:
-        state[base + PIVOT] = math.nan  # what is known has left the window: the next value is it
     state[base + MIDDLE] = n
     state[base + MIDDLE + 1] = s1
     state[base + MIDDLE + 2] = s2
@@ -176,8 +174,8 @@ def window_sums(
     tuple of float
         n, ``sum (x - pivot)``, ``sum (x - pivot)**2`` and the pivot, which is 0 unless centred.
         NaN pivot and zero sums where a centred window holds nothing. With n at most ``block`` the
-        pivot may be a value that has just left the window, or depend on where the stream began:
-        ask for more values than that before using them.
+        pivot may be a value that has left the window, or depend on where the stream began: ask
+        for more values than that before using them.
     """
     if minute % block == 0 or state[base] != float(minute - 1):
         advance(state, base, window, block, minute)

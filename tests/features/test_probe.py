@@ -198,7 +198,9 @@ def test_history_that_is_needed_is_measured() -> None:
     by_warm_up = dict(zip(rsi.warm_up_s, rsi.worst, strict=True))
     assert by_warm_up[900] > 1e-3
     assert 0.0 < by_warm_up[7_200] < 1e-3
+    assert 0.0 < by_warm_up[21_600] < 1e-9
     assert by_warm_up[60_000] == 0.0
+    assert rsi.needed_s in {43_200, 60_000}
     assert found["mid_logret_5m"].needed_s == 300
     assert found["realised_vol_60m"].needed_s == HOUR
     assert all(sensitivity.is_enough for sensitivity in found.values())

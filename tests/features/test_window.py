@@ -80,6 +80,20 @@ def test_variance_far_from_zero_keeps_its_digits(offset: float) -> None:
         assert n * s2 - s1 * s1 == pytest.approx(exact, rel=1e-12)
 
 
+def test_a_price_level_that_left_the_window_costs_no_digits() -> None:
+    """After a gap longer than the window a new level is exact once it fills more than a block."""
+    old = [(1, 1e9 + x) for x in range(30)]
+    new = [(64, 1.0), *((1, 1.0 + x / 1_000) for x in range(1, 40))]
+    later = 0
+    for (n, s1, s2, _), inside in walk(old + new, (60, 10), centred=True):
+        if 10 < n == len([x for x in inside if x < 10]):
+            mean = sum(inside) / len(inside)
+            exact = float(sum((x - mean) ** 2 for x in inside)) * n
+            assert n * s2 - s1 * s1 == pytest.approx(exact, rel=1e-12)
+            later += 1
+    assert later > 20
+
+
 def gappy(n: int = 2_400, *, scale: float = 1.0) -> Float2D:
     """Bars with single gaps and one of 45 minutes; prices on a tick grid."""
     keep = np.random.default_rng(3).random(n) > 0.005
