@@ -18,7 +18,15 @@ from mlwb.core.errors import EmptyWindowError
 from mlwb.drift._bins import N_SPECIAL, bin_counts
 from mlwb.drift._psi import psi_of_counts
 
-__all__ = ["BlockNull", "Bounds", "block_counts", "block_null", "bounds", "ks_of_counts"]
+__all__ = [
+    "BlockNull",
+    "Bounds",
+    "block_counts",
+    "block_null",
+    "bounds",
+    "full_blocks",
+    "ks_of_counts",
+]
 
 MIN_BLOCKS = 5
 """Fewer blocks than this say nothing about the spread of a statistic."""
@@ -109,6 +117,30 @@ def block_counts(edges: Float1D, values: Float1D, blocks: Int1D) -> list[Int1D]:
     list of ndarray
     """
     return [bin_counts(edges, values[blocks == block]) for block in np.unique(blocks)]
+
+
+def full_blocks(counts: Sequence[Int1D]) -> list[Int1D]:
+    """Leave out blocks with less than half the usual rows, the median block's.
+
+    A part of a day is another mixture of hours, and would pass for chance.
+
+    Parameters
+    ----------
+    counts : sequence of ndarray
+        Counts of each block, in time order; not empty.
+
+    Returns
+    -------
+    list of ndarray
+
+    Examples
+    --------
+    >>> [int(block.sum()) for block in full_blocks([np.full(2, n) for n in (200, 720, 700)])]
+    [1440, 1400]
+    """
+    rows = [int(block.sum()) for block in counts]
+    least = float(np.median(rows)) / 2.0
+    return [block for block, n in zip(counts, rows, strict=True) if n >= least]
 
 
 def block_null(name: str, counts: Sequence[Int1D], *, window_blocks: int) -> BlockNull:

@@ -12,8 +12,16 @@ from mlwb.core.arrays import Float1D, Float2D, Int1D
 from mlwb.core.canonical import digest_file, parse_json
 from mlwb.core.clock import Clock, SystemClock
 from mlwb.core.errors import EmptyWindowError
-from mlwb.drift import BinnedReference, PsiResult, bin_counts, psi_of_counts
-from mlwb.drift.calibration import BlockNull, Bounds, block_null, bounds, ks_of_counts
+from mlwb.drift import BinnedReference, PsiResult, psi_of_counts
+from mlwb.drift.calibration import (
+    BlockNull,
+    Bounds,
+    block_counts,
+    block_null,
+    bounds,
+    full_blocks,
+    ks_of_counts,
+)
 from mlwb.evidence import Input, Metric, Record, new_record
 from mlwb.gates import Verdict
 from mlwb.inference import Predictor
@@ -84,7 +92,8 @@ class FeatureDrift:
     psi : PsiResult
         Plain statistic on all held-out rows.
     null : BlockNull or None
-        Windows of the reference against the rest of it; None where the reference is too short.
+        Windows of full days of the reference, as many as were held out, against the rest of it;
+        None where the reference is too short.
     bounds : Bounds or None
         Of the population PSI, from that null.
     daily : ndarray of shape (n_days, n_cells), int64
@@ -123,7 +132,7 @@ class Result:
     overall_bounds : Bounds or None
         Of that mean, from the mean of the features' nulls window by window.
     rolling : ndarray of float64
-        Overall PSI of every seven held-out days in a row.
+        Overall PSI of every seven full held-out days in a row.
     averaged : tuple of str
         Features in the mean: those that vary and are no function of the clock.
     ks, ks_p : float
@@ -251,11 +260,12 @@ def run(params: PsiValidationParams, policy: Policy, clock: Clock) -> tuple[Verd
 
 
 def _drift(reference: BinnedReference, training: Any, values: Float1D, days: Int1D) -> FeatureDrift:
-    name, numbers = reference.name, np.unique(days)
-    daily = np.asarray([bin_counts(reference.edges, values[days == day]) for day in numbers])
+    name, counts = reference.name, block_counts(reference.edges, values, days)
+    daily = np.asarray(counts)
     found = psi_of_counts(name, reference.counts, daily.sum(axis=0))
     try:
-        null_scores = block_null(name, list(training), window_blocks=len(numbers))
+        window_blocks = len(full_blocks(counts))
+        null_scores = block_null(name, full_blocks(list(training)), window_blocks=window_blocks)
     except EmptyWindowError:
         return FeatureDrift(name, found, None, None, daily, reference)
     limits = bounds(found.value, null_scores)
@@ -277,15 +287,16 @@ def is_averaged(item: FeatureDrift, prepared: Prepared) -> bool:
 
 
 def _rolling(features: Sequence[FeatureDrift]) -> Float1D:
-    n_days = len(features[0].daily)
+    full = [full_blocks(list(item.daily)) for item in features]
+    n_days = len(full[0])
     width = min(ROLLING_DAYS, n_days)
     means = [
         np.mean(
             [
                 psi_of_counts(
-                    item.name, item.reference.counts, item.daily[start : start + width].sum(axis=0)
+                    item.name, item.reference.counts, np.sum(counts[start : start + width], axis=0)
                 ).value
-                for item in features
+                for item, counts in zip(features, full, strict=True)
             ]
         )
         for start in range(n_days - width + 1)

@@ -11,7 +11,7 @@ import numpy as np
 from mlwb.core.arrays import Float1D, Int1D
 from mlwb.core.errors import EmptyWindowError
 from mlwb.drift import fit_reference
-from mlwb.drift.calibration import block_counts, block_null
+from mlwb.drift.calibration import block_counts, block_null, full_blocks
 
 __all__ = ["WINDOWS_DAYS", "Eligibility", "WindowNull", "eligibility"]
 
@@ -100,8 +100,7 @@ def eligibility(
     values : ndarray of shape (n_rows,), float64
         In time order, from rows on which the model can score.
     days : ndarray of shape (n_rows,), int64
-        UTC day of each row: the block. Days with less than half the usual rows are left out: a part
-        of a day is another mixture of hours, and would pass for chance.
+        UTC day of each row: the block, see :func:`mlwb.drift.calibration.full_blocks`.
     n_bins : int
         Bins of the reference.
     limit : float
@@ -119,10 +118,7 @@ def eligibility(
         reason = "constant" if known.any() else "too short"
         return Eligibility(name, reason, None, math.nan, limit, ())
     reference = fit_reference(name, values, n_bins=n_bins)
-    counts = block_counts(reference.edges, values, days)
-    usual = np.median([block.sum() for block in counts])
-    counts = [block for block in counts if block.sum() >= usual / 2.0]
-    nulls = _nulls(name, counts)
+    nulls = _nulls(name, full_blocks(block_counts(reference.edges, values, days)))
     if has_unit_root or not nulls:
         reason = "unit root" if has_unit_root else "too short"
         return Eligibility(name, reason, None, math.nan, limit, nulls)
