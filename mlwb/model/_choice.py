@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from mlwb.core.arrays import Float1D, Float2D, Int1D
+from mlwb.core.bars import INTERVAL_S
 from mlwb.core.errors import DegenerateModelError
 from mlwb.model._significance import rank_contributions
 from mlwb.model._validate import TrialResult
-from mlwb.stats import SharpeRatio, sharpe_ratio
 
 __all__ = ["daily_skill", "trial_contributions"]
 
@@ -50,28 +50,25 @@ def trial_contributions(results: Sequence[TrialResult], target: Float1D) -> Floa
     return np.column_stack(columns)
 
 
-def daily_skill(contributions: Float1D, t0: Int1D) -> SharpeRatio:
-    """Mean over standard deviation of the skill by UTC day: a Sharpe ratio of days.
+def daily_skill(contributions: Float2D, t0: Int1D) -> Float2D:
+    """Mean contribution of each UTC day with a row, trial by trial.
 
-    For scores that nobody can trade (a volatility label) this is the ratio that trials are
-    deflated by; it needs no annual unit.
+    For scores that nobody can trade (a volatility label) the Sharpe ratio of these days is what
+    trials are deflated by; it needs no annual unit.
 
     Parameters
     ----------
-    contributions : ndarray of shape (n_rows,), float64
-        Skill row by row.
+    contributions : ndarray of shape (n_rows, n_trials), float64
+        As :func:`trial_contributions` gives them.
     t0 : ndarray of shape (n_rows,), int64
-        Decision times, seconds since 1970.
+        Decision times, seconds since 1970: a bar belongs to the day it opened on.
 
     Returns
     -------
-    SharpeRatio
-        Of the days' means, per day.
-
-    Raises
-    ------
-    EmptyWindowError
-        Fewer than two days, or days that are all equal.
+    ndarray of shape (n_days, n_trials), float64
+        Days in order.
     """
-    _, day = np.unique(t0 // _DAY_S, return_inverse=True)
-    return sharpe_ratio(np.bincount(day, weights=contributions) / np.bincount(day))
+    _, day = np.unique((t0 - INTERVAL_S) // _DAY_S, return_inverse=True)
+    sums = np.zeros((int(day.max(initial=-1)) + 1, contributions.shape[1]))
+    np.add.at(sums, day, contributions)
+    return sums / np.bincount(day)[:, None]

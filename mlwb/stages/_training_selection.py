@@ -7,13 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mlwb.core.arrays import Float2D, Int1D
-from mlwb.core.bars import INTERVAL_S
 from mlwb.core.canonical import digest, digest_bytes
 from mlwb.core.clock import Clock
 from mlwb.evidence import Kinship, LoggedTrial, TrialLedger
 from mlwb.features import spec_digest
-from mlwb.model import Dataset, TrialResult, rank_contributions
+from mlwb.model import Dataset, TrialResult, daily_skill, trial_contributions
 from mlwb.params import TrainingParams, params_values
 from mlwb.stages.common import Prepared, home_of
 from mlwb.stats import (
@@ -151,7 +149,8 @@ def select(
     -------
     Selection
     """
-    days, per_day = _by_day(_contributions(results, data), data, chosen)
+    rows = trial_contributions(results, data.target)
+    per_day = daily_skill(rows, data.t0[chosen.out_of_fold.index])
     daily = tuple(sharpe_ratio(column) for column in per_day.T)
     ledger = TrialLedger(home_of(params.run).evidence)
     logged = {
@@ -166,7 +165,9 @@ def select(
     own = daily[results.index(chosen)]
     return Selection(
         daily=daily,
-        overfitting=overfitting(per_day, n_blocks=_blocks(len(days))) if len(results) > 1 else None,
+        overfitting=overfitting(per_day, n_blocks=_blocks(len(per_day)))
+        if len(results) > 1
+        else None,
         superiority=superior(
             per_day,
             block=max(math.ceil(params.label.horizon_s / _DAY_S), 1),
@@ -215,28 +216,6 @@ def trials_head(params: TrainingParams) -> str:
     """Digest of the ledger's last line, for a record to cite; empty before there is one."""
     head = TrialLedger(home_of(params.run).evidence).head()
     return head.sha256 if head else ""
-
-
-def _contributions(results: tuple[TrialResult, ...], data: Dataset) -> Float2D:
-    """Rank contribution of every row for every trial, (n_rows, n_trials)."""
-    columns = [
-        rank_contributions(
-            found.out_of_fold.probability,
-            data.target[found.out_of_fold.index],
-            found.out_of_fold.fold,
-        )
-        for found in results
-    ]
-    return np.column_stack(columns)
-
-
-def _by_day(rows: Float2D, data: Dataset, chosen: TrialResult) -> tuple[Int1D, Float2D]:
-    """Mean contribution of each UTC day with a row, (n_days, n_trials)."""
-    opened = data.t0[chosen.out_of_fold.index] - INTERVAL_S
-    days, index = np.unique(opened // _DAY_S, return_inverse=True)
-    sums = np.zeros((len(days), rows.shape[1]))
-    np.add.at(sums, index, rows)
-    return days, sums / np.bincount(index)[:, None]
 
 
 def _blocks(n_days: int) -> int:

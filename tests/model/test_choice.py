@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mlwb.core.errors import DegenerateModelError, EmptyWindowError
+from mlwb.core.errors import DegenerateModelError
 from mlwb.model import (
     PurgedKFold,
     Trial,
@@ -19,7 +19,7 @@ from mlwb.model import (
     search,
     trial_contributions,
 )
-from mlwb.stats import dsr, overfitting, superior
+from mlwb.stats import dsr, overfitting, sharpe_ratio, superior
 from tests.model.model_kit import TRIALS, dataset
 
 STRENGTHS = tuple(Trial("logistic", c, 0) for c in (1e-4, 0.01, 1.0))
@@ -51,7 +51,7 @@ def test_choice_is_judged_end_to_end() -> None:
     assert found.p_value <= 0.01
     assert len(found.winners) == 3
     assert overfitting(matrix, n_blocks=8).loss_share == 0.0
-    days = [daily_skill(column, t0) for column in matrix.T]
+    days = [sharpe_ratio(column) for column in daily_skill(matrix, t0).T]
     ratios = np.array([day.ratio for day in days])
     best = days[int(ratios.argmax())]
     kept = dsr(best.ratio, best.n_obs, skew=0.0, kurtosis=3.0, trial_ratios=ratios)
@@ -61,20 +61,12 @@ def test_choice_is_judged_end_to_end() -> None:
     assert kept > 0.9
 
 
-def test_days_are_utc_days() -> None:
-    """Mean by day, then mean over standard deviation; uneven days count alike."""
-    t0 = np.array([0, 60, 86_340, 86_400, 90_000, 172_800], dtype=np.int64)
+def test_days_are_those_the_bars_opened_on() -> None:
+    """Mean by UTC day, uneven days alike; the decision at midnight belongs to the day before."""
+    t0 = np.array([60, 120, 86_400, 86_460, 90_000, 172_860], dtype=np.int64)
     rows = np.array([1.0, 2.0, 3.0, 4.0, 4.0, 9.0])
-    found = daily_skill(rows, t0)
-    days = np.array([2.0, 4.0, 9.0])
-    assert found.n_obs == 3
-    assert found.ratio == pytest.approx(days.mean() / days.std(ddof=1))
-
-
-def test_one_day_has_no_ratio() -> None:
-    """Nothing varies over a single day."""
-    with pytest.raises(EmptyWindowError, match="no Sharpe ratio"):
-        daily_skill(np.ones(5), np.arange(5) * 60)
+    found = daily_skill(np.column_stack([rows, -rows]), t0)
+    np.testing.assert_array_equal(found, [[2.0, -2.0], [4.0, -4.0], [9.0, -9.0]])
 
 
 def test_trials_on_other_rows_are_refused() -> None:
