@@ -55,6 +55,7 @@ def _study(
         profile=profile,
         policy=policy,
         overrides=overrides_of(data, source, param or []),
+        command="features study",
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with Display(shown=not (quiet or as_json)) as display:

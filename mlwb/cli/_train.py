@@ -69,6 +69,7 @@ def _train(
         profile=profile,
         policy=policy,
         overrides=overrides_of(data, source, param or []),
+        command="train",
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with Display(shown=not (quiet or as_json)) as display:

@@ -103,7 +103,7 @@ def _summary(
         "report": str(options.home.outputs / "latest" / "index.html"),
         "evidence": str(options.home.evidence),
         "next": [] if error else [c.text for c in _commands(options, promote=promote)[1:]],
-        "repeat": f"mlwb run {command_line(options, folders=True)}".strip(),
+        "repeat": command_line(options, folders=True),
     }
 
 
@@ -203,8 +203,7 @@ def _provenance(own: Mapping[str, Record]) -> tuple[tuple[str, str], ...]:
 
 
 def _commands(options: Options, *, promote: bool) -> list[index.Command]:
-    typed = command_line(options)
-    found = [index.Command(about="Repeat this run", text=f"mlwb run {typed}".strip())]
+    found = [index.Command(about="Repeat this run", text=command_line(options))]
     if promote:
         found.append(index.Command(about="Promote", text="mlwb registry promote"))
     else:

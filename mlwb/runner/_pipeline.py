@@ -100,6 +100,8 @@ class Options:
         Dotted names to values.
     cold : bool, default=False
         Smoke requests each on a connection of their own.
+    command : str, default="run"
+        What was typed after ``mlwb``, for whoever wants to do it again.
     """
 
     home: Home
@@ -107,6 +109,7 @@ class Options:
     policy: str = "policy.yml"
     overrides: Mapping[str, Any] = field(default_factory=dict)
     cold: bool = False
+    command: str = "run"
 
 
 @dataclass(frozen=True)
@@ -448,12 +451,12 @@ def _footer(run: _Run, stage: str) -> dict[str, str]:
         "Run": run.run_id,
         "Code": f"{code.commit[:12]}{dirty}" if code.commit else code.package_version,
         "Policy": Path(params.run.policy).name,
-        "reproduce": "mlwb run " + command_line(run.options),
+        "reproduce": command_line(run.options),
     }
 
 
 def command_line(options: Options, *, folders: bool = False) -> str:
-    """The options as they are typed; file names with their folders only where asked for."""
+    """What to type to run it again; file names with their folders only where asked for."""
     given = dict(options.overrides)
     files = [str(name) for name in given.pop("data.source", ())]
     shown = [("--data", name if folders else Path(name).name) for name in files]
@@ -464,7 +467,9 @@ def command_line(options: Options, *, folders: bool = False) -> str:
         shown.append(("--profile", options.profile))
     if options.policy != "policy.yml":
         shown.append(("--policy", options.policy if folders else Path(options.policy).name))
-    return " ".join(f"{option} {shlex.quote(str(value))}" for option, value in shown)
+    typed = [f"{option} {shlex.quote(str(value))}" for option, value in shown]
+    cold = ["--cold"] if options.cold else []
+    return " ".join(["mlwb", options.command, *typed, *cold])
 
 
 def _typed(value: Any) -> str:

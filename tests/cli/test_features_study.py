@@ -24,7 +24,9 @@ def test_study_prints_what_it_wrote(tmp_path: Path) -> None:
     assert (bias["reading"], bias["psi"], bias["rank_ic"]) == ("constant", "constant", None)
     assert volume["rank_ic"] > 0.1
     assert volume["rank_ic_p_holm"] < 0.05
-    assert Path(told["report"]).read_text(encoding="utf-8").startswith("<!doctype html>")
+    page = Path(told["report"]).read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>")
+    assert "<pre>mlwb features study " in page
     kinds = [record.kind for record in EvidenceStore(tmp_path / "evidence" / "ml").records()]
     assert kinds == ["data_quality", "feature_study"]
     assert not (tmp_path / "outputs" / "latest").exists()

@@ -23,7 +23,9 @@ def test_train_registers_and_says_what_it_measured(tmp_path: Path) -> None:
     assert held["ci"][0] < held["value"] < held["ci"][1]
     assert told["metrics"]["gate_window_reuses"]["value"] == 0
     assert set(told["gates"]) == {"signal", "ablation", "wf", "pnl", "parity", "schema"}
-    assert Path(told["report"]).read_text(encoding="utf-8").startswith("<!doctype html>")
+    page = Path(told["report"]).read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>")
+    assert "<pre>mlwb train --profile ci</pre>" in page
     registry = Registry(tmp_path / "artifacts" / "models", clock=SystemClock())
     assert registry.candidate() == told["model_version"] == "v1.8.1"
     again = mlwb("train", "--profile", "ci", "-p", "search.c=[0.2]", home=tmp_path, timeout_s=300)

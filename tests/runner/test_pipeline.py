@@ -27,6 +27,7 @@ from mlwb.evidence import EvidenceStore, metrics_digest
 from mlwb.params import RunParams, load_params
 from mlwb.registry import Registry
 from mlwb.runner import STEPS, Event, Options, finish_run, past_runs, run_loop
+from mlwb.runner._pipeline import command_line
 
 pytestmark = [pytest.mark.slow, pytest.mark.notebook, pytest.mark.server]
 PROJECT = find_project()
@@ -180,6 +181,14 @@ def test_a_second_run_in_the_same_home_is_refused(tmp_path: Path) -> None:
     (tmp_path / "artifacts").mkdir()
     with FileLock(tmp_path / "artifacts" / ".run.lock"), pytest.raises(LockHeldError):
         run_loop(options(tmp_path), SystemClock(), lambda _: None)
+
+
+def test_a_page_names_the_command_that_was_typed() -> None:
+    """The one that was run, with its options; folders are left out of pages."""
+    given = {"data.source": ["/home/me/bars.csv"], "label.kind": "direction"}
+    options = Options(home=Home(Path(), Path()), overrides=given, command="train")
+    assert command_line(options) == "mlwb train --data bars.csv -p label.kind=direction"
+    assert command_line(Options(options.home, cold=True)) == "mlwb run --cold"
 
 
 def test_a_parameter_typo_starts_nothing(tmp_path: Path) -> None:
