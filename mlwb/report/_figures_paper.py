@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from mlwb.backtest import CostCell, RegimeMoney, TimingEffect
 
-__all__ = ["equity", "paper", "paper_costs", "paper_regimes"]
+__all__ = ["paper"]
 
 _POINTS = 1_200
 _HEIGHT = 640
@@ -64,90 +64,6 @@ def paper(found: Traded | None) -> Figure:
         f"UTC, {count(len(ts))} steps; at 0 bars an order is filled at the price it was decided on"
     )
     return draw(paint, title=_message(found), subtitle=subtitle, height=_HEIGHT)
-
-
-def equity(ts: Int1D, net: Float1D, gross: Float1D, *, said: str = "") -> Figure:
-    """Returns added up, before and after costs.
-
-    Parameters
-    ----------
-    ts : ndarray of shape (n_steps,), int64
-        Seconds since 1970.
-    net, gross : ndarray of shape (n_steps,), float64
-        Simple returns of every step; NaN earns nothing.
-    said : str, default=""
-        End of the title.
-
-    Returns
-    -------
-    Figure
-    """
-    if len(ts) < 2:
-        return unmeasured("Paper trading", "Fewer than two steps were traded.")
-    title = _earned(ts, net, gross) + said
-    subtitle = (
-        f"Sum of simple returns, {moment(ts[0])} to {moment(ts[-1])} UTC, {count(len(ts))} steps"
-    )
-
-    def paint(drawing: Drawing) -> None:
-        ax = drawing.subplots()
-        _paint_equity(ax, ts, net, gross)
-        dates(ax)
-
-    return draw(paint, title=title, subtitle=subtitle)
-
-
-def paper_costs(curve: Sequence[CostCell]) -> Figure:
-    """What is left of a rule at several costs and delays.
-
-    Parameters
-    ----------
-    curve : sequence of CostCell
-        In any order; every pair of cost and latency once.
-
-    Returns
-    -------
-    Figure
-    """
-    if not curve:
-        return unmeasured("Costs and delay", "No cost was tried.")
-    real = [cell for cell in curve if not cell.is_bound]
-    left = [cell for cell in real if cell.net_return > 0.0]
-    said = count(len(left)) if left else "none"
-    title = f"The rule earns in {said} of {len(real)} cases of cost and delay"
-    subtitle = "Net return; at 0 bars an order is filled at the price it was decided on"
-
-    def paint(drawing: Drawing) -> None:
-        _paint_costs(drawing.subplots(), curve)
-
-    return draw(paint, title=title, subtitle=subtitle)
-
-
-def paper_regimes(found: Sequence[RegimeMoney]) -> Figure:
-    """Where the money was made: net return by market regime.
-
-    Parameters
-    ----------
-    found : sequence of RegimeMoney
-        They add up to the whole.
-
-    Returns
-    -------
-    Figure
-    """
-    if not found:
-        return unmeasured("Market regimes", "No regime is known.")
-    worst = min(found, key=lambda item: item.net)
-    title = f"Least was made in {worst.name} markets: {signed(worst.net, '%')}"
-    subtitle = (
-        "Net return by regime, known at the decision; p that it is not negative, Holm, from a "
-        "block bootstrap of hours"
-    )
-
-    def paint(drawing: Drawing) -> None:
-        _paint_regimes(drawing.subplots(), found)
-
-    return draw(paint, title=title, subtitle=subtitle)
 
 
 def _message(found: Traded) -> str:

@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlwb.canary import Summary
 from mlwb.core.arrays import Float1D
 from mlwb.report._figure import Figure, draw, limit_line, quiet_axes, shades, unmeasured
 from mlwb.report._numbers import number, several
 from mlwb.report._style import BAND, FAIL, GOOD, INK, QUIET
-from mlwb.stats import wilson
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawing
 
-__all__ = ["agreement", "latency", "phases"]
+__all__ = ["agreement", "latency"]
 
 
 def latency(samples: Mapping[str, Float1D], *, limit_ms: float | str) -> Figure:
@@ -118,49 +116,6 @@ def agreement(score: Float1D, shadow_score: Float1D, *, match_delta: float) -> F
     return draw(paint, title=title, subtitle=subtitle)
 
 
-def phases(summaries: Mapping[str, Summary], *, limits: Mapping[str, float | str]) -> Figure:
-    """Latency, errors and agreement of every phase beside their limits.
-
-    Parameters
-    ----------
-    summaries : mapping of str to Summary
-        In the order they ran.
-    limits : mapping of str to float or str
-        ``p95_ms``, ``error_rate`` and ``match_rate``; those not given are not drawn.
-
-    Returns
-    -------
-    Figure
-    """
-    reached = {name: found for name, found in summaries.items() if found.n_requests}
-    if not reached:
-        return unmeasured("Phases", "No request was sent.")
-    broken = [name for name, found in reached.items() if not _keeps(found, limits)]
-    title = f"All {len(reached)} phases keep their limits"
-    title = title if len(reached) > 1 else "The one phase keeps its limits"
-    if broken:
-        title = f"{len(broken)} of {len(reached)} phases miss a limit: {', '.join(broken)}"
-    subtitle = "By phase: p95 of the client latency, errors, agreement; whiskers: 95 % Wilson"
-
-    def paint(drawing: Drawing) -> None:
-        panels = drawing.subplots(1, 3)
-        place = np.arange(len(reached))
-        panels[0].plot(place, [found.p95_ms for found in reached.values()], "o", color=GOOD)
-        _shares(panels[1], [(f.n_errors, f.n_requests) for f in reached.values()])
-        _shares(panels[2], [(f.n_matched, f.n_compared) for f in reached.values()])
-        names = (("p95_ms", "p95, ms"), ("error_rate", "errors, %"), ("match_rate", "agree, %"))
-        for ax, (name, said) in zip(panels, names, strict=True):
-            ax.set_title(said, color=INK, pad=14)
-            ax.set_xticks(place, list(reached), rotation=30, ha="right", rotation_mode="anchor")
-            if name in limits:
-                factor = 1.0 if name == "p95_ms" else 100.0
-                limit_line(ax, factor * float(limits[name]), "limit", horizontal=True)
-            ax.margins(x=0.12, y=0.2)
-            quiet_axes(ax, grid="y")
-
-    return draw(paint, title=title, subtitle=subtitle)
-
-
 def _beside(value: float, limit: float) -> str:
     if value >= limit:
         return "not below"
@@ -192,22 +147,3 @@ def _cloud(ax: Axes, x: Float1D, y: Float1D, delta: float) -> None:
     ax.set_xlabel("champion's score")
     ax.set_ylabel("candidate's score")
     quiet_axes(ax)
-
-
-def _shares(ax: Axes, counts: list[tuple[int, int]]) -> None:
-    for x, (k, n) in enumerate(counts):
-        if n:
-            low, high = wilson(k, n)
-            ax.vlines(x, 100 * low, 100 * high, color=GOOD, linewidth=1.2)
-            ax.plot(x, 100 * k / n, "o", color=GOOD)
-
-
-def _keeps(found: Summary, limits: Mapping[str, float | str]) -> bool:
-    inf = float("inf")
-    errors = found.n_errors / found.n_requests
-    agree = found.n_matched / found.n_compared if found.n_compared else 0.0
-    return (
-        found.p95_ms < float(limits.get("p95_ms", inf))
-        and errors < float(limits.get("error_rate", inf))
-        and agree >= float(limits.get("match_rate", -inf))
-    )

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from mlwb.report._numbers import NOT_MEASURED, count, interval, moment, number, several, signed
+from mlwb.report._numbers import NOT_MEASURED, count, interval, moment, number
 from mlwb.report._shapes import Drift
 from mlwb.report._table import Table, heads
 
 if TYPE_CHECKING:
     from mlwb.drift.calibration import Bounds
-    from mlwb.model import Dataset, GroupEffect, Parity, Scores, TrialResult
+    from mlwb.model import Dataset, Parity, Scores
 
-__all__ = ["ablation", "parity", "psi", "scores", "trials", "windows"]
+__all__ = ["parity", "psi", "scores", "windows"]
 
 
 def windows(train: Dataset, holdout: Dataset, version: str, champion: str) -> Table:
@@ -47,23 +47,6 @@ def windows(train: Dataset, holdout: Dataset, version: str, champion: str) -> Ta
     return Table(f"Candidate {version} against {against}", columns, rows)
 
 
-def trials(results: Sequence[TrialResult]) -> Table:
-    """Everything that was tried, best first."""
-    ordered = sorted(results, key=lambda found: -found.out_of_fold.mean_auc)
-    rows = tuple(
-        (
-            found.trial.name,
-            number(found.out_of_fold.mean_auc),
-            number(min(found.out_of_fold.fold_auc)),
-            number(max(found.out_of_fold.fold_auc)),
-            count(len(found.out_of_fold.index)),
-        )
-        for found in ordered
-    )
-    columns = heads("trial", ">mean AUC", ">worst fold", ">best fold", ">rows")
-    return Table(f"{several(len(rows), 'trial')} under purged validation", columns, rows)
-
-
 def scores(found: Mapping[str, Scores | None]) -> Table:
     """What predictions are worth, one row a set of them; None was not measured."""
     columns = heads(
@@ -72,17 +55,6 @@ def scores(found: Mapping[str, Scores | None]) -> Table:
     )  # fmt: skip
     rows = tuple((name, *_scored(item)) for name, item in found.items())
     return Table("Scores against the label; higher is better, but for Brier", columns, rows)
-
-
-def ablation(effects: Sequence[GroupEffect]) -> Table:
-    """What dropping each group of features and refitting does."""
-    rows = tuple(
-        (item.group, signed(item.delta, decimals=4), number(item.p_value, "p"),
-         number(item.p_adjusted, "p"))
-        for item in sorted(effects, key=lambda effect: effect.delta)
-    )  # fmt: skip
-    columns = heads("dropped", ">change of rank IC", ">p that it does harm", ">p, Holm")
-    return Table("A fall says the group helps, a rise that it does harm", columns, rows)
 
 
 def parity(found: Parity, feature_mismatches: int, n_feature_values: int) -> Table:

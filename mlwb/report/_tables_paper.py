@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from mlwb.evidence import Metric, Record
 from mlwb.report._numbers import NOT_MEASURED, interval, number
 from mlwb.report._table import Table, heads
@@ -12,13 +10,13 @@ from mlwb.report._words import metric_unit, metric_words
 __all__ = ["money"]
 
 
-def money(records: Sequence[Record]) -> Table:
+def money(found: Record | None) -> Table:
     """Every number of the book with its interval and its formula, or why there is none.
 
     Parameters
     ----------
-    records : sequence of Record
-        Of a training; the one of kind ``pnl`` is shown.
+    found : Record or None
+        Of kind ``pnl``; None where there is none.
 
     Returns
     -------
@@ -26,7 +24,6 @@ def money(records: Sequence[Record]) -> Table:
         Without the numbers of single regimes, costs and caps, which have pictures, and without
         scaling and edge rules, which stand in docs/backtest.md.
     """
-    found = next((record for record in records if record.kind == "pnl"), None)
     if found is None:
         return Table("Nothing was traded", (), ())
     rows = tuple(_row(metric) for metric in found.metrics if not metric.segment)

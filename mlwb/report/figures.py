@@ -18,9 +18,9 @@ from mlwb.report._figures_model import (
     importance,
     walk_forward,
 )
-from mlwb.report._figures_paper import equity, paper, paper_costs, paper_regimes
+from mlwb.report._figures_paper import paper
 from mlwb.report._figures_study import costs, information, redundancy, regimes
-from mlwb.report._figures_traffic import agreement, latency, phases
+from mlwb.report._figures_traffic import agreement, latency
 
 __all__ = [
     "MID",
@@ -33,7 +33,6 @@ __all__ = [
     "decay",
     "distributions",
     "eligibility",
-    "equity",
     "fold_auc",
     "importance",
     "information",
@@ -41,9 +40,6 @@ __all__ = [
     "market",
     "memory",
     "paper",
-    "paper_costs",
-    "paper_regimes",
-    "phases",
     "psi_bins",
     "psi_by_feature",
     "psi_rolling",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mlwb.report._table import Column, Table
 from mlwb.report._tables_data import findings, quality
-from mlwb.report._tables_model import ablation, parity, psi, scores, trials, windows
+from mlwb.report._tables_model import parity, psi, scores, windows
 from mlwb.report._tables_paper import money
 from mlwb.report._tables_proof import proof
 from mlwb.report._tables_study import (
@@ -21,7 +21,6 @@ from mlwb.report._tables_verdict import checks, phases, records, verdicts
 __all__ = [
     "Column",
     "Table",
-    "ablation",
     "checks",
     "costs",
     "distributions",
@@ -39,7 +38,6 @@ __all__ = [
     "scores",
     "stationarity",
     "steadiness",
-    "trials",
     "verdicts",
     "windows",
 ]

@@ -8,7 +8,6 @@ from mlwb.stats._bootstrap import BlockMeans, block_length, block_means, p_again
 from mlwb.stats._intervals import wilson
 from mlwb.stats._multiplicity import benjamini_hochberg, holm
 from mlwb.stats._overfitting import Overfitting, overfitting
-from mlwb.stats._proof import Proof, prove
 from mlwb.stats._sharpe import (
     SharpeRatio,
     deflated_benchmark,
@@ -20,13 +19,14 @@ from mlwb.stats._sharpe import (
     sharpe_ratio,
 )
 from mlwb.stats._superior import Superiority, superior
+from mlwb.stats._track_record import TrackRecord, track_record
 
 __all__ = [
     "BlockMeans",
     "Overfitting",
-    "Proof",
     "SharpeRatio",
     "Superiority",
+    "TrackRecord",
     "benjamini_hochberg",
     "block_length",
     "block_means",
@@ -37,10 +37,10 @@ __all__ = [
     "near_one",
     "overfitting",
     "p_against",
-    "prove",
     "psr",
     "ratio_error",
     "sharpe_ratio",
     "superior",
+    "track_record",
     "wilson",
 ]

@@ -10,13 +10,13 @@ from typing import Literal, TypeAlias
 from mlwb.core.errors import ParamsError
 from mlwb.stats._sharpe import SharpeRatio, psr, ratio_error
 
-__all__ = ["Proof", "prove"]
+__all__ = ["TrackRecord", "track_record"]
 
 Standing: TypeAlias = Literal["shown", "refuted", "unproven"]
 
 
 @dataclass(frozen=True)
-class Proof:
+class TrackRecord:
     """Where a Sharpe ratio stands against a value, and how long it would take to know.
 
     Parameters
@@ -46,7 +46,7 @@ class Proof:
 
         Examples
         --------
-        >>> prove(SharpeRatio(0.08, 14, 0.0, 3.0)).reason("days")
+        >>> track_record(SharpeRatio(0.08, 14, 0.0, 3.0)).reason("days")
         'unproven: 14 days are too few, 426 would decide a ratio of this size'
         """
         if self.standing != "unproven":
@@ -59,7 +59,7 @@ class Proof:
         )
 
 
-def prove(found: SharpeRatio, *, above: float = 0.0, level: float = 0.95) -> Proof:
+def track_record(found: SharpeRatio, *, above: float = 0.0, level: float = 0.95) -> TrackRecord:
     """Hold a Sharpe ratio against a value, and admit when the record is too short.
 
     Parameters
@@ -74,7 +74,7 @@ def prove(found: SharpeRatio, *, above: float = 0.0, level: float = 0.95) -> Pro
 
     Returns
     -------
-    Proof
+    TrackRecord
 
     Raises
     ------
@@ -88,9 +88,9 @@ def prove(found: SharpeRatio, *, above: float = 0.0, level: float = 0.95) -> Pro
 
     Examples
     --------
-    >>> prove(SharpeRatio(0.08, 14, 0.0, 3.0)).standing
+    >>> track_record(SharpeRatio(0.08, 14, 0.0, 3.0)).standing
     'unproven'
-    >>> prove(SharpeRatio(0.08, 900, 0.0, 3.0)).standing
+    >>> track_record(SharpeRatio(0.08, 900, 0.0, 3.0)).standing
     'shown'
     """
     if not 0.5 < level < 1.0:
@@ -107,4 +107,4 @@ def prove(found: SharpeRatio, *, above: float = 0.0, level: float = 0.95) -> Pro
     elif probability <= 1.0 - level:
         standing = "refuted"
     low, high = found.ratio - reach * found.error, found.ratio + reach * found.error
-    return Proof(standing, probability, low, high, found.n_obs, needed)
+    return TrackRecord(standing, probability, low, high, found.n_obs, needed)

@@ -22,10 +22,8 @@ from mlwb.study import Information, Redundancy
 START = 1_735_689_600
 NAMES = (
     "ablation", "agreement", "calibration", "costs", "daily", "decay", "distributions",
-    "eligibility", "equity", "fold_auc", "importance", "information", "latency", "market", "memory",
-    "paper",
-    "paper_costs", "paper_regimes", "phases", "psi_bins", "psi_by_feature", "psi_rolling",
-    "redundancy", "regimes", "walk_forward",
+    "eligibility", "fold_auc", "importance", "information", "latency", "market", "memory", "paper",
+    "psi_bins", "psi_by_feature", "psi_rolling", "redundancy", "regimes", "walk_forward",
 )  # fmt: skip
 HOSTILE = '"><script>alert(1)</script>'
 Make = Callable[[], figures.Figure]
@@ -34,11 +32,11 @@ Make = Callable[[], figures.Figure]
 @pytest.fixture
 def gallery(request: pytest.FixtureRequest) -> Mapping[str, Make]:
     """Every figure on small data, with names that try to be markup where names are free."""
-    rng, labels, paper, reference, shifted, make_trial, make_drift, make_summary, study = (
+    rng, labels, paper, reference, shifted, make_trial, make_drift, study = (
         request.getfixturevalue(name)
         for name in (
             "rng", "labels", "paper", "reference", "shifted", "make_trial", "make_drift",
-            "make_summary", "study",
+            "study",
         )
     )  # fmt: skip
     n = 3_000
@@ -59,7 +57,6 @@ def gallery(request: pytest.FixtureRequest) -> Mapping[str, Make]:
     ]  # fmt: skip
     cuts = {"start": START, "champion_end": START + 90_000, "train_end": START + 150_000,
             "end": START + 60 * n}  # fmt: skip
-    traffic = {"smoke": make_summary(100), "5%": make_summary(100, errors=7)}
     return {
         "ablation": lambda: figures.ablation([GroupEffect("book", -0.02, 1.0, 1.0)]),
         "agreement": lambda: figures.agreement(scores, scores + 0.01, match_delta=0.05),
@@ -71,7 +68,6 @@ def gallery(request: pytest.FixtureRequest) -> Mapping[str, Make]:
             columns, ("bias", HOSTILE, "z"), ("1", "bp", "1")
         ),
         "eligibility": lambda: figures.eligibility(study.eligibility, held_out_days=3.5),
-        "equity": lambda: figures.equity(paper.ts, paper.ledger.net, paper.ledger.gross),
         "fold_auc": lambda: figures.fold_auc(trials, limit="0.62"),
         "importance": lambda: figures.importance(
             Importance(("book", HOSTILE), np.array([[0.03, 0.01], [0.02, 0.0]]), 1.0, 1.0),
@@ -82,9 +78,6 @@ def gallery(request: pytest.FixtureRequest) -> Mapping[str, Make]:
         "market": lambda: figures.market(ts, mid, cuts=cuts, symbol=HOSTILE),
         "memory": lambda: figures.memory(study.memory),
         "paper": lambda: figures.paper(paper),
-        "paper_costs": lambda: figures.paper_costs(paper.curve),
-        "paper_regimes": lambda: figures.paper_regimes(paper.regimes),
-        "phases": lambda: figures.phases(traffic, limits={"p95_ms": "80", "error_rate": 0.01}),
         "psi_bins": lambda: figures.psi_bins(reference, shifted),
         "psi_by_feature": lambda: figures.psi_by_feature(drifts, limit="0.3"),
         "psi_rolling": lambda: figures.psi_rolling(np.asarray([0.05, 0.09]), limit="0.2"),
@@ -154,7 +147,6 @@ def _nothing() -> dict[str, figures.Figure]:
         "decay": figures.decay([]),
         "distributions": figures.distributions(np.empty((0, 1)), ("a",), ("1",)),
         "eligibility": figures.eligibility([], held_out_days=14.0),
-        "equity": figures.equity(NO_TS, EMPTY, EMPTY),
         "fold_auc": figures.fold_auc([]),
         "importance": figures.importance(Importance((), np.empty((0, 0)), 0.0, 0.0), least=0.7),
         "information": figures.information([]),
@@ -162,9 +154,6 @@ def _nothing() -> dict[str, figures.Figure]:
         "market": figures.market(NO_TS, EMPTY, cuts={}, symbol="X"),
         "memory": figures.memory([]),
         "paper": figures.paper(None),
-        "paper_costs": figures.paper_costs([]),
-        "paper_regimes": figures.paper_regimes([]),
-        "phases": figures.phases({}, limits={}),
         "psi_by_feature": figures.psi_by_feature([], limit=0.3),
         "psi_rolling": figures.psi_rolling(NONE, limit=0.2),
         "redundancy": figures.redundancy(Redundancy(("a",), np.ones((1, 1)), np.ones(1))),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 
 from mlwb.report import figures
@@ -40,24 +39,3 @@ def test_timing_that_changed_nothing_says_so(timed: Any) -> None:
     """Without a variance to compare there is no percentage."""
     still = replace(timed, effect=replace(timed.effect, variance_ratio=float("nan")))
     assert figures.paper(still).title.startswith("Timing changed no exposure")
-
-
-def test_costs_count_what_can_be_had(paper: Any) -> None:
-    """A fill at the price of the decision is a bound, not a case."""
-    assert figures.paper_costs(paper.curve).title.startswith("The rule earns in 2 of 6 cases")
-    lost = [replace(cell, net_return=-0.01) for cell in paper.curve]
-    assert figures.paper_costs(lost).title.startswith("The rule earns in none of 6 cases")
-
-
-def test_regimes_name_the_worst(paper: Any) -> None:
-    """The regime that made least, with its sum."""
-    assert figures.paper_regimes(paper.regimes).title.endswith("volatile markets: −3.0\u00a0%")
-
-
-@pytest.mark.parametrize("sign", [1.0, -1.0])
-def test_equity_skips_holes(sign: float) -> None:
-    """Steps without a return earn nothing."""
-    net = sign * np.asarray([0.01, np.nan, 0.01])
-    ts = 60 * np.arange(3, dtype=np.int64)
-    title = figures.equity(ts, net, net).title
-    assert title.startswith("+2.0\u00a0%" if sign > 0 else "−2.0\u00a0%")

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 
-from mlwb.canary import Summary
 from mlwb.report import figures
 
 pytestmark = pytest.mark.usefixtures("coarse")
@@ -43,16 +40,3 @@ def test_agreement_counts_pairs() -> None:
     assert figures.agreement(score[:1], score[:1], match_delta=0.05).title.endswith(
         "0.000 apart on average"
     )
-
-
-def test_phases_name_the_one_that_misses(make_summary: Callable[..., Summary]) -> None:
-    """Errors and disagreement each break a phase; a phase not reached is left out."""
-    limits = {"p95_ms": "80", "error_rate": "0.01", "match_rate": "0.95"}
-    good, bad = make_summary(100), make_summary(100, errors=2)
-    assert figures.phases({"5%": good, "10%": make_summary(0)}, limits=limits).title == (
-        "The one phase keeps its limits"
-    )
-    broken = figures.phases(
-        {"5%": good, "10%": bad, "25%": make_summary(100, shift=0.2)}, limits=limits
-    )
-    assert broken.title == "2 of 3 phases miss a limit: 10%, 25%"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mlwb.drift.calibration import Bounds
-from mlwb.model import Dataset, GroupEffect, Parity, Scores, TrialResult
+from mlwb.model import Dataset, Parity, Scores
 from mlwb.report import tables
 from mlwb.report._numbers import number
 
@@ -29,15 +29,6 @@ def test_windows() -> None:
     assert tables.windows(_dataset(1), _dataset(1), "v2", "v1").caption == "Candidate v2 against v1"
 
 
-def test_trials_best_first(make_trial: Callable[..., TrialResult]) -> None:
-    """Sorted by mean AUC, with the worst and the best fold."""
-    table = tables.trials(
-        [make_trial("logistic", 0.1, [0.6, 0.7]), make_trial("boosting", 1.0, [0.65, 0.69])]
-    )
-    assert [row[0] for row in table.rows] == ["boosting", "logistic C=0.1"]
-    assert table.rows[1][1:4] == ("0.650", "0.600", "0.700")
-
-
 def test_scores_without_champion() -> None:
     """Without a champion its row says that nothing was measured."""
     found = Scores(0.661, 0.701, 0.28, 0.5, 0.23, 20_160, 4_032)
@@ -46,15 +37,6 @@ def test_scores_without_champion() -> None:
         "held out", "0.661", "70.1\u00a0%", "28.0\u00a0%", "50.0\u00a0%", "0.230", "20,160",
     )  # fmt: skip
     assert table.rows[1][1] == "not measured"
-
-
-def test_ablation_most_helpful_first() -> None:
-    """The group whose loss hurts most leads."""
-    effects = [GroupEffect("a", 0.001, 0.4, 0.8), GroupEffect("b", -0.03, 1.0, 1.0)]
-    assert [row[:2] for row in tables.ablation(effects).rows] == [
-        ("b", "−0.0300"),
-        ("a", "+0.0010"),
-    ]
 
 
 def test_parity() -> None:

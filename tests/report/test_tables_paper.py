@@ -19,7 +19,7 @@ def test_a_number_shows_its_interval_and_formula() -> None:
     """Shares in percent; one without a value says why; segments are left to the pictures."""
     details = {"rule": "sign of the score", "definition": "long or short"}
     record = new_record("pnl", METRICS, Context(clock=ManualClock()), details=details)
-    table = tables.money([record])
+    table = tables.money(record)
     assert table.caption == "Sign of the score: long or short"
     assert table.rows == (
         ("net return", "1.2\u00a0%", "−1.0 to 3.0\u00a0%", "sum"),
@@ -28,9 +28,8 @@ def test_a_number_shows_its_interval_and_formula() -> None:
 
 
 def test_without_a_book_there_is_no_table() -> None:
-    """Records of other kinds hold no money."""
-    record = new_record("bench", [], Context(clock=ManualClock()))
-    assert tables.money([record]).caption == "Nothing was traded"
+    """A version that was not traded says so."""
+    assert tables.money(None).caption == "Nothing was traded"
 
 
 def test_every_number_of_a_book_has_words() -> None:
