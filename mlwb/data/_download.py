@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import httpx
 from mlwb.core.errors import DataFetchError, DataSchemaError
 from mlwb.core.fsops import fsync_dir, fsync_file, write_atomic
 from mlwb.data._archive import ArchiveFile
+from mlwb.data._files import DAMAGE
 from mlwb.data._polite import Line
 
 __all__ = ["FetchedFile", "download", "on_disk"]
@@ -22,6 +22,9 @@ __all__ = ["FetchedFile", "download", "on_disk"]
 _SHA256 = re.compile(r"\b([0-9a-fA-F]{64})\b")
 _GONE = frozenset({404, 410})
 _CHUNK = 1 << 20
+_SPARE_BYTES, _BYTES_A_BAR = 1 << 20, 512
+"""Most that is taken: a bar is at most 250 bytes of text, and 80 packed."""
+_CHECKSUM_BYTES = 4096
 
 
 @dataclass(frozen=True)
@@ -155,7 +158,12 @@ def _status(answer: httpx.Response) -> int:
 def _read_checksum(answer: httpx.Response) -> str | None:
     if _status(answer) in _GONE:
         return None
-    text = answer.read()[:4096].decode("utf-8", errors="replace")
+    begun = b""
+    for piece in answer.iter_bytes():
+        begun += piece
+        if len(begun) >= _CHECKSUM_BYTES:
+            break
+    text = begun[:_CHECKSUM_BYTES].decode("utf-8", errors="replace")
     found = _sha256_in(text)
     if not found:
         raise DataFetchError(f"{answer.url} holds no SHA-256", got=repr(text[:40]))
@@ -180,14 +188,32 @@ def _receive(file: ArchiveFile, part: Path, *, line: Line, on_bytes: Callable[[i
         goes_on = status == 206 and answer.headers.get("content-range", "").startswith(
             f"bytes {have}-"
         )
+        size = have if goes_on else 0
         with part.open("ab" if goes_on else "wb") as sink:
             for piece in answer.iter_raw():
+                size += len(piece)
+                _check_size(size, file, part)
                 sink.write(piece)
                 on_bytes(len(piece))
                 line.check_stop()
         return status
 
     return line.ask("GET", file.path, read=read, have=lambda: _size(part))
+
+
+def _most_bytes(file: ArchiveFile) -> int:
+    return _SPARE_BYTES + _BYTES_A_BAR * file.expected_rows
+
+
+def _check_size(size: int, file: ArchiveFile, part: Path) -> None:
+    if size > _most_bytes(file):
+        part.unlink()
+        raise DataFetchError(
+            f"{file.name} does not end",
+            expected=f"at most {_most_bytes(file):,} bytes for {file.expected_rows:,} bars",
+            got="more",
+            todo="see what answers at this address, or name a mirror",
+        )
 
 
 def _settle(answer: httpx.Response, part: Path, have: int) -> int:
@@ -205,7 +231,7 @@ def _inspect(path: Path, file: ArchiveFile, published: str) -> FetchedFile:
             digest.update(piece)
     sha256, rows, note = digest.hexdigest(), 0, ""
     try:
-        rows = _rows_of(path)
+        rows = _rows_of(path, _most_bytes(file))
     except DataSchemaError as error:
         note = str(error)
     if note:
@@ -229,26 +255,36 @@ def _inspect(path: Path, file: ArchiveFile, published: str) -> FetchedFile:
     )
 
 
-def _rows_of(path: Path) -> int:
+def _rows_of(path: Path, most_bytes: int) -> int:
     """Bars in a zip of one csv; reading to its end also checks the zip's own sums."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = [item for item in archive.infolist() if not item.is_dir()]
-            if len(members) != 1:
-                raise DataSchemaError("not one csv in the zip", got=f"{len(members)} files")
-            with archive.open(members[0]) as source:
-                first = piece = source.read(_CHUNK)
-                rows, last = 0, b""
-                while piece:
-                    rows, last = rows + piece.count(b"\n"), piece[-1:]
-                    piece = source.read(_CHUNK)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as error:
+        with (
+            zipfile.ZipFile(path) as archive,
+            archive.open(_only_member(archive, most_bytes)) as source,
+        ):
+            first = piece = source.read(_CHUNK)
+            rows, last = 0, b""
+            while piece:
+                rows, last = rows + piece.count(b"\n"), piece[-1:]
+                piece = source.read(_CHUNK)
+    except DataSchemaError:
+        raise
+    except DAMAGE as error:
         raise DataSchemaError(f"not a whole zip: {error}") from error
     rows += bool(last) and last != b"\n"
     rows -= not first[:1].isdigit()
     if rows < 1:
         raise DataSchemaError("no bar in it")
     return rows
+
+
+def _only_member(archive: zipfile.ZipFile, most_bytes: int) -> zipfile.ZipInfo:
+    members = [item for item in archive.infolist() if not item.is_dir()]
+    if len(members) != 1:
+        raise DataSchemaError("not one csv in the zip", got=f"{len(members)} files")
+    if members[0].file_size > most_bytes:
+        raise DataSchemaError("more in it than its days have", got=f"{members[0].file_size} bytes")
+    return members[0]
 
 
 def _publish(part: Path, target: Path, published: str | None) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import io
+import lzma
 import re
+import struct
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -13,9 +15,17 @@ from pathlib import Path
 from mlwb.core.canonical import digest_bytes
 from mlwb.core.errors import DataNotFoundError, DataSchemaError
 
-__all__ = ["SourceBytes", "open_source"]
+__all__ = ["DAMAGE", "SourceBytes", "open_source"]
+
+DAMAGE = (
+    EOFError, IndexError, OSError, RuntimeError, ValueError,
+    lzma.LZMAError, struct.error, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What Python's readers of gzip and zip raise over bytes that are neither."""
 
 _ZSTD = b"\x28\xb5\x2f\xfd"
+_MOST_BYTES = 2 << 30
+"""Of a file unpacked: ten years of minutes are half of it, a zip bomb is more."""
 _SHA256 = re.compile(r"\b([0-9a-fA-F]{64})\b")
 
 
@@ -86,25 +96,32 @@ def _read(path: Path, name: str) -> bytes:
         raise DataNotFoundError(
             f"{name} is a directory", expected="a file of bars, or the two of a bid/ask pair"
         )
+    if path.exists() and not path.is_file():  # a pipe or a device may never end
+        raise DataNotFoundError(f"{name} is no regular file", todo="write its bytes to a file")
     try:
         return path.read_bytes()
     except FileNotFoundError as error:
         raise DataNotFoundError(f"no file {name}", todo="check the path") from error
     except OSError as error:
         raise DataNotFoundError(f"{name} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise DataNotFoundError(f"{name!r} is no path: {error}") from error
 
 
 def _unpack(stored: bytes, name: str) -> tuple[bytes, str]:
     try:
         if stored.startswith(b"\x1f\x8b"):
-            return gzip.decompress(stored), ""
+            with gzip.GzipFile(fileobj=io.BytesIO(stored)) as packed:
+                return _checked(packed.read(_MOST_BYTES + 1), name), ""
         if stored.startswith(b"PK\x03\x04"):
             return _unzip(stored, name)
+    except DataSchemaError:
+        raise
     except EOFError as error:
         raise DataSchemaError(
             f"{name} is cut short: the gzip stream ends early", todo="download it again"
         ) from error
-    except (gzip.BadGzipFile, zlib.error, zipfile.BadZipFile, NotImplementedError) as error:
+    except DAMAGE as error:
         raise DataSchemaError(f"{name} is damaged: {error}", todo="download it again") from error
     if stored.startswith(_ZSTD):
         return _unzstd(stored, name), ""
@@ -119,12 +136,12 @@ def _unzstd(stored: bytes, name: str) -> bytes:
         raise DataSchemaError(f"{name} is packed with zstd", todo="unpack it first: zstd -d")
     try:
         with pa.CompressedInputStream(pa.BufferReader(stored), "zstd") as stream:
-            data = stream.read()
+            data = stream.read(_MOST_BYTES + 1)
     except OSError as error:
         raise DataSchemaError(
             f"{name} is a damaged or cut zstd stream", todo="download it again"
         ) from error
-    return bytes(data)
+    return _checked(bytes(data), name)
 
 
 def _unzip(stored: bytes, name: str) -> tuple[bytes, str]:
@@ -137,7 +154,18 @@ def _unzip(stored: bytes, name: str) -> tuple[bytes, str]:
             )
         if members[0].flag_bits & 1:
             raise DataSchemaError(f"{name} is encrypted", todo="unpack it first")
-        return archive.read(members[0]), members[0].filename
+        with archive.open(members[0]) as packed:
+            return _checked(packed.read(_MOST_BYTES + 1), name), members[0].filename
+
+
+def _checked(data: bytes, name: str) -> bytes:
+    if len(data) > _MOST_BYTES:
+        raise DataSchemaError(
+            f"{name} unpacks to more than {_MOST_BYTES:,} bytes",
+            expected="bars or quotes of one symbol",
+            todo="if it is no bomb, cut it into several files",
+        )
+    return data
 
 
 def _published(path: Path) -> str:

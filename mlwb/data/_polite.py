@@ -6,6 +6,7 @@ import random
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
@@ -136,12 +137,14 @@ class Line:
         return pause_s
 
     def _retry_after_s(self, text: str) -> float:
-        if text.strip().isdigit():
+        if text.isascii() and text.strip().isdigit():
             return float(text)
         try:
             moment = parsedate_to_datetime(text)
-        except ValueError:
+        except (ValueError, OverflowError):
             return 0.0
+        if moment.tzinfo is None:  # how Python reads -0000: UTC, and the place unknown
+            moment = moment.replace(tzinfo=UTC)
         return max(0.0, (moment - self.clock.now()).total_seconds())
 
     def _address(self, path: str) -> str:

@@ -23,6 +23,7 @@ from tests.data.archive_kit import FUTURES_HEADER, FakeArchive, Fault, kline_csv
 
 KLINES = "data/spot/{}/klines/BTCUSDT/1m/BTCUSDT-1m-{}.zip"
 JAN = KLINES.format("monthly", "2025-01")
+JAN_2 = date(2025, 1, 2)
 DAY_BARS = 30
 """Bars a day of the fake archive holds: enough to be one, few enough to be quick."""
 
@@ -513,3 +514,51 @@ def test_options_that_cannot_be_are_refused(
     request = KlineRequest("BTCUSDT", date(2025, 3, 4), date(2025, 3, 4))
     with pytest.raises(ParamsError, match=says):
         fetch_klines(request, tmp_path, **wrong)
+
+
+@pytest.mark.parametrize("pause", ["\xb2", "Wed, 21 Oct 2015 07:28:00 +9999999999999999999"])
+def test_a_retry_after_that_is_none_is_no_pause(
+    archive: FakeArchive, tmp_path: Path, pause: str
+) -> None:
+    """Digits of another script, a zone beyond the world."""
+    publish_days(archive, JAN_2, 1)
+    archive.faults[day_path(JAN_2)] = [Fault(status=503, headers=(("Retry-After", pause),))]
+    assert fetch(archive, tmp_path, JAN_2, JAN_2).refused == ()
+
+
+def test_a_retry_after_without_a_zone_is_utc(archive: FakeArchive, tmp_path: Path) -> None:
+    """Python reads -0000 as a time without a zone."""
+    publish_days(archive, JAN_2, 1)
+    pause = Fault(status=503, headers=(("Retry-After", "Thu, 01 Jan 2026 00:00:50 -0000"),))
+    archive.faults[day_path(JAN_2)] = [pause]
+    clock = ManualClock(start=datetime(2026, 1, 1, tzinfo=UTC))
+    fetch(archive, tmp_path, JAN_2, JAN_2, clock=clock)
+    assert clock.now() == datetime(2026, 1, 1, 0, 0, 50, tzinfo=UTC)
+
+
+def test_a_body_without_end_is_left(archive: FakeArchive, tmp_path: Path) -> None:
+    """More bytes than any text of so many bars has: neither kept nor waited for."""
+    archive.publish(day_path(JAN_2), bytes(3 << 20))
+    with pytest.raises(DataFetchError, match="does not end"):
+        fetch(archive, tmp_path, JAN_2, JAN_2)
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_checksum_without_end_is_not_read_to_it(archive: FakeArchive, tmp_path: Path) -> None:
+    """What counts stands at its beginning."""
+    publish_days(archive, JAN_2, 1)
+    archive.files[f"{day_path(JAN_2)}.CHECKSUM"] += b"x" * (8 << 20)
+    assert fetch(archive, tmp_path, JAN_2, JAN_2).refused == ()
+
+
+@pytest.mark.parametrize("trick", ["bomb", "locked"])
+def test_a_zip_that_is_a_trick_is_damaged(archive: FakeArchive, tmp_path: Path, trick: str) -> None:
+    """More text than its days can have, or a password nobody has."""
+    content = kline_csv(JAN_2, DAY_BARS) + (b"1\n" * (1 << 20) if trick == "bomb" else b"")
+    packed = bytearray(zipped(day_path(JAN_2).rpartition("/")[2], content))
+    if trick == "locked":
+        packed[6] |= 1
+        packed[packed.index(b"PK\x01\x02") + 8] |= 1
+    archive.publish(day_path(JAN_2), bytes(packed))
+    (found,) = fetch(archive, tmp_path, JAN_2, JAN_2).refused
+    assert found.status == "damaged"

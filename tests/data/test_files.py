@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
+import pyarrow as pa  # type: ignore[import-untyped]
 import pytest
 
 from mlwb.core.errors import DataNotFoundError, DataSchemaError
+from mlwb.data import _files as files
 from mlwb.data._files import open_source
 
 TEXT = b"ts,open,high,low,close,volume\n" * 200
@@ -119,3 +123,47 @@ def test_a_checksum_file_without_a_checksum_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bars.csv.CHECKSUM").write_text("<html>404</html>")
     with pytest.raises(DataSchemaError, match="holds no SHA-256"):
         open_source(path)
+
+
+@pytest.mark.parametrize(
+    "method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+)
+def test_a_byte_flipped_anywhere_in_a_zip_is_damage_and_no_crash(
+    tmp_path: Path, method: int
+) -> None:
+    """Headers, content, directory: the content comes whole, or the file is refused."""
+    path = tmp_path / "bars.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("bars.csv", TEXT[:600])
+    whole = path.read_bytes()
+    for at in range(len(whole)):
+        for value in (0x00, 0xFF, whole[at] ^ 1):
+            path.write_bytes(whole[:at] + bytes([value]) + whole[at + 1 :])
+            with suppress(DataSchemaError, DataNotFoundError):
+                found = open_source(path)
+                assert found.data == TEXT[:600] or not found.member
+
+
+@pytest.mark.parametrize("kind", ["gz", "zip", "zst"])
+def test_a_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """Not one byte beyond the bound."""
+    monkeypatch.setattr(files, "_MOST_BYTES", 1_000)
+    path = tmp_path / "bars.bin"
+    if kind == "zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("bars.csv", TEXT)
+    elif kind == "gz":
+        path.write_bytes(gzip.compress(TEXT))
+    else:
+        path.write_bytes(pa.Codec("zstd").compress(TEXT).to_pybytes())
+    with pytest.raises(DataSchemaError, match="unpacks to more than 1,000 bytes"):
+        open_source(path)
+
+
+def test_a_pipe_and_a_name_that_cannot_be_are_no_files(tmp_path: Path) -> None:
+    """A pipe would be waited for without end."""
+    os.mkfifo(tmp_path / "bars.csv")
+    with pytest.raises(DataNotFoundError, match="no regular file"):
+        open_source(tmp_path / "bars.csv")
+    with pytest.raises(DataNotFoundError, match="no path"):
+        open_source(Path("bars\0.csv"))
