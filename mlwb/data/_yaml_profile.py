@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from mlwb.core.errors import ParamsError, UnknownParameterError
 from mlwb.data._calendars import CALENDARS
@@ -24,6 +27,8 @@ _CHOICES = {
     "stamp": ("open", "close"),
     "time_unit": ("s", "ms", "us", "ns", "magnitude"),
 }
+_MOST_SCALE = 1e15
+"""Beyond it, and below its inverse, no price is left of a number."""
 _ONE_SIDED = ("side", "price", "size")
 _FIELDS = frozenset(("ts", "received", "spread_points", *_ONE_SIDED, *VALUE_FIELDS, *SIDE_FIELDS))
 _OF_QUOTES = frozenset(("received", *_ONE_SIDED))
@@ -67,6 +72,8 @@ def read_profile(path: Path) -> SourceProfile:
         values[key] = _checked(key, value, path.name)
     profile = dataclasses.replace(base, **values, **hours)
     _check_columns(profile, path.name)
+    _check_numbers(profile, path.name)
+    _check_times(profile, path.name)
     return profile
 
 
@@ -148,5 +155,30 @@ def _check_columns(profile: SourceProfile, file: str) -> None:
             f"{file}: {profile.kind} have no {amiss[0] if amiss else 'stamp close'}",
             expected=f"{', '.join(sorted(_OF_QUOTES))} for quotes, prices and volume for bars",
         )
-    if not profile.price_scale > 0:
-        raise ParamsError(f"{file}: price_scale is not positive", got=str(profile.price_scale))
+
+
+def _check_numbers(profile: SourceProfile, file: str) -> None:
+    for key in ("price_scale", "integer_price_scale"):
+        scale = getattr(profile, key)
+        if not (
+            1.0 / _MOST_SCALE <= scale <= _MOST_SCALE
+            or (key != "price_scale" and math.isnan(scale))
+        ):
+            raise ParamsError(
+                f"{file}: {key} is no scale",
+                expected=f"{1.0 / _MOST_SCALE:g} to {_MOST_SCALE:g}",
+                got=str(scale),
+            )
+
+
+def _check_times(profile: SourceProfile, file: str) -> None:
+    if profile.date_in_name and profile.time_unit == "magnitude":
+        raise ParamsError(
+            f"{file}: stamps since midnight have no unit", expected="time_unit: s, ms, us or ns"
+        )
+    try:
+        pd.to_datetime(pd.Series(["2024-01-01"]), format=profile.time_format, errors="coerce")
+    except ValueError as error:
+        raise ParamsError(
+            f"{file}: time_format is none", expected='such as "%d/%m/%Y %H:%M"', got=str(error)
+        ) from error
