@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from mlwb.cli._common import JsonFlag, console, home, print_json
@@ -86,7 +87,7 @@ def _verify(as_json: JsonFlag = False) -> None:
         print_json(problems)
     else:
         for problem in problems:
-            console.print(f"[bold red]![/] {problem}", soft_wrap=True)
+            console.print(f"[bold red]![/] {escape(problem)}", soft_wrap=True)
         if not problems:
             console.print("[green]every record is as it was written[/]")
     if problems:
@@ -103,7 +104,7 @@ def _lint(as_json: JsonFlag = False) -> None:
     else:
         for run_id, problems in bad.items():
             for problem in problems:
-                console.print(f"[bold red]![/] {run_id}: {problem}", soft_wrap=True)
+                console.print(f"[bold red]![/] {run_id}: {escape(problem)}", soft_wrap=True)
         if not bad:
             console.print(f"[green]{len(found)} records, nothing impossible[/]")
     if bad:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from mlwb.cli._common import JsonFlag, PolicyOption, console, home, print_json, registry
@@ -55,7 +56,10 @@ def _ask(gate: str, version: str, policy: str, *, as_json: bool) -> None:
         console.print(verdict_table([verdict]))
         for check in verdict.checks:
             style = STYLES[check.outcome]
-            console.print(f"  [{style}]{check.outcome:<9}[/] {check.reason}", soft_wrap=True)
+            said = f"  [{style}]{check.outcome:<9}[/] {escape(check.reason)}"
+            if not check.is_binding:
+                said += " [dim](blocks nothing)[/]"
+            console.print(said, soft_wrap=True)
     if not verdict.is_pass and not verdict.waived:
         raise typer.Exit(1)
 
@@ -112,7 +116,7 @@ def _promote(
         word = "[bold green]READY[/]" if decision.promote else "[bold red]BLOCKED[/]"
         console.print(f"PROMOTE: {word}")
         for reason in decision.reasons:
-            console.print(f"  - {reason}", soft_wrap=True)
+            console.print(f"  - {escape(reason)}", soft_wrap=True)
     if not decision.promote:
         raise typer.Exit(1)
 
@@ -133,6 +137,6 @@ def _replay(
         console.print(f"{record.run_id}: [green]the same, bit for bit[/]")
     else:
         for difference in again.differences:
-            console.print(f"[bold red]![/] {difference}", soft_wrap=True)
+            console.print(f"[bold red]![/] {escape(difference)}", soft_wrap=True)
     if not again.is_equal:
         raise typer.Exit(1)

@@ -7,7 +7,9 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from mlwb import __version__
 from mlwb.cli import _market_facts, _market_fetch, _market_make
@@ -47,7 +49,7 @@ def _quality(
         print_json({**to_plain(asdict(report)), "decisions": market.source.decisions})
         return
     for decision in market.source.decisions:
-        console.print(f"[dim]read as[/] {decision}", soft_wrap=True)
+        console.print(f"[dim]read as[/] {escape(decision)}", soft_wrap=True)
     console.print(
         f"{report.symbol}: {report.bars:,} bars from {report.first_utc} to {report.last_utc}, "
         f"{report.coverage.share:.2%} of the {report.calendar} calendar, {report.shape}",
@@ -55,7 +57,7 @@ def _quality(
     )
     for finding in report.findings:
         mark = "[bold red]![/]" if finding.is_serious else "[dim]-[/]"
-        console.print(f"{mark} {counted(finding.count, finding.detail)}", soft_wrap=True)
+        console.print(f"{mark} {escape(counted(finding.count, finding.detail))}", soft_wrap=True)
     if strict and report.serious:
         raise typer.Exit(3)
 
@@ -72,7 +74,7 @@ def _profiles(as_json: JsonFlag = False) -> None:
     table.add_column("profile")
     table.add_column("what it reads")
     for name, text in rows.items():
-        table.add_row(name, str(text))
+        table.add_row(name, Text(text))
     console.print(table)
 
 
@@ -106,7 +108,7 @@ def _doctor(as_json: JsonFlag = False) -> None:
             if name != "problems":
                 console.print(f"{name:<10} {value or '-'}")
         for problem in problems:
-            console.print(f"[bold red]![/] {problem}", soft_wrap=True)
+            console.print(f"[bold red]![/] {escape(problem)}", soft_wrap=True)
         if not problems:
             console.print("[green]nothing wrong found[/]")
     if problems:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
@@ -155,7 +156,7 @@ def _print(report: FetchReport) -> None:
     if report.missing:
         console.print(f"[dim]-[/] not published: {_said(report.missing)}", soft_wrap=True)
     for command in _next_commands(report):
-        console.print(f"next: [bold]{command}[/]", soft_wrap=True)
+        console.print(f"next: [bold]{escape(command)}[/]", soft_wrap=True)
 
 
 def _print_bad(file: FetchedFile) -> None:

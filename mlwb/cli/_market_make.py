@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 from mlwb.cli._common import JsonFlag, console, print_json
 from mlwb.core.canonical import digest_file
@@ -158,7 +159,7 @@ def _print(market: Market, report: QualityReport, written: Sequence[Path]) -> No
 
     for finding in report.serious:
         text = counted(finding.count, finding.detail)
-        console.print(f"[bold red]![/] {finding.check}: {text}", soft_wrap=True)
+        console.print(f"[bold red]![/] {finding.check}: {escape(text)}", soft_wrap=True)
     if not written:
         console.print("nothing written: the findings above are serious")
         return
@@ -167,7 +168,7 @@ def _print(market: Market, report: QualityReport, written: Sequence[Path]) -> No
         f"in {' and '.join(str(path) for path in written)}",
         soft_wrap=True,
     )
-    console.print(f"next: [bold]{_next_command(written)}[/]", soft_wrap=True)
+    console.print(f"next: [bold]{escape(_next_command(written))}[/]", soft_wrap=True)
 
 
 def _next_command(written: Sequence[Path]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from mlwb.cli._common import JsonFlag, console, home, print_json, registry
@@ -72,7 +73,7 @@ def _verify(
                 f"{name}: " + ("[green]intact[/]" if not found else "[bold red]changed[/]")
             )
             for problem in found:
-                console.print(f"  {problem}", soft_wrap=True)
+                console.print(f"  {escape(problem)}", soft_wrap=True)
     if any(problems.values()):
         raise typer.Exit(5)
 
@@ -85,7 +86,7 @@ def _doctor(as_json: JsonFlag = False) -> None:
         print_json(problems)
     else:
         for problem in problems:
-            console.print(f"[bold red]![/] {problem}", soft_wrap=True)
+            console.print(f"[bold red]![/] {escape(problem)}", soft_wrap=True)
         if not problems:
             console.print("[green]in order[/]")
     if problems:
@@ -118,7 +119,7 @@ def _status(as_json: JsonFlag = False) -> None:
         word = "ready" if decision_found["promote"] else "blocked"
         console.print(f"{'review':<10} {decision_found['model_version']} {word}")
         for reason in decision_found["reasons"]:
-            console.print(f"           - {reason}", soft_wrap=True)
+            console.print(f"           - {escape(reason)}", soft_wrap=True)
 
 
 @app.command("promote", epilog='Example: mlwb registry promote --reason "retrain"')

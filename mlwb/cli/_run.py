@@ -10,6 +10,7 @@ from typing import Annotated, Any, Self
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from mlwb.cli._common import JsonFlag, PolicyOption, console, errors, home, print_json
 from mlwb.core.clock import SystemClock
@@ -170,7 +171,9 @@ class Display:
 
 
 def verdict_table(verdicts: Iterable[Verdict]) -> Table:
-    """Gate, outcome and reason, one row a gate."""
+    """Gate, outcome and reason, one row a gate, in the words of the reports."""
+    from mlwb.report.text import why
+
     table = Table(box=None, pad_edge=False, show_header=True, header_style="dim")
     table.add_column("gate", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
@@ -181,13 +184,8 @@ def verdict_table(verdicts: Iterable[Verdict]) -> Table:
             outcome += " [dim](waived)[/]"
         elif verdict.severity == "soft":
             outcome += " [dim](soft)[/]"
-        table.add_row(verdict.gate, outcome, _first_sentence(verdict.reason))
+        table.add_row(verdict.gate, outcome, Text("; ".join(why(verdict))))
     return table
-
-
-def _first_sentence(reason: str) -> str:
-    head = reason.split("; warning:", maxsplit=1)[0]
-    return head if len(head) <= 140 else head[:137] + "..."
 
 
 def _print(verdicts: tuple[Verdict, ...], summary: dict[str, Any]) -> None:

@@ -247,7 +247,7 @@ def profile_names() -> tuple[str, ...]:
 
 
 def describe(profile: str) -> str:
-    """One line about a profile, for help texts.
+    """What a profile reads, in one line for help texts.
 
     Raises
     ------
@@ -257,10 +257,9 @@ def describe(profile: str) -> str:
     Examples
     --------
     >>> describe("kraken")
-    'kraken: Kraken OHLCVT (csv without header); a bar exists only for minutes with a trade'
+    'Kraken OHLCVT (csv without header); a bar exists only for minutes with a trade'
     """
-    found = named_profile(profile)
-    return f"{found.name}: {found.about}"
+    return named_profile(profile).about
 
 
 def named_profile(name: str) -> SourceProfile:

@@ -40,7 +40,7 @@ METRIC_WORDS: dict[str, tuple[str, str]] = {
     "p_against_holdout": ("p against skill, held out", "p"),
     "p_against_rule": ("p against the rule without a model", "p"),
     "precision_top_20pct_holdout": ("precision in the top 20 %, held out", "%"),
-    "gate_window_reuses": ("earlier looks at the held-out bars", "count"),
+    "gate_window_reuses": ("other candidates measured on the held-out bars", "count"),
     "dsr": ("chance of skill, deflated by all trials", "%"),
     "improvement_p_against": ("p against the gain", "p"),
     "importance_agreement": ("agreement of folds on importance", "1"),

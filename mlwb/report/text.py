@@ -6,6 +6,7 @@ from html import escape
 
 from mlwb.gates import GATES, Decision, Replay
 from mlwb.report._html import Html
+from mlwb.report._judged import why
 from mlwb.report._numbers import (
     bounded,
     count,
@@ -33,6 +34,7 @@ __all__ = [
     "number",
     "replayed",
     "signed",
+    "why",
 ]
 
 
