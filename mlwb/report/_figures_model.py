@@ -29,6 +29,7 @@ def fold_auc(
     results: Sequence[TrialResult],
     *,
     chosen: TrialResult | None = None,
+    margin: float = 0.0,
     limit: float | str | None = None,
 ) -> Figure:
     """AUC of every trial: its folds as dots, their mean as a bar.
@@ -39,6 +40,8 @@ def fold_auc(
         In the order tried.
     chosen : TrialResult, optional
         The one taken; the best mean when not given.
+    margin : float, default=0.0
+        What another family has to gain to be taken.
     limit : float or str, optional
         Of the mean AUC.
 
@@ -50,16 +53,7 @@ def fold_auc(
         return unmeasured("Search", "No trial was made.")
     ordered = sorted(results, key=lambda found: -found.out_of_fold.mean_auc)
     taken = chosen or ordered[0]
-    folds = taken.out_of_fold.fold_auc
-    title = (
-        f"{taken.trial.name} is taken: mean AUC {number(taken.out_of_fold.mean_auc)} over "
-        f"{len(folds)} folds, {interval(min(folds), max(folds))}"
-    )
-    others = [found for found in ordered if found.trial.name != taken.trial.name]
-    if others:
-        gain = others[0].out_of_fold.mean_auc - taken.out_of_fold.mean_auc
-        apart = "as good to three digits" if abs(gain) < 0.0005 else f"{signed(gain)}"
-        title += f"; next is {others[0].trial.name}, {apart}"
+    title = _taken(ordered, taken, margin)
     subtitle = "AUC on purged folds; dots are folds, bars their mean, one half is chance"
 
     def paint(drawing: Drawing) -> None:
@@ -233,7 +227,11 @@ def importance(found: Importance, *, least: float | str) -> Figure:
 
 
 def walk_forward(
-    starts: Int1D | Sequence[int], auc: Sequence[float], *, limit: float | str = 0.5
+    starts: Int1D | Sequence[int],
+    auc: Sequence[float],
+    *,
+    net: Float1D | Sequence[float] | None = None,
+    limit: float | str = 0.5,
 ) -> Figure:
     """AUC of every segment, judged by a model that saw only what came before.
 
@@ -243,6 +241,9 @@ def walk_forward(
         First decision of each segment, seconds since 1970.
     auc : sequence of float
         Of each segment; NaN was not measured.
+    net : sequence of float, optional
+        What each segment earned after costs, where scores are bet on: a segment then has to
+        earn as well.
     limit : float or str, default=0.5
         What a segment should exceed; one half is chance.
 
@@ -251,29 +252,24 @@ def walk_forward(
     Figure
     """
     values = np.asarray(auc, dtype=np.float64)
-    known = np.isfinite(values)
-    if not known.any():
+    if not np.isfinite(values).any():
         return unmeasured("Walk-forward", "No segment has both classes.")
     least = float(limit)
-    above = int((values[known] > least).sum())
+    returns = np.full(len(values), np.inf) if net is None else np.asarray(net, dtype=np.float64)
     worst = int(np.nanargmin(values))
     title = (
-        f"{above} of {len(values)} segments {'is' if above == 1 else 'are'} above {least:g}; "
-        f"the weakest, from {moment(starts[worst])}, has AUC {number(values[worst])}"
+        _passing(int((values > least).sum()), len(values), least)
+        + ("" if net is None else f", {_earning(int((returns > 0.0).sum()))} after costs")
+        + f"; the weakest, from {moment(starts[worst])}, has AUC {number(values[worst])}"
     )
     subtitle = "AUC by segment in time order; each model learnt only from earlier rows"
+    if net is not None:
+        subtitle += "; below the AUC what the segment earned. The gate counts segments with both"
 
     def paint(drawing: Drawing) -> None:
         ax = drawing.subplots()
         place = np.arange(len(values))
-        tone = [GOOD if value > least else OTHER for value in values]
-        ax.vlines(place, least, values, color=tone, linewidth=2.2)
-        ax.scatter(place, values, color=tone, s=46, zorder=3)
-        for x, value in zip(place, values, strict=True):
-            said = f"{value:.3f}" if np.isfinite(value) else "not measured"
-            at = value if np.isfinite(value) else least
-            ax.annotate(said, (x, at), xytext=(0, 8), textcoords="offset points", ha="center",
-                        fontsize=8.5)  # fmt: skip
+        _mark_segments(ax, values, returns, least)
         if least == 0.5:
             _show_chance(ax, "y", least)
         else:
@@ -283,13 +279,51 @@ def walk_forward(
         reach = float(np.nanmax(np.abs(values - least))) or 0.05
         ax.set_ylim(
             min(least, float(np.nanmin(values))) - 0.15 * reach,
-            float(np.nanmax(values)) + 0.3 * reach,
+            float(np.nanmax(values)) + (0.3 if net is None else 0.45) * reach,
         )
         ax.set_xlabel("first decision of the segment, UTC")
         ax.set_ylabel("AUC")
         quiet_axes(ax, grid="y")
 
     return draw(paint, title=title, subtitle=subtitle)
+
+
+def _taken(ordered: Sequence[TrialResult], taken: TrialResult, margin: float) -> str:
+    """Which trial is taken, and why the next one is not."""
+    folds = taken.out_of_fold.fold_auc
+    title = (
+        f"{taken.trial.name} is taken: mean AUC {number(taken.out_of_fold.mean_auc)} over "
+        f"{len(folds)} folds, {interval(min(folds), max(folds))}"
+    )
+    others = [found for found in ordered if found.trial.name != taken.trial.name]
+    if others:
+        gain = others[0].out_of_fold.mean_auc - taken.out_of_fold.mean_auc
+        apart = "as good to three digits" if abs(gain) < 0.0005 else f"{signed(gain)}"
+        title += f"; next is {others[0].trial.name}, {apart}"
+        if gain >= 0.0005 and margin > 0.0:
+            title += f", within the margin of {margin:g}"
+    return title
+
+
+def _mark_segments(ax: Axes, auc: Float1D, net: Float1D, least: float) -> None:
+    """A stem a segment, with its AUC and, where it is finite, what was earned."""
+    for x, (value, earned) in enumerate(zip(auc, net, strict=True)):
+        tone = GOOD if value > least and earned > 0.0 else OTHER
+        ax.vlines(x, least, value, color=tone, linewidth=2.2)
+        ax.scatter(x, value, color=tone, s=46, zorder=3)
+        said = f"{value:.3f}" if np.isfinite(value) else "not measured"
+        said += f"\n{signed(earned, '%')}" if np.isfinite(earned) else ""
+        at = value if np.isfinite(value) else least
+        ax.annotate(said, (x, at), xytext=(0, 8), textcoords="offset points", ha="center",
+                    fontsize=8.5)  # fmt: skip
+
+
+def _passing(n: int, of: int, least: float) -> str:
+    return f"{n} of {of} segments {'is' if n == 1 else 'are'} above {least:g}"
+
+
+def _earning(n: int) -> str:
+    return f"{n or 'none'} {'earn' if n > 1 else 'earns'}"
 
 
 def _tenths(y: Float1D, probability: Float1D) -> list[tuple[Float1D, Float1D]]:

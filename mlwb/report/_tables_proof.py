@@ -62,7 +62,7 @@ def _reuses(chosen: Chosen) -> str:
     if chosen.window_reuses == 0:
         return "on bars that no other candidate was measured on"
     others = several(chosen.window_reuses, "other candidate")
-    return f"{others} had been measured on these bars: the window helped to choose"
+    return f"{others} had been measured on these bars: they helped to choose, newer ones are needed"
 
 
 def _choice(chosen: Chosen) -> tuple[tuple[str, str, str, str], ...]:
@@ -72,8 +72,8 @@ def _choice(chosen: Chosen) -> tuple[tuple[str, str, str, str], ...]:
     return (
         ("p against the best of all trials", number(chosen.superiority.p_value, "p"), "",
          "Hansen's test: no trial is better than no skill"),
-        ("probability of skill, deflated", number(chosen.dsr, "%"), "",
+        ("probability of skill, deflated (DSR)", number(chosen.dsr, "%"), "",
          f"by {several(chosen.n_tried, 'configuration')} tried at this so far"),
-        ("best in sample, below median after", luck, "",
+        ("best in sample, below median after (PBO)", luck, "",
          meaning if overfit else "a single trial: nothing was chosen"),
     )  # fmt: skip

@@ -30,6 +30,7 @@ from mlwb.gates import Verdict
 from mlwb.gates import replay as replay_decision
 from mlwb.params import RunParams, check_overrides, load_params, load_policy, params_values
 from mlwb.registry import Registry
+from mlwb.report.text import duration
 from mlwb.runner._notebook import raise_for_status, run_notebook
 from mlwb.runner._render import render_html
 from mlwb.runner._session import NotebookEvent
@@ -443,11 +444,13 @@ def _footer(run: _Run, stage: str) -> dict[str, str]:
     code = code_state(run.options.home.project)
     params = run.params[stage]
     market = run.params["training"].data.source
+    label = run.params["training"].label
     simulated = " (simulated)" if tuple(market) == ("synthetic",) else ""
     dirty = " (with changes)" if code.dirty else ""
     return {
         "Model version": run.version,
         "Market": ", ".join(Path(name).name for name in market) + simulated,
+        "Label": f"{label.kind.replace('_', ' ')}, {duration(label.horizon_s)} ahead",
         "Run": run.run_id,
         "Code": f"{code.commit[:12]}{dirty}" if code.commit else code.package_version,
         "Policy": Path(params.run.policy).name,

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from mlwb.core.arrays import Float1D
-from mlwb.core.bars import INTERVAL_S
 from mlwb.core.clock import Clock
 from mlwb.evidence import Interval, Metric, Record, new_record, rate
 from mlwb.model import AucInterval, Scores, rank_correlation
@@ -242,7 +241,7 @@ def _ablation(result: Result) -> list[Metric]:
 
 def _walk(result: Result) -> list[Metric]:
     segments, train = result.segments, result.inputs.train
-    paper = result.paper
+    returns = result.segment_returns
     positive, metrics = 0, []
     for number, split in enumerate(segments.splits):
         rows = segments.fold == number
@@ -254,12 +253,11 @@ def _walk(result: Result) -> list[Metric]:
             Metric("rank_ic", ic, n=len(split.test), segment=name),
         ]
         earned = 1.0
-        if paper.is_bet:
-            first, last = (train.t0[split.test[i]] - INTERVAL_S for i in (0, -1))
-            earned = float(paper.ledger.net[(paper.ts >= first) & (paper.ts <= last)].sum())
+        if returns is not None:
+            earned = float(returns[number])
             metrics.append(Metric("net_return", earned, n=len(split.test), segment=name))
         positive += int(ic > 0.0 and earned > 0.0)
-    meaning = "rank IC > 0" + (" and net return > 0" if paper.is_bet else "")
+    meaning = "rank IC > 0" + ("" if returns is None else " and net return > 0")
     share = rate(
         "positive_share", positive, len(segments.splits), definition=f"segments with {meaning}"
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlwb.core.arrays import Float1D, Int1D
+from mlwb.core.bars import INTERVAL_S
 from mlwb.features.labels import Labels
 from mlwb.inference import Predictor
 from mlwb.model import (
@@ -142,3 +143,14 @@ class Result:
         """When each walk-forward segment begins, seconds since 1970."""
         t0 = self.inputs.train.t0
         return np.asarray([t0[split.test[0]] for split in self.segments.splits], dtype=np.int64)
+
+    @property
+    def segment_returns(self) -> Float1D | None:
+        """What each walk-forward segment earned after costs; None where the rule is no bet."""
+        if not self.paper.is_bet:
+            return None
+        t0, ts, net = self.inputs.train.t0, self.paper.ts, self.paper.ledger.net
+        spans = (
+            (t0[split.test[i]] - INTERVAL_S for i in (0, -1)) for split in self.segments.splits
+        )
+        return np.asarray([net[(ts >= first) & (ts <= last)].sum() for first, last in spans])

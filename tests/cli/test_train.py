@@ -25,12 +25,13 @@ def test_train_registers_and_says_what_it_measured(tmp_path: Path) -> None:
     assert set(told["gates"]) == {"signal", "ablation", "wf", "pnl", "parity", "schema"}
     page = Path(told["report"]).read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>")
+    assert "volatility, 1 min ahead" in page  # what is predicted stands under the title
     assert "<pre>mlwb train --profile ci</pre>" in page
     registry = Registry(tmp_path / "artifacts" / "models", clock=SystemClock())
     assert registry.candidate() == told["model_version"] == "v1.8.1"
     again = mlwb("train", "--profile", "ci", "-p", "search.c=[0.2]", home=tmp_path, timeout_s=300)
     assert "v1.8.2 is registered" in again.stdout
-    assert "gate_window_reuses = 1" in again.stdout
+    assert "other candidates measured on the held-out bars: 1" in " ".join(again.stdout.split())
 
 
 def test_a_wrong_strength_stops_before_anything_starts(tmp_path: Path) -> None:

@@ -69,3 +69,24 @@ def test_walk_forward_counts_and_dates_the_weakest() -> None:
     )
     strict = figures.walk_forward(np.asarray(starts[:2]), [0.66, 0.65], limit="0.62")
     assert strict.title.startswith("2 of 2 segments are above 0.62")
+
+
+def test_walk_forward_of_a_bet_counts_what_earns() -> None:
+    """Where scores are bet on, a segment above chance that loses is not called good."""
+    starts = [START, START + 86_400]
+    figure = figures.walk_forward(starts, [0.56, 0.54], net=[-0.02, -0.01])
+    assert figure.title.startswith("2 of 2 segments are above 0.5, none earns after costs; the")
+    assert "counts segments with both" in figure.subtitle
+    one = figures.walk_forward(starts, [0.56, 0.54], net=[0.02, -0.01])
+    assert "above 0.5, 1 earns after costs" in one.title
+    assert "costs" not in figures.walk_forward(starts, [0.56, 0.54]).title
+
+
+def test_a_better_trial_that_is_not_taken_has_a_reason(
+    make_trial: Callable[..., TrialResult],
+) -> None:
+    """A family ahead by less than the margin is named with the margin."""
+    tried = [make_trial("logistic", 0.1, [0.64, 0.65]), make_trial("boosting", 1.0, [0.65, 0.66])]
+    title = figures.fold_auc(tried, chosen=tried[0], margin=0.02).title
+    assert title.endswith("next is boosting, +0.010, within the margin of 0.02")
+    assert "margin" not in figures.fold_auc(tried, margin=0.02).title
