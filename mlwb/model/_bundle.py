@@ -121,7 +121,7 @@ def golden_file(predictor: Predictor, X: Float2D, *, seed: int) -> bytes:  # noq
 
 
 def reference_file(columns: Mapping[str, tuple[Float1D, Int1D]], *, n_bins: int) -> bytes:
-    """``reference_distributions.json``: frozen bins and counts, whole and by UTC day.
+    """``reference_distributions.json``: frozen bins and counts, whole and by full UTC day.
 
     Parameters
     ----------
@@ -130,13 +130,14 @@ def reference_file(columns: Mapping[str, tuple[Float1D, Int1D]], *, n_bins: int)
     n_bins : int
         Bins wanted.
     """
-    from mlwb.drift.calibration import block_counts  # scipy; only training needs it
+    from mlwb.drift.calibration import block_counts, in_full_blocks  # scipy; only training needs it
 
     features = []
     for name, (values, days) in columns.items():
-        reference: BinnedReference = fit_reference(name, values, n_bins=n_bins)
-        daily = block_counts(reference.edges, values, days)
-        first, last = int(days.min()), int(days.max())
+        rows = in_full_blocks(days)
+        reference: BinnedReference = fit_reference(name, values[rows], n_bins=n_bins)
+        daily = block_counts(reference.edges, values[rows], days[rows])
+        first, last = int(days[rows].min()), int(days[rows].max())
         features.append(
             {
                 **reference.to_json(),

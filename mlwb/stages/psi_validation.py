@@ -19,7 +19,7 @@ from mlwb.drift.calibration import (
     block_counts,
     block_null,
     bounds,
-    full_blocks,
+    in_full_blocks,
     ks_of_counts,
 )
 from mlwb.evidence import Input, Metric, Record, new_record
@@ -66,7 +66,7 @@ class Inputs:
     reference : mapping of str to (BinnedReference, ndarray)
         Frozen bins, and counts of each training day.
     current : mapping of str to ndarray
-        Held-out values of every feature, and the candidate's scores on them.
+        Held-out values of every feature on full days, and the candidate's scores on them.
     days : ndarray of int64
         UTC day number of each held-out row.
     prepared : Prepared
@@ -92,8 +92,7 @@ class FeatureDrift:
     psi : PsiResult
         Plain statistic on all held-out rows.
     null : BlockNull or None
-        Windows of full days of the reference, as many as were held out, against the rest of it;
-        None where the reference is too short.
+        Windows of the reference against the rest of it; None where the reference is too short.
     bounds : Bounds or None
         Of the population PSI, from that null.
     daily : ndarray of shape (n_days, n_cells), int64
@@ -132,7 +131,7 @@ class Result:
     overall_bounds : Bounds or None
         Of that mean, from the mean of the features' nulls window by window.
     rolling : ndarray of float64
-        Overall PSI of every seven full held-out days in a row.
+        Overall PSI of every seven held-out days in a row.
     averaged : tuple of str
         Features in the mean: those that vary and are no function of the clock.
     ks, ks_p : float
@@ -181,7 +180,7 @@ def load(params: PsiValidationParams) -> Inputs:
 def heldout(
     params: PsiValidationParams, predictor: Predictor, manifest: Mapping[str, Any]
 ) -> tuple[Prepared, dict[str, Float1D], Int1D]:
-    """Features and scores after the training window, on rows where all are known.
+    """Features and scores of the full days after the training window, where all are known.
 
     Raises
     ------
@@ -194,12 +193,14 @@ def heldout(
     prepared = prepare(params.data, names, params.window, modules)
     check_unseen(prepared, manifest)
     rows = prepared.complete & (prepared.ts >= prepared.windows.train_end)
+    days = prepared.ts // _DAY_S
+    rows[rows] = in_full_blocks(days[rows])
     kept: Float2D = prepared.X[rows]
     if len(kept) == 0:
         raise EmptyWindowError("the held-out window has no row with all features")
     current = dict(zip(prepared.names, kept.T, strict=True))
     current[SCORE] = predictor.predict(kept)
-    return prepared, current, prepared.ts[rows] // _DAY_S
+    return prepared, current, days[rows]
 
 
 def measure(inputs: Inputs) -> Result:
@@ -260,12 +261,10 @@ def run(params: PsiValidationParams, policy: Policy, clock: Clock) -> tuple[Verd
 
 
 def _drift(reference: BinnedReference, training: Any, values: Float1D, days: Int1D) -> FeatureDrift:
-    name, counts = reference.name, block_counts(reference.edges, values, days)
-    daily = np.asarray(counts)
+    name, daily = reference.name, np.asarray(block_counts(reference.edges, values, days))
     found = psi_of_counts(name, reference.counts, daily.sum(axis=0))
     try:
-        window_blocks = len(full_blocks(counts))
-        null_scores = block_null(name, full_blocks(list(training)), window_blocks=window_blocks)
+        null_scores = block_null(name, list(training), window_blocks=len(daily))
     except EmptyWindowError:
         return FeatureDrift(name, found, None, None, daily, reference)
     limits = bounds(found.value, null_scores)
@@ -287,16 +286,15 @@ def is_averaged(item: FeatureDrift, prepared: Prepared) -> bool:
 
 
 def _rolling(features: Sequence[FeatureDrift]) -> Float1D:
-    full = [full_blocks(list(item.daily)) for item in features]
-    n_days = len(full[0])
+    n_days = len(features[0].daily)
     width = min(ROLLING_DAYS, n_days)
     means = [
         np.mean(
             [
                 psi_of_counts(
-                    item.name, item.reference.counts, np.sum(counts[start : start + width], axis=0)
+                    item.name, item.reference.counts, item.daily[start : start + width].sum(axis=0)
                 ).value
-                for item, counts in zip(features, full, strict=True)
+                for item in features
             ]
         )
         for start in range(n_days - width + 1)

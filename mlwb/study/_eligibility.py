@@ -11,7 +11,7 @@ import numpy as np
 from mlwb.core.arrays import Float1D, Int1D
 from mlwb.core.errors import EmptyWindowError
 from mlwb.drift import fit_reference
-from mlwb.drift.calibration import block_counts, block_null, full_blocks
+from mlwb.drift.calibration import block_counts, block_null, in_full_blocks
 
 __all__ = ["WINDOWS_DAYS", "Eligibility", "WindowNull", "eligibility"]
 
@@ -100,7 +100,7 @@ def eligibility(
     values : ndarray of shape (n_rows,), float64
         In time order, from rows on which the model can score.
     days : ndarray of shape (n_rows,), int64
-        UTC day of each row: the block, see :func:`mlwb.drift.calibration.full_blocks`.
+        UTC day of each row: the block; see :func:`mlwb.drift.calibration.in_full_blocks`.
     n_bins : int
         Bins of the reference.
     limit : float
@@ -113,12 +113,14 @@ def eligibility(
     -------
     Eligibility
     """
+    full = in_full_blocks(days)
+    values, days = values[full], days[full]
     known = np.isfinite(values)
     if not known.any() or np.ptp(values[known]) == 0.0:
         reason = "constant" if known.any() else "too short"
         return Eligibility(name, reason, None, math.nan, limit, ())
     reference = fit_reference(name, values, n_bins=n_bins)
-    nulls = _nulls(name, full_blocks(block_counts(reference.edges, values, days)))
+    nulls = _nulls(name, block_counts(reference.edges, values, days))
     if has_unit_root or not nulls:
         reason = "unit root" if has_unit_root else "too short"
         return Eligibility(name, reason, None, math.nan, limit, nulls)
