@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mlwb.core.bars import MID
 from mlwb.core.canonical import digest, digest_bytes
 from mlwb.core.clock import Clock
 from mlwb.evidence import Kinship, LoggedTrial, TrialLedger
@@ -56,7 +57,7 @@ class Configuration:
     train_window : str
         Digest of the bars that were searched on.
     days : tuple of str
-        Digest of the held-out bars of each UTC day; a window that was moved by a day still shares
+        Digest of each UTC day that is held out; a window that was moved by a day still shares
         the others.
     window_reuses : int, default=0
         Other candidates that had been measured on one of these days before this one first was.
@@ -105,7 +106,6 @@ def configuration_of(prepared: Prepared, params: TrainingParams) -> Configuratio
     values = params_values(params)
     window = prepared.windows
     held = prepared.ts >= window.train_end
-    days = prepared.ts // _DAY_S
     kinship = Kinship(prepared.market.symbol, params.label.kind, params.label.horizon_s)
     settings = {name: values[name] for name in _SETTINGS} | {"seed": params.search.seed}
     features = spec_digest(prepared.specs)
@@ -115,11 +115,24 @@ def configuration_of(prepared: Prepared, params: TrainingParams) -> Configuratio
         features=features,
         candidate=digest([settings, values["search"], features]),
         train_window=digest_bytes(prepared.bars[~held].tobytes()),
-        days=tuple(
-            digest([vars(kinship), digest_bytes(prepared.bars[held & (days == day)].tobytes())])
-            for day in np.unique(days[held])
-        ),
+        days=_days_of(prepared, params.label.kind),
     )
+
+
+def _days_of(prepared: Prepared, label: str) -> tuple[str, ...]:
+    """Digests of the held-out days, by what nobody changes without making up a market.
+
+    The whole day counts, not the part of it that is held out, and of a bar its time and its mid
+    in units of the day's first: another name, unit, horizon, column or cut is the same test.
+    """
+    ts, mid = prepared.ts, prepared.bars[:, MID]
+    days = ts // _DAY_S
+    found = []
+    for day in np.unique(days[ts >= prepared.windows.train_end]):
+        known = (days == day) & np.isfinite(mid)
+        path = (mid[known] / mid[known][:1]).astype(np.float32)
+        found.append(digest([label, digest_bytes(ts[known].tobytes() + path.tobytes())]))
+    return tuple(found)
 
 
 def select(

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from mlwb.core.bars import MID, VOLUME
 from mlwb.core.clock import ManualClock
 from mlwb.evidence import EvidenceStore, TrialLedger
 from mlwb.gates import EvidenceView, evaluate
 from mlwb.params import load_policy
 from mlwb.stages import training
+from mlwb.stages._training_selection import configuration_of
 from tests.stages.conftest import PARAMS, small
 
 
@@ -36,6 +39,8 @@ def test_the_same_configuration_again_is_a_reproduction(home: Path) -> None:
         ("search.c", [0.2]),
         ("cv.embargo_s", 60),
         ("window.train_end", 0.8),
+        ("search.seed", 99),
+        ("label.horizon_s", 3660),
         ("features.names", ["bias", "rsi14_z"]),
     ],
 )
@@ -46,6 +51,23 @@ def test_another_candidate_on_the_same_bars_is_counted(
     assert (
         training.load(small("training", home, **{setting: value})).configuration.window_reuses == 1
     )
+
+
+def test_a_disguise_makes_no_new_test(home: Path) -> None:
+    """Another name, unit, column or cut of the same bars: the days are known by their path."""
+    params = small("training", home, **{"data.symbol": "ANOTHER", "search.c": [0.2]})
+    renamed = training.load(params)
+    assert renamed.configuration.window_reuses == 1
+    prepared = renamed.prepared
+    bars = prepared.bars.copy()
+    bars[:, MID] *= 0.01
+    bars[:, VOLUME] = 7.0
+    later = replace(prepared.windows, train_end=prepared.windows.train_end + 60)
+    disguised = configuration_of(replace(prepared, bars=bars, windows=later), params)
+    assert disguised.days == renamed.configuration.days
+    bars[-1, MID] *= 1.001
+    changed = configuration_of(replace(prepared, bars=bars), params)
+    assert [a == b for a, b in zip(changed.days, disguised.days, strict=True)][-2:] == [True, False]
 
 
 def test_a_look_counts_without_a_record(home: Path) -> None:
