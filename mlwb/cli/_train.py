@@ -18,17 +18,17 @@ __all__ = ["add"]
 
 _STEPS = ("data", "training")
 _REPORT = "02_training.html"
-_SHOWN = {
-    "auc": "AUC over purged folds",
-    "auc_holdout": "AUC held out",
-    "rank_ic_holdout": "rank IC held out",
-    "p_against_holdout": "p against no skill, held out",
-    "rank_ic_beyond_rule": "rank IC beyond the rule without a model",
-    "improvement": "gain over the champion, a fraction",
-    "dsr": "probability of skill, deflated by all trials",
-    "trials_tried": "configurations tried so far",
-    "gate_window_reuses": "other candidates measured on the held-out bars",
-}
+_SHOWN = (
+    "auc",
+    "auc_holdout",
+    "rank_ic_holdout",
+    "p_against_holdout",
+    "rank_ic_beyond_rule",
+    "improvement",
+    "dsr",
+    "trials_tried",
+    "gate_window_reuses",
+)
 """What the terminal shows of some thirty metrics."""
 
 
@@ -110,12 +110,16 @@ def _numbers(records: tuple[Record, ...]) -> dict[str, Any]:
 
 
 def _table(found: dict[str, Any]) -> Table:
+    from mlwb.report.text import interval, metric_unit, metric_words, number
+
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("measured", no_wrap=True)
     table.add_column("", justify="right")
     table.add_column("95 %", justify="right", style="dim")
     for name, metric in found.items():
-        interval = " to ".join(f"{x:.4g}" for x in metric["ci"] or ())
-        value = metric["value"]
-        table.add_row(_SHOWN[name], "-" if value is None else f"{value:.4g}", interval)
+        unit, value = metric_unit(name), metric["value"]
+        shown = "-" if value is None else number(value, unit)
+        ends = metric["ci"]
+        between = interval(ends[0], ends[1], unit) if ends else ""
+        table.add_row(metric_words(name), shown, between)
     return table

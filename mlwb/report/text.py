@@ -18,7 +18,7 @@ from mlwb.report._numbers import (
     several,
     signed,
 )
-from mlwb.report._words import in_words
+from mlwb.report._words import in_words, metric_unit, metric_words
 
 __all__ = [
     "bounded",
@@ -29,6 +29,8 @@ __all__ = [
     "duration",
     "headline",
     "interval",
+    "metric_unit",
+    "metric_words",
     "moment",
     "named",
     "number",

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from mlwb.cli._train import _SHOWN
 from mlwb.core.clock import SystemClock
 from mlwb.registry import Registry
+from mlwb.report._words import METRIC_WORDS
 from tests.cli.test_app import mlwb
 
 
@@ -40,3 +42,8 @@ def test_a_wrong_strength_stops_before_anything_starts(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "search.c" in done.stderr
     assert not (tmp_path / "outputs").exists()
+
+
+def test_what_the_terminal_shows_has_words() -> None:
+    """No number is shown by its name in the code."""
+    assert set(_SHOWN) <= set(METRIC_WORDS)
