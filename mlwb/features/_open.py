@@ -36,6 +36,7 @@ _REFUSED = {
     "BUILD_LIST": "a list",
     "BUILD_MAP": "a dictionary",
     "BUILD_SET": "a set",
+    "FORMAT_VALUE": "text",
 }
 """Instructions a step has no use for, and what they are in Python."""
 _CHECK_BARS = 3_000
@@ -88,7 +89,7 @@ def _checked_module(name: str, content: str) -> tuple[FeatureSpec, ...]:  # noqa
 def _module(name: str) -> types.ModuleType:
     try:
         return import_source(name)
-    except Exception as error:  # whatever somebody else's module raises while it is read
+    except (Exception, SystemExit) as error:  # whatever somebody else's module raises when read
         raise ParamsError(
             f"the feature module {Path(name).name} cannot be imported",
             got=f"{type(error).__name__}: {error}",

@@ -120,7 +120,7 @@ def check_compiled(chosen: Sequence[FeatureSpec]) -> None:
     for spec in chosen:
         try:
             found = compute([spec], bars)[:, 0]
-        except numba.core.errors.NumbaError as error:
+        except (numba.core.errors.NumbaError, ArithmeticError, TypeError, ValueError) as error:
             reason = next((line for line in reversed(str(error).splitlines()) if line.strip()), "")
             raise ParamsError(
                 f"feature {spec.name!r}: numba cannot compile the step",

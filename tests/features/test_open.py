@@ -148,6 +148,7 @@ def test_an_incomplete_row_is_refused(
         ("return bar.__len__() * 1.0", "__len__"),
         ("state.append(1.0)\n    return 1.0", "append"),
         ("try:\n        return bar[MID]\n    finally:\n        pass", "try"),
+        ("return float(f'{bar[MID]}')", "text"),
     ],
 )
 def test_a_step_may_only_calculate(write: Write, line: str, what: str) -> None:
@@ -215,6 +216,7 @@ def test_a_step_whose_compiled_values_differ_is_refused(write: Write) -> None:
     ("text", "message"),
     [
         ("", "holds no features"),
+        ("raise SystemExit(3)", "cannot be imported; got SystemExit"),
         ("FEATURES = ()", "holds no features"),
         ("FEATURES = [1]", "holds no features"),
         ("1 / 0", "cannot be imported.*ZeroDivisionError"),
