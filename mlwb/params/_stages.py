@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import Field, dataclass, field
 from typing import Any
 
+from mlwb.core.bars import INTERVAL_S
 from mlwb.core.errors import ParamsError
 
 __all__ = [
@@ -120,6 +121,12 @@ class LabelParams:
         ``sigma`` of the horizon, known at t; or ``bp``.
     at_horizon : str
         What a label that touched no barrier becomes: the ``sign`` of its return, or ``drop``.
+
+    Raises
+    ------
+    ParamsError
+        Barriers looked at once, at the horizon, whose label is the sign of the return: that is
+        ``direction`` under another name, and its trials would be counted apart.
     """
 
     kind: str = _one_of("volatility", "direction", "triple_barrier")
@@ -130,6 +137,15 @@ class LabelParams:
     lower_barrier: float = _between(0.01, 10_000.0)
     barrier_unit: str = _one_of("sigma", "bp")
     at_horizon: str = _one_of("sign", "drop")
+
+    def __post_init__(self) -> None:
+        is_one_bar = self.horizon_s == INTERVAL_S and self.at_horizon == "sign"
+        if self.kind == "triple_barrier" and is_one_bar:
+            raise ParamsError(
+                "barriers of a single bar are the direction label",
+                expected=f"label.horizon_s above {INTERVAL_S}, for example 3600",
+                got=f"{self.horizon_s}",
+            )
 
 
 @dataclass(frozen=True)

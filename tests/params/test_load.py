@@ -216,6 +216,15 @@ def test_champion_does_not_learn_from_held_out_bars() -> None:
         parse_params("training", changed("window", {**both, "champion_end": 0.81}))
 
 
+def test_barriers_need_more_than_one_bar() -> None:
+    """Looked at once they are the direction label; with time, or dropped between, they are not."""
+    one = {**params_values(load_params("training", FOLDER))["label"], "kind": "triple_barrier"}
+    with pytest.raises(ParamsError, match=r"direction label; expected label.horizon_s above 60"):
+        parse_params("training", changed("label", one))
+    for allowed in ({"at_horizon": "drop"}, {"horizon_s": 120}):
+        parse_params("training", changed("label", {**one, **allowed}))
+
+
 def test_choice_is_one_of_its_choices() -> None:
     """The message lists them."""
     with pytest.raises(

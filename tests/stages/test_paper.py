@@ -28,6 +28,8 @@ KINDS = ("volatility", "direction", "triple_barrier")
 def params_of(kind: str, **overrides: Any) -> TrainingParams:
     """Training's parameters on five days, for a label."""
     given = {"label.kind": kind, "data.days": 5, "resample.n_resamples": 99, **overrides}
+    if kind == "triple_barrier":
+        given.setdefault("label.at_horizon", "drop")
     params: TrainingParams = load_params("training", PARAMS, overrides=given)
     return params
 
