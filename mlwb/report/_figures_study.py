@@ -237,7 +237,7 @@ def _earners(held: Sequence[Costed], sure: Collection[tuple[str, int]]) -> str:
 def _cheapest(known: Sequence[Costed]) -> str:
     cheap = min(known, key=lambda item: item.hurdle)
     return (
-        f"To trade {cheap.name} by its sign for {duration(cheap.horizon_s)}, an IC above "
+        f"To hold {cheap.name} as a position for {duration(cheap.horizon_s)}, an IC above "
         f"{number(cheap.hurdle, decimals=4)} would be needed; for the others more"
     )
 

@@ -151,11 +151,12 @@ def eligibility(items: Sequence[Eligibility], *, held_out_days: float) -> Table:
                 _REASONS[item.reason] if fits or item.reason != "quiet" else _LATE,
             )
         )
-    columns = heads("feature", "for PSI", ">window", ">PSI by chance", ">worth", "why")
+    columns = heads("feature", "for PSI", ">window", ">PSI by chance", ">as noisy as", "why")
     limit = f"{items[0].limit:g}" if items else "–"
     caption = (
         f"PSI against a limit of {limit} in {number(held_out_days, 'd')} held out; chance is the "
-        "95 % quantile of the reference against itself, in the longest window tried that fits"
+        "95 % quantile of the reference against itself, in the longest window tried that "
+        "fits; it is as noisy as so many independent rows"
     )
     return Table(caption, columns, tuple(rows))
 

@@ -82,7 +82,7 @@ def test_costs_count_what_is_shown_to_earn(study: Study) -> None:
 def test_costs_of_a_size_show_hurdles_only(study: Study) -> None:
     """A volatility label has no sign: no pair earns, the hurdle alone is told."""
     figure = figures.costs(study.costs, is_traded=False)
-    assert figure.title.startswith("To trade a by its sign for 1 h, an IC above 0.0200 would")
+    assert figure.title.startswith("To hold a as a position for 1 h, an IC above 0.0200 would")
     assert "no IC of a sign" in figure.subtitle
     assert figure.png != figures.costs(study.costs, is_traded=True).png
 
