@@ -17,7 +17,6 @@ __all__ = [
     "MINUTES_A_YEAR",
     "Activity",
     "DailyTrips",
-    "Drawdown",
     "Risk",
     "activity",
     "daily_returns",
@@ -110,28 +109,6 @@ class DailyTrips:
     day: Int1D
     wins: Int1D
     trips: Int1D
-
-
-class Drawdown:
-    """Largest fall of compounded equity, step by step in constant memory.
-
-    Examples
-    --------
-    >>> meter = Drawdown()
-    >>> [round(meter.update(net), 6) for net in (-0.1, 0.5, -0.2)]
-    [0.1, 0.1, 0.2]
-    """
-
-    def __init__(self) -> None:
-        self._equity = self._peak = 1.0
-        self._worst = 0.0
-
-    def update(self, net: float) -> float:
-        """Largest fall so far, after one more net return; at most 1."""
-        self._equity *= 1.0 + net
-        self._peak = max(self._peak, self._equity)
-        self._worst = max(self._worst, 1.0 - self._equity / self._peak)
-        return min(self._worst, 1.0)
 
 
 def risk(net: Float1D, ts: Int1D, *, bars_per_year: float = MINUTES_A_YEAR) -> Risk:

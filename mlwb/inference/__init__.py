@@ -9,7 +9,6 @@ from mlwb.inference._golden import GOLDEN_SCHEMA, GOLDEN_TOLERANCE, Golden
 from mlwb.inference._latency import latency
 from mlwb.inference._predictor import Predictor
 from mlwb.inference._sidecar import (
-    SIDECAR_SCHEMA,
     FeatureField,
     LabelField,
     Sidecar,
@@ -20,7 +19,6 @@ from mlwb.inference._sidecar import (
 __all__ = [
     "GOLDEN_SCHEMA",
     "GOLDEN_TOLERANCE",
-    "SIDECAR_SCHEMA",
     "FeatureField",
     "Golden",
     "LabelField",

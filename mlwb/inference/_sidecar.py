@@ -15,15 +15,12 @@ from mlwb.core.errors import EvidenceSchemaError, ModelError
 from mlwb.core.ids import VERSION
 
 __all__ = [
-    "SIDECAR_SCHEMA",
     "FeatureField",
     "LabelField",
     "Sidecar",
     "parse_sidecar",
     "schema_crc32",
 ]
-
-SIDECAR_SCHEMA = "mlwb.sidecar/1"
 
 
 @dataclass(frozen=True)

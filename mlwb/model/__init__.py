@@ -23,7 +23,7 @@ from mlwb.model._family import Family, Trial
 from mlwb.model._fit import FittedModel, WinsorScaler, fit_model
 from mlwb.model._graph import convert_graph, make_graph
 from mlwb.model._importance import Importance, importance, kendall_w, top_overlap
-from mlwb.model._metrics import Scores, correlation, precision_top, rank_correlation, score
+from mlwb.model._metrics import Scores, correlation, rank_correlation, score
 from mlwb.model._parity import Parity, measure_parity, parity_rows
 from mlwb.model._paths import Paths, cross_validate_paths
 from mlwb.model._probe import outside_influence
@@ -107,7 +107,6 @@ __all__ = [
     "outside_influence",
     "p_against_folds",
     "parity_rows",
-    "precision_top",
     "rank_contributions",
     "rank_correlation",
     "reference_file",

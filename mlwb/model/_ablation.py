@@ -13,7 +13,7 @@ from mlwb.model._fit import Trial
 from mlwb.model._significance import Skill, rank_contributions, skill
 from mlwb.model._split import PurgedSplitter
 from mlwb.model._validate import Dataset, OutOfFold, cross_validate
-from mlwb.stats import holm
+from mlwb.stats import holm, standardised
 
 __all__ = ["FEATURE_GROUPS", "GroupEffect", "ablate", "costed_ic", "feature_groups"]
 
@@ -175,7 +175,7 @@ def _costed(data: Dataset, rows: Int1D, score: Float1D, paid: tuple[Float1D, Flo
     earned, cost = paid[0][rows], paid[1][rows]
     if np.ptp(score) == 0.0 or np.ptp(earned) == 0.0:
         return math.nan
-    z = (score - score.mean()) / score.std()
+    z = standardised(score)
     start, end = data.t0[rows], data.t1[rows]
     after = np.minimum(np.searchsorted(start, end), len(rows) - 1)
     followed = start[after] == end

@@ -11,7 +11,7 @@ from mlwb.core.arrays import Float1D
 from mlwb.core.errors import DegenerateModelError
 from mlwb.model._auc import auc
 
-__all__ = ["Scores", "correlation", "precision_top", "rank_correlation", "score"]
+__all__ = ["Scores", "correlation", "rank_correlation", "score"]
 
 TOP_SHARE = 0.20
 """Top share of precision and recall, as the requirements fix it."""
@@ -48,32 +48,6 @@ class Scores:
     n_top: int
     auc_weighted: float = float("nan")
     n_eff: float = float("nan")
-
-
-def precision_top(y: Float1D, probability: Float1D, share: float = TOP_SHARE) -> tuple[float, int]:
-    """Share of label 1 among the ``ceil(share n)`` rows with the highest scores.
-
-    Rows tied at the cut are taken in part, so the order of rows cannot matter.
-
-    Parameters
-    ----------
-    y, probability : ndarray of shape (n_rows,), float64
-        Labels 0 or 1 and scores.
-    share : float, default=0.2
-        Top share in (0, 1].
-
-    Returns
-    -------
-    tuple
-        Precision in [0, 1] and the number of rows it stands on.
-
-    Examples
-    --------
-    >>> precision_top(np.array([0.0, 1.0, 1.0, 0.0, 0.0]), np.array([0.1, 0.9, 0.2, 0.3, 0.0]))
-    (1.0, 1)
-    """
-    hits, n_top = _top_hits(y, probability, share)
-    return hits / n_top, n_top
 
 
 def _top_hits(y: Float1D, probability: Float1D, share: float) -> tuple[float, int]:

@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 from mlwb.core.arrays import Float1D, Int1D
 from mlwb.core.errors import DegenerateModelError
 from mlwb.model._validate import Dataset, OutOfFold
-from mlwb.stats import BlockMeans, block_length, block_means, p_against
+from mlwb.stats import BlockMeans, block_length, block_means, p_against, standardised
 
 __all__ = [
     "RULES",
@@ -72,7 +72,7 @@ def rank_contributions(
     out = np.zeros(len(probability))
     for number in np.unique(fold):
         rows = fold == number
-        out[rows] = _standard_ranks(probability[rows]) * _standard_ranks(target[rows])
+        out[rows] = standardised(rankdata(probability[rows])) * standardised(rankdata(target[rows]))
     return out
 
 
@@ -186,11 +186,3 @@ def p_against_folds(contributions: Float1D, fold: Int1D, *, n_resamples: int, se
     rng = np.random.default_rng(seed)
     drawn = block_means(means, block=1, n_resamples=n_resamples, rng=rng)
     return float((drawn.draws <= 0.0).mean())
-
-
-def _standard_ranks(values: Float1D) -> Float1D:
-    ranks = rankdata(values)
-    spread = ranks.std()
-    if spread == 0.0:
-        return np.zeros(len(values))
-    return np.asarray((ranks - ranks.mean()) / spread, dtype=np.float64)

@@ -18,6 +18,7 @@ from mlwb.stats._sharpe import (
     ratio_error,
     sharpe_ratio,
 )
+from mlwb.stats._standard import standardised
 from mlwb.stats._superior import Superiority, superior
 from mlwb.stats._track_record import TrackRecord, track_record
 
@@ -40,6 +41,7 @@ __all__ = [
     "psr",
     "ratio_error",
     "sharpe_ratio",
+    "standardised",
     "superior",
     "track_record",
     "wilson",

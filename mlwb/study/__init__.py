@@ -9,7 +9,7 @@ from mlwb.study._costs import Costed, ic_after_costs
 from mlwb.study._describe import Distribution, Redundancy, describe, redundancy
 from mlwb.study._eligibility import Eligibility, WindowNull, eligibility
 from mlwb.study._information import Information, adjusted, information
-from mlwb.study._memory import Memory, effective_n, memory, on_grid
+from mlwb.study._memory import Memory, memory, on_grid
 from mlwb.study._regimes import RegimeStudy, regime_study
 from mlwb.study._stationarity import Stationarity, stationarity, stationarity_of_all
 from mlwb.study._through_time import Daily, Decay, daily, decay
@@ -34,7 +34,6 @@ __all__ = [
     "daily",
     "decay",
     "describe",
-    "effective_n",
     "eligibility",
     "ic_after_costs",
     "information",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlwb.core.arrays import Float1D
+from mlwb.stats import standardised
 
 __all__ = ["Costed", "ic_after_costs"]
 
@@ -98,7 +99,7 @@ def ic_after_costs(
         return Costed(name, horizon_s, nan, nan, nan, nan, nan, nan, n)
     x, r = values[held], forward[held]
     z = np.zeros(len(values))
-    z[held] = (x - x.mean()) / x.std()
+    z[held] = standardised(x)
     before = np.concatenate([np.zeros(horizon_rows), z])[: len(z)]
     traded = np.abs(z - before)
     turnover = float(traded.sum()) / n

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from mlwb.core.arrays import Float1D
-from mlwb.stats import BlockMeans, block_length, block_means, holm
+from mlwb.stats import BlockMeans, block_length, block_means, holm, standardised
 
 __all__ = ["Information", "adjusted", "information"]
 
@@ -101,8 +101,8 @@ def information(
     if len(x) == 0 or np.ptp(x) == 0.0 or np.ptp(y) == 0.0:
         nan = float("nan")
         return Information(name, horizon_s, nan, nan, nan, len(x), 1)
-    by_rank = _standard(rankdata(x)) * _standard(rankdata(y))
-    by_value = _standard(x) * _standard(y)
+    by_rank = standardised(rankdata(x)) * standardised(rankdata(y))
+    by_value = standardised(x) * standardised(y)
     block = block_length(by_rank, least=horizon_rows)
     ranked, plain = (
         block_means(
@@ -156,7 +156,3 @@ def _two_sided(drawn: BlockMeans) -> float:
     if error == 0.0:
         return 0.0 if drawn.mean else 1.0
     return 2.0 * NormalDist().cdf(-abs(drawn.mean) / error)
-
-
-def _standard(values: Float1D) -> Float1D:
-    return np.asarray((values - values.mean()) / values.std(), dtype=np.float64)

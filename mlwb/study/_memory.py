@@ -10,7 +10,7 @@ import numpy as np
 from mlwb.core.arrays import Float1D, Int1D
 from mlwb.core.bars import INTERVAL_S
 
-__all__ = ["LAGS_S", "Memory", "effective_n", "memory", "on_grid"]
+__all__ = ["LAGS_S", "Memory", "memory", "on_grid"]
 
 LAGS_S = (60, 300, 900, 3_600, 14_400, 86_400)
 """Lags shown: 1, 5 and 15 minutes, 1 and 4 hours, a day."""
@@ -96,25 +96,6 @@ def memory(name: str, values: Float1D, *, lags_s: Sequence[int] = LAGS_S) -> Mem
     shown = tuple(float(rho[k]) if k < len(rho) else float("nan") for k in rows)
     half = _first_half(rho) * INTERVAL_S if n_obs and np.isfinite(rho[0]) else float("nan")
     return Memory(name, tuple(lags_s), shown, half, _effective(rho, n_obs), n_obs)
-
-
-def effective_n(values: Float1D) -> float:
-    """Rows of independent data the series is worth, for its mean.
-
-    ``n / (1 + 2 sum_k rho_k)``, the sum cut at the first lag whose autocorrelation is not
-    positive (Geyer 1992).
-
-    Parameters
-    ----------
-    values : ndarray of shape (n_obs,), float64
-        NaN is left out.
-
-    Returns
-    -------
-    float
-        Between 1 and n.
-    """
-    return _effective(*_autocorrelation(values[np.isfinite(values)]))
 
 
 def _autocorrelation(values: Float1D) -> tuple[Float1D, int]:

@@ -10,6 +10,7 @@ from scipy.stats import rankdata
 
 from mlwb.core.arrays import Float1D, Int1D
 from mlwb.core.bars import INTERVAL_S
+from mlwb.stats import standardised
 
 __all__ = ["AGES_S", "Daily", "Decay", "daily", "decay"]
 
@@ -113,7 +114,7 @@ def daily(name: str, values: Float1D, target: Float1D, days: Int1D) -> Daily:
     x, y = values[rows], target[rows]
     if len(x) == 0 or np.ptp(x) == 0.0 or np.ptp(y) == 0.0:
         return _summary(name, np.empty(0, dtype=np.int64), np.empty(0))
-    product = _standard(rankdata(x)) * _standard(rankdata(y))
+    product = standardised(rankdata(x)) * standardised(rankdata(y))
     numbers, place, sizes = np.unique(days[rows], return_inverse=True, return_counts=True)
     ic = np.bincount(place, weights=product) / sizes
     full = sizes >= _LEAST_ROWS
@@ -178,7 +179,7 @@ def _aged(x: Float1D, y: Float1D) -> tuple[float, float, float]:
     both = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
     if len(both) < _LEAST_ROWS or np.ptp(x[both]) == 0.0 or np.ptp(y[both]) == 0.0:
         return float("nan"), float("nan"), float("nan")
-    product = _standard(x[both]) * _standard(y[both])
+    product = standardised(x[both]) * standardised(y[both])
     ic = float(product.mean())
     sums = np.bincount(both // (86_400 // INTERVAL_S), weights=product - ic)
     error = _Z95 * float(np.sqrt((sums**2).sum())) / len(both)
@@ -195,7 +196,3 @@ def _half_life(ages_s: Sequence[int], ic: Sequence[float], fresh: float) -> floa
     k = int(below[0])
     gone = (left[k - 1] - 0.5) / (left[k - 1] - left[k])
     return float(ages_s[k - 1] + gone * (ages_s[k] - ages_s[k - 1]))
-
-
-def _standard(values: Float1D) -> Float1D:
-    return np.asarray((values - values.mean()) / values.std(), dtype=np.float64)

@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
 from mlwb.backtest import (
     DailyTrips,
-    Drawdown,
     account,
     activity,
     daily_trips,
@@ -118,16 +117,6 @@ def test_calmar_is_growth_a_year_over_the_drawdown() -> None:
     assert risk(net, stamps(3)).calmar == pytest.approx(growth / 0.01)
     assert math.isnan(risk(np.array([0.01, 0.02]), stamps(2)).calmar)
     assert risk(np.array([0.1, -1.5]), stamps(2)).calmar == -1.0
-
-
-@given(st.lists(st.floats(-0.99, 2.0), min_size=1, max_size=40))
-@example([0.0, 0.0, 2.3e-158])
-def test_drawdown_online_is_drawdown_in_batch(net: list[float]) -> None:
-    """The same bits after every step."""
-    meter = Drawdown()
-    worst = [meter.update(step) for step in net]
-    batch = [risk(np.array(net[: n + 1]), stamps(n + 1)).max_drawdown for n in range(len(net))]
-    assert worst == batch
 
 
 def test_turnover_is_position_changes_a_day() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from statsmodels.tsa.stattools import acf  # type: ignore[import-untyped]
 
-from mlwb.study import effective_n, memory, on_grid
+from mlwb.study import memory, on_grid
 from tests.strategies import ar1
 
 
@@ -16,17 +16,17 @@ from tests.strategies import ar1
 def test_effective_rows_of_ar1_are_theorys(phi: float) -> None:
     """N (1 - phi) / (1 + phi), on average over 20 series within 15 %."""
     rng = np.random.default_rng(4)
-    found = [effective_n(ar1(20_000, phi, rng)) for _ in range(20)]
+    found = [memory("x", ar1(20_000, phi, rng)).n_effective for _ in range(20)]
     assert np.mean(found) == pytest.approx(20_000 * (1 - phi) / (1 + phi), rel=0.15)
 
 
 def test_effective_rows_stay_between_one_and_all() -> None:
     """A trend is worth hardly a row, alternation no more than all; NaN is left out."""
     trend = np.arange(1_000.0)
-    assert 1.0 <= effective_n(trend) < 10.0
-    assert effective_n(np.tile([1.0, -1.0], 100)) == 200.0
-    assert effective_n(np.ones(30)) == 30.0
-    assert effective_n(np.array([1.0, np.nan])) == 1.0
+    assert 1.0 <= memory("x", trend).n_effective < 10.0
+    assert memory("x", np.tile([1.0, -1.0], 100)).n_effective == 200.0
+    assert memory("x", np.ones(30)).n_effective == 30.0
+    assert memory("x", np.array([1.0, np.nan])).n_effective == 1.0
 
 
 def test_autocorrelation_is_statsmodels() -> None:
@@ -36,7 +36,6 @@ def test_autocorrelation_is_statsmodels() -> None:
     expected = acf(x, nlags=60, fft=False)
     np.testing.assert_allclose(found.autocorrelation, expected[[1, 5, 60]], atol=1e-10)
     assert found.n_obs == 3_000
-    assert found.n_effective == pytest.approx(effective_n(x))
 
 
 def test_half_life_of_ar1_is_theorys() -> None:
