@@ -18,7 +18,7 @@ from mlwb.model._bundle import (
 from mlwb.model._challenger import Comparison, compare_models
 from mlwb.model._choice import daily_skill, trial_contributions
 from mlwb.model._export import export_onnx
-from mlwb.model._families import FAMILIES, find_family, make_trials
+from mlwb.model._families import FAMILIES, family_digest, find_family, make_trials
 from mlwb.model._family import Family, Trial
 from mlwb.model._fit import FittedModel, WinsorScaler, fit_model
 from mlwb.model._graph import convert_graph, make_graph
@@ -93,6 +93,7 @@ __all__ = [
     "cross_validate_paths",
     "daily_skill",
     "export_onnx",
+    "family_digest",
     "feature_groups",
     "find_family",
     "fit_model",

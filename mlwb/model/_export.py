@@ -39,7 +39,13 @@ def export_onnx(model: FittedModel) -> bytes:
     ExportError
         The family's graph does not fit behind the scaling, or does not pass the ONNX checker.
     """
-    graph = model.family.graph(model.classifier, len(model.scaler.mean_))
+    try:
+        graph = model.family.graph(model.classifier, len(model.scaler.mean_))
+    except Exception as error:  # whatever somebody else's family raises
+        got = f"{type(error).__name__}: {error}"
+        raise ExportError(f"{model.trial.name} gives no graph", got=got) from error
+    if not isinstance(graph, onnx.ModelProto):
+        raise ExportError(f"{model.trial.name} gives no graph", got=type(graph).__name__)
     try:
         merged = _behind_scaling(model, graph)
         onnx.checker.check_model(merged, full_check=True)

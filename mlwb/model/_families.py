@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import product
+from pathlib import Path
 
+from mlwb.core.canonical import digest_file
 from mlwb.core.errors import ParamsError
 from mlwb.core.imports import import_source
 from mlwb.model._boosting import Boosting
 from mlwb.model._family import Family, Trial
 from mlwb.model._logistic import Logistic
 
-__all__ = ["FAMILIES", "find_family", "make_trials"]
+__all__ = ["FAMILIES", "family_digest", "find_family", "make_trials"]
 
 FAMILIES: Mapping[str, Family] = {"logistic": Logistic(), "boosting": Boosting()}
 """Families that are named without a module."""
@@ -42,11 +44,35 @@ def find_family(name: str) -> Family:
     source, _, attribute = name.rpartition(":")
     try:
         found = getattr(import_source(source), attribute)
-    except Exception as error:  # whatever somebody else's module raises while it is read
+    except (Exception, SystemExit) as error:  # whatever somebody else's module raises when read
         raise _unknown(name, f", {type(error).__name__}: {error}") from error
     if not isinstance(found, Family):
         raise _unknown(name)
     return found
+
+
+def family_digest(name: str) -> str:
+    """Digest of the file that a family is written in: a family that is edited is another one.
+
+    Parameters
+    ----------
+    name : str
+        As :func:`find_family` takes it.
+
+    Returns
+    -------
+    str
+        ``sha256:...``; empty for a shipped family, and for one without a file.
+
+    Raises
+    ------
+    ParamsError
+        As :func:`find_family`.
+    """
+    if find_family(name) in FAMILIES.values():
+        return ""
+    file = getattr(import_source(name.rpartition(":")[0]), "__file__", None)
+    return digest_file(Path(file)) if file else ""
 
 
 def _unknown(name: str, why: str = "") -> ParamsError:

@@ -18,6 +18,9 @@ __all__ = ["FittedModel", "Trial", "WinsorScaler", "fit_model"]
 WINSOR = (0.005, 0.995)
 """Quantiles values are clipped to (requirements: percentiles 0.5 and 99.5)."""
 
+_ROUNDING = 1e-6
+"""Share by which a float32 probability may miss [0, 1]."""
+
 
 class WinsorScaler(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Clip every feature to its training quantiles, then standardise it.
@@ -73,9 +76,35 @@ class FittedModel:
         return find_family(self.trial.family)
 
     def predict(self, X: Float2D) -> Float1D:  # noqa: N803 - the scikit-learn convention
-        """Probability of label 1, shape (n_rows,)."""
+        """Probability of label 1, shape (n_rows,).
+
+        Raises
+        ------
+        DegenerateModelError
+            The classifier fails, or gives something else than a probability for each row.
+        """
         scaled = self.scaler.transform(X).astype(self.family.dtype, copy=False)
-        return np.asarray(self.classifier.predict_proba(scaled)[:, 1], dtype=np.float64)
+        try:
+            found = np.asarray(self.classifier.predict_proba(scaled)[:, 1], dtype=np.float64)
+        except Exception as error:
+            raise _failed(self.trial, "predict", error) from error
+        if found.shape != (len(X),) or not _are_probabilities(found):
+            raise DegenerateModelError(
+                f"{self.trial.name} predicts no probabilities",
+                expected=f"{len(X)} numbers from 0 to 1",
+                got=f"{found.size} numbers, {int((~np.isfinite(found)).sum())} not finite",
+            )
+        return found
+
+
+def _are_probabilities(found: Float1D) -> bool:
+    return bool(((found >= -_ROUNDING) & (found <= 1.0 + _ROUNDING)).all())
+
+
+def _failed(trial: Trial, what: str, error: Exception) -> DegenerateModelError:
+    """Families are written by users, and may raise anything."""
+    got = f"{type(error).__name__}: {error}"
+    return DegenerateModelError(f"{trial.name} cannot {what}", got=got)
 
 
 def fit_model(
@@ -105,7 +134,7 @@ def fit_model(
     Raises
     ------
     DegenerateModelError
-        No rows, one class only, or values that are not finite.
+        No rows, one class only, values that are not finite, or a classifier that fails.
     ParamsError
         Unknown family.
     """
@@ -117,7 +146,10 @@ def fit_model(
             got=f"{len(y)} rows, {len(np.unique(y))} classes",
         )
     scaler = WinsorScaler().fit(X)
-    classifier = family.build(trial)
     share = None if weight is None or np.ptp(weight) == 0.0 else weight / weight.mean()
-    family.fit(classifier, scaler.transform(X).astype(family.dtype, copy=False), y, share)
+    try:
+        classifier = family.build(trial)
+        family.fit(classifier, scaler.transform(X).astype(family.dtype, copy=False), y, share)
+    except Exception as error:
+        raise _failed(trial, "be fitted", error) from error
     return FittedModel(trial, scaler, classifier)

@@ -55,7 +55,7 @@ def _against(result: Result) -> list[Metric]:
 
 
 def _selection(found: Selection) -> list[Metric]:
-    days = found.daily[0].n_obs
+    days = found.n_days
     overfit = found.overfitting
     reason = "a single trial: nothing was chosen"
     return [

@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mlwb.core.arrays import Float1D
 from mlwb.core.bars import MID
 from mlwb.core.canonical import digest, digest_bytes
 from mlwb.core.clock import Clock
+from mlwb.core.errors import DegenerateModelError, EmptyWindowError
 from mlwb.evidence import Kinship, LoggedTrial, TrialLedger
 from mlwb.features import spec_digest
-from mlwb.model import Dataset, TrialResult, daily_skill, trial_contributions
+from mlwb.model import Dataset, TrialResult, daily_skill, family_digest, trial_contributions
 from mlwb.params import TrainingParams, params_values
 from mlwb.stages.common import Prepared, home_of
 from mlwb.stats import (
@@ -78,8 +80,11 @@ class Selection:
 
     Parameters
     ----------
-    daily : tuple of SharpeRatio
-        Mean over standard deviation of the daily mean rank contribution, a trial each.
+    daily : tuple of SharpeRatio or None
+        Mean over standard deviation of the daily mean rank contribution, a trial each; None where
+        a trial scores all rows alike.
+    n_days : int
+        Days.
     overfitting : Overfitting or None
         Of the choice; None for a single trial.
     superiority : Superiority
@@ -93,7 +98,8 @@ class Selection:
         Other candidates that had been measured on a day of the held-out window before.
     """
 
-    daily: tuple[SharpeRatio, ...]
+    daily: tuple[SharpeRatio | None, ...]
+    n_days: int
     overfitting: Overfitting | None
     superiority: Superiority
     n_tried: int
@@ -109,11 +115,12 @@ def configuration_of(prepared: Prepared, params: TrainingParams) -> Configuratio
     kinship = Kinship(prepared.market.symbol, params.label.kind, params.label.horizon_s)
     settings = {name: values[name] for name in _SETTINGS} | {"seed": params.search.seed}
     features = spec_digest(prepared.specs)
+    families = [family_digest(name) for name in params.search.families]
     return Configuration(
         kinship=kinship,
         settings=digest(settings),
         features=features,
-        candidate=digest([settings, values["search"], features]),
+        candidate=digest([settings, values["search"], features, families]),
         train_window=digest_bytes(prepared.bars[~held].tobytes()),
         days=_days_of(prepared, params.label.kind),
     )
@@ -164,7 +171,14 @@ def select(
     """
     rows = trial_contributions(results, data.target)
     per_day = daily_skill(rows, data.t0[chosen.out_of_fold.index])
-    daily = tuple(sharpe_ratio(column) for column in per_day.T)
+    daily = tuple(_ratio(column) for column in per_day.T)
+    own = daily[results.index(chosen)]
+    if own is None:
+        raise DegenerateModelError(
+            "the chosen trial has no skill that varies by day",
+            expected="two days and scores that differ",
+            got=chosen.trial.name,
+        )
     ledger = TrialLedger(home_of(params.run).evidence)
     logged = {
         trial.configuration: trial.daily_sharpe
@@ -175,14 +189,14 @@ def select(
         for trial in ledger.tried(configuration.kinship).newest
     }
     ratios = [ratio for ratio in (earlier | logged).values() if ratio is not None]
-    own = daily[results.index(chosen)]
     return Selection(
         daily=daily,
+        n_days=len(per_day),
         overfitting=overfitting(per_day, n_blocks=_blocks(len(per_day)))
         if len(results) > 1
         else None,
         superiority=superior(
-            per_day,
+            per_day[:, [ratio is not None for ratio in daily]],
             block=max(math.ceil(params.label.horizon_s / _DAY_S), 1),
             n_resamples=params.resample.n_resamples,
             seed=params.resample.seed,
@@ -236,9 +250,22 @@ def _blocks(n_days: int) -> int:
     return int(min(_MOST_BLOCKS, max(n_days // 4 * 2, 2)))
 
 
+def _ratio(days: Float1D) -> SharpeRatio | None:
+    try:
+        return sharpe_ratio(days)
+    except EmptyWindowError:
+        return None
+
+
+def _settings_of(found: TrialResult, configuration: Configuration) -> str:
+    """Settings of a trial; the code of a family of one's own is one of them."""
+    code = family_digest(found.trial.family)
+    return digest([configuration.settings, code]) if code else configuration.settings
+
+
 def _entries(
     results: tuple[TrialResult, ...],
-    daily: tuple[SharpeRatio, ...],
+    daily: tuple[SharpeRatio | None, ...],
     configuration: Configuration,
     *,
     run: str,
@@ -247,12 +274,12 @@ def _entries(
         LoggedTrial(
             kinship=configuration.kinship,
             name=found.trial.name,
-            params=configuration.settings,
+            params=_settings_of(found, configuration),
             features=configuration.features,
             window=configuration.train_window,
             run=run,
             score=found.out_of_fold.mean_auc,
-            daily_sharpe=ratio.ratio,
+            daily_sharpe=ratio.ratio if ratio else None,
         )
         for found, ratio in zip(results, daily, strict=True)
     ]

@@ -13,7 +13,7 @@ import pytest
 from onnx import helper
 
 from mlwb.core.arrays import Float1D
-from mlwb.core.errors import ExportError, ParamsError
+from mlwb.core.errors import DegenerateModelError, ExportError, ParamsError
 from mlwb.inference import Predictor
 from mlwb.model import (
     FAMILIES,
@@ -23,6 +23,7 @@ from mlwb.model import (
     Trial,
     choose,
     export_onnx,
+    family_digest,
     find_family,
     fit_model,
     make_graph,
@@ -32,6 +33,7 @@ from mlwb.model import (
     parity_rows,
     search,
 )
+from mlwb.model import _families as families
 from tests.model import forest_kit
 from tests.model.forest_kit import FOREST_NAME, forest
 from tests.model.model_kit import TRIALS, dataset, facts
@@ -259,3 +261,57 @@ def test_rows_of_little_weight_teach_little(family: str) -> None:
     fooled = fit_model(trial, data.X, y).predict(data.X)
     assert ((weighted > 0.5) == data.y).mean() > 0.8
     assert ((fooled > 0.5) == data.y).mean() < 0.7
+
+
+class Broken(Family):
+    """Fails, or says what no probability is."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+
+    def build(self, trial: Trial) -> Any:  # noqa: ARG002
+        """It answers itself."""
+        return self
+
+    def fit(self, classifier: Any, X: Any, y: Any, weight: Any) -> None:
+        """Learn nothing."""
+
+    def predict_proba(self, X: Any) -> Any:  # noqa: N803
+        """Whatever it was told to."""
+        return self.answer(len(X))
+
+    def graph(self, classifier: Any, n_features: int) -> Any:
+        """Raise or none."""
+        return self.answer(n_features)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda n: np.full((n, 2), np.nan),
+        lambda n: np.full((n, 2), 2.0),
+        lambda n: np.full((n - 1, 2), 0.5),
+        lambda n: np.full(n, 0.5),
+        lambda n: 1 // (n - n),
+    ],
+)
+def test_a_family_that_predicts_no_probability_is_named(
+    answer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NaN, beyond one, too few, one column, a fault: one sentence, before a score is made of it."""
+    monkeypatch.setattr(families, "FAMILIES", {"broken": Broken(answer)})
+    data = dataset(200)
+    model = fit_model(Trial("broken"), data.X, data.y)
+    with pytest.raises(DegenerateModelError, match="broken (predicts no prob|cannot predict)"):
+        model.predict(data.X)
+    with pytest.raises(ExportError, match="broken gives no graph"):
+        export_onnx(model)
+
+
+def test_an_edited_family_is_another_one(tmp_path: Path) -> None:
+    """What a file says counts, not what it is called; a shipped family needs no digest."""
+    path, code = tmp_path / "mine.py", "from tests.model.forest_kit import FOREST\n"
+    path.write_text(code)
+    first = family_digest(f"{path}:FOREST")
+    path.write_text(code + "# deeper\n")
+    assert len({first, family_digest(f"{path}:FOREST"), family_digest("logistic")}) == 3

@@ -6,6 +6,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mlwb.core.bars import MID, VOLUME
@@ -119,3 +120,24 @@ def test_every_trial_is_in_the_ledger_and_deflates_the_next(home: Path) -> None:
     assert again.proof.selection.dsr == result.proof.selection.dsr
     assert ledger.tried(kinship).n_distinct == 3
     assert not ledger.verify()
+
+
+def test_a_trial_that_says_nothing_loses_and_stops_nobody(home: Path, tmp_path: Path) -> None:
+    """One score for every row has no daily ratio; it is counted as tried all the same."""
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from sklearn.dummy import DummyClassifier\n"
+        "from mlwb.model import Family\n"
+        "class Dull(Family):\n"
+        "    build = lambda self, trial: DummyClassifier()\n"
+        "    graph = None\n"
+        "DULL = Dull()\n"
+    )
+    params = small("training", home, **{"search.families": ["logistic", f"{path}:DULL"]})
+    result = training.measure(training.load(params))
+    assert [ratio is None for ratio in result.proof.selection.daily] == [False, True]
+    assert result.candidate.chosen.trial.family == "logistic"
+    training.record(result, params, ManualClock())
+    ledger = TrialLedger(home / "evidence" / "ml")
+    (kinship,) = ledger.kinships()
+    assert np.isnan(ledger.tried(kinship).daily_sharpes).tolist() == [False, True]
