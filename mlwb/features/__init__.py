@@ -9,13 +9,14 @@ served by the ONNX graph), and anything that looks ahead except a label.
 """
 
 from mlwb.features._catalog import FEATURES, feature_names, load_features, specs
-from mlwb.features._spec import FeatureSpec, spec_digest
+from mlwb.features._spec import WINSOR, FeatureSpec, spec_digest
 from mlwb.features._steps import log_ratio, minute_of
 from mlwb.features._stream import FeatureStream
 from mlwb.features._window import Bar, State, window_cells, window_start, window_sums
 
 __all__ = [
     "FEATURES",
+    "WINSOR",
     "Bar",
     "FeatureSpec",
     "FeatureStream",

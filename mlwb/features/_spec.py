@@ -11,9 +11,13 @@ from functools import cache, cached_property
 from mlwb.core.canonical import digest
 from mlwb.features._window import Bar, State
 
-__all__ = ["FeatureSpec", "called_by", "spec_digest"]
+__all__ = ["WINSOR", "FeatureSpec", "called_by", "spec_digest"]
 
 Step = Callable[[State, Bar], float]
+
+WINSOR = (0.005, 0.995)
+"""Quantiles of training values that a model clips features to (requirements: percentiles 0.5 and
+99.5); fitted inside each fold, nodes of the ONNX graph."""
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,11 @@ from sklearn.base import BaseEstimator, TransformerMixin  # type: ignore[import-
 
 from mlwb.core.arrays import Float1D, Float2D
 from mlwb.core.errors import DegenerateModelError
+from mlwb.features import WINSOR
 from mlwb.model._families import find_family
 from mlwb.model._family import Family, Trial
 
 __all__ = ["FittedModel", "Trial", "WinsorScaler", "fit_model"]
-
-WINSOR = (0.005, 0.995)
-"""Quantiles values are clipped to (requirements: percentiles 0.5 and 99.5)."""
 
 _ROUNDING = 1e-6
 """Share by which a float32 probability may miss [0, 1]."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlwb.core.arrays import Float1D, Float2D, Int1D
+from mlwb.features import WINSOR
 from mlwb.report._figure import Figure, dates, days, draw, grouped, quiet_axes, unmeasured
 from mlwb.report._numbers import count, moment, number, significant
 from mlwb.report._style import BAND, GOOD, INK, OTHER, QUIET
@@ -24,7 +25,6 @@ _COLUMNS = 860
 """Points of a long series: one a pixel, each with the lowest and the highest value behind it."""
 _HOLE = 5.0
 """Points this many usual steps apart are not joined."""
-_WINSOR = (0.005, 0.995)
 _PANELS = 4
 _PERIODS = {
     "champion_end": "champion and candidate learn",
@@ -146,7 +146,7 @@ class _Panel:
         nan = float("nan")
         if len(known) == 0:
             return cls(name, unit, known, (nan, nan), nan, nan)
-        low, median, high = (float(q) for q in np.quantile(known, [_WINSOR[0], 0.5, _WINSOR[1]]))
+        low, median, high = (float(q) for q in np.quantile(known, [WINSOR[0], 0.5, WINSOR[1]]))
         sd = float(known.std())
         if np.ptp(known) == 0.0:
             return cls(name, unit, known, (low, high), nan, nan)

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlwb.core.arrays import Float1D
-from mlwb.study._describe import QUANTILES
+from mlwb.features import WINSOR
 
 __all__ = ["CLIP_ALARM", "CLIP_EXPECTED", "Clipping", "clipping"]
 
-WINSOR = (QUANTILES[0], QUANTILES[-1])
-"""Quantiles the model clips at (requirements: 0.5 and 99.5 percent)."""
 CLIP_EXPECTED = 0.01
 """What lies beyond both bounds if nothing changes."""
 CLIP_ALARM = 0.03

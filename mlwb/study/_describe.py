@@ -8,10 +8,11 @@ import numpy as np
 
 from mlwb.core.arrays import Float1D, Float2D
 from mlwb.core.errors import EmptyWindowError
+from mlwb.features import WINSOR
 
 __all__ = ["Distribution", "Redundancy", "describe", "redundancy"]
 
-QUANTILES = (0.005, 0.25, 0.5, 0.75, 0.995)
+QUANTILES = (WINSOR[0], 0.25, 0.5, 0.75, WINSOR[1])
 """Winsor bounds, quartiles and median."""
 
 
