@@ -232,7 +232,8 @@ def _check_range(value: Any, metadata: Mapping[str, Any], path: str) -> None:
     choices = metadata.get("choices")
     elsewhere = metadata.get("reference") and _REFERENCE.fullmatch(str(value))
     if choices and value not in choices and not elsewhere:
-        raise ParamsError(f"{path} is not known", expected=", ".join(choices), got=repr(value))
+        named = [*choices, *(["file.py:NAME", "module:NAME"] if "reference" in metadata else [])]
+        raise ParamsError(f"{path} is not known", expected=", ".join(named), got=repr(value))
     step = metadata.get("step")
     if step and value % step:
         raise ParamsError(

@@ -28,6 +28,7 @@ from mlwb.evidence import EvidenceStore, code_state
 from mlwb.features import specs
 from mlwb.gates import Verdict
 from mlwb.gates import replay as replay_decision
+from mlwb.model import make_trials
 from mlwb.params import RunParams, check_overrides, load_params, load_policy, params_values
 from mlwb.registry import Registry
 from mlwb.report.text import duration
@@ -297,11 +298,12 @@ def _begin(options: Options, clock: Clock, tell: Callable[[Event], None]) -> _Ru
 
 
 def _check_names(options: Options) -> None:
-    """Features and source profile must be known before anything is read."""
+    """Features, model families and source profile must be known before anything is read."""
     params = load_params(
         "training", options.home.params, profile=options.profile, overrides=options.overrides
     )
     specs(params.features.names, modules=params.features.modules)
+    make_trials(params.search.families, c=params.search.c, seed=params.search.seed)
     profile = params.data.profile
     known = ("auto", *profile_names())
     if profile not in known and not profile.endswith((".yml", ".yaml")):

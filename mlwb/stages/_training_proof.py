@@ -16,7 +16,6 @@ import numpy as np
 from mlwb.core.arrays import Float1D, Float2D, Int1D
 from mlwb.inference import Predictor
 from mlwb.model import (
-    FEATURE_GROUPS,
     AucInterval,
     CombinatorialPurgedCV,
     Comparison,
@@ -30,6 +29,7 @@ from mlwb.model import (
     auc_interval,
     compare_models,
     cross_validate_paths,
+    feature_groups,
     importance,
     outside_influence,
     p_against_folds,
@@ -143,7 +143,7 @@ def prove(
             chosen.trial,
             PurgedKFold(train.t0, train.t1, n_splits=cv.n_splits, embargo_s=cv.embargo_s),
             seed=params.search.seed,
-            groups=FEATURE_GROUPS,
+            groups=feature_groups(train.names),
         ),
         selection=select(results, chosen, train, configuration=configuration, params=params),
         fit_leaks=outside_influence(

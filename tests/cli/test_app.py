@@ -68,6 +68,8 @@ def test_every_gate_is_a_command() -> None:
         (["run", "-p", "label.kind=sideways"], 2, "sideways"),
         (["run", "-p", "cv.n_splits=1"], 2, "n_splits"),
         (["run", "-p", "nonsense"], 2, "NAME=VALUE"),
+        (["train", "-p", "search.families=[xgboost]"], 2, "file.py:NAME"),
+        (["train", "-p", "search.families=[none.py:FOREST]"], 2, "no such model family"),
         (["run", "--profile", "unheard-of"], 2, "unheard-of"),
         (["run", "--policy", "unheard-of.yml"], 2, "unheard-of.yml"),
         (["data", "quality", "empty.csv"], 3, "empty.csv"),

@@ -43,6 +43,27 @@ def test_the_same_training_measures_the_same(trained: Path, tmp_path: Path) -> N
     assert first == second
 
 
+def test_a_feature_of_ones_own_is_shuffled_and_dropped_like_any(tmp_path: Path) -> None:
+    """What the model leans on, and what does harm, count a feature from a file by its name."""
+    module = tmp_path / "mine.py"
+    module.write_text(
+        "from mlwb.core.bars import HIGH, LOW\n"
+        "from mlwb.features import FeatureSpec\n"
+        "def bar_range(state, bar):\n"
+        "    return bar[HIGH] / bar[LOW] - 1.0\n"
+        "FEATURES = (FeatureSpec('bar_range', '1', bar_range, (0.0,), 0, ('high', 'low'), 'x'),)\n"
+    )
+    overrides = {
+        "features.modules": [str(module)],
+        "features.names": ["bias", "vol1m_log", "bar_range"],
+        "search.families": ["logistic"],
+        "search.c": [0.1],
+    }
+    found = training.measure(training.load(small("training", tmp_path / "home", **overrides)))
+    assert set(found.proof.importance.names) == {"book", "bar_range"}
+    assert {effect.group for effect in found.effects} == {"book", "bar_range"}
+
+
 def test_the_published_graph_scores_what_training_scored(trained: Path) -> None:
     """The version on disk reproduces its golden rows and its sidecar order."""
     predictor = Predictor.load(trained / "artifacts" / "models" / "v1.8.1")
