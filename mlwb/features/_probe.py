@@ -15,6 +15,8 @@ __all__ = ["Probe", "Violation", "columns_of", "probe_values"]
 
 Values = Callable[[Float2D], AnyArray]
 _KINDS = ("cut", "spoiled")
+_ELSEWHERE_S = 37 * 60
+"""No time of day, no day of the week stays the same."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class Violation:
     row : int
         Position of the bar.
     change : str
-        What was done to the bars after it: ``cut`` or ``spoiled``.
+        What was done to the bars after it: ``cut`` or ``spoiled``; or ``elsewhere``, where the
+        value stayed although every bar was another one: it comes from somewhere else.
     value, other : float
         On the whole market, and on the changed one.
     reach : int
@@ -49,7 +52,7 @@ class Probe:
     what : str
         Name of the value.
     n_points : int
-        Bars at which it was compared, each with its future cut off and spoiled.
+        Bars up to which it was compared, each with its future cut off and spoiled.
     n_known : int
         Those of them at which there was a number. Without one nothing has been shown.
     violation : Violation or None
@@ -92,8 +95,9 @@ def probe_values(
     n_fixed : int, default=1
         First columns that are never spoiled: the time of a bar.
     n_points : int, default=32
-        Rows compared for each column, spread over the market; half of them at gaps and missing
-        fields, where fills look ahead.
+        Rows after which the future is changed, for each column, spread over the market; half of
+        them at gaps and missing fields, where fills look ahead. Each time all rows that may read
+        no further are compared.
     seed : int, default=0
         Of points and spoiling.
 
@@ -122,19 +126,40 @@ def probe_values(
     found: list[Violation | None] = [None] * len(names)
     for row in np.unique(np.concatenate(points)).tolist():
         end = int(ends[row])
+        settled = np.flatnonzero(ends[: end + 1] <= end)
         changed = (rows[: end + 1], np.concatenate([rows[: end + 1], spoiled[end + 1 :]]))
         for change, other in zip(_KINDS, changed, strict=True):
-            got = columns_of(values(other))[row]
-            for column in np.flatnonzero(~_same(whole[row], got)).tolist():
+            got = columns_of(values(other))
+            differs = ~_same(whole[settled], got[settled])
+            for column in np.flatnonzero(differs.any(axis=0)).tolist():
                 if found[column] is None:
-                    value = float(whole[row, column])
-                    reach = _reach(values, rows, (row, end, column), value)
-                    found[column] = Violation(row, change, value, float(got[column]), reach)
+                    at = int(settled[np.flatnonzero(differs[:, column])[-1]])
+                    value = float(whole[at, column])
+                    reach = _reach(values, rows, (at, int(ends[at]), column), value)
+                    found[column] = Violation(at, change, value, float(got[at, column]), reach)
+    for column in _remembered(values, whole, spoiled, n_fixed):
+        if found[column] is None:
+            at = int(np.flatnonzero(np.isfinite(whole[:, column]))[0])
+            value = float(whole[at, column])
+            found[column] = Violation(at, "elsewhere", value, value, n - 1 - at)
     n_known = [int(np.isfinite(c[at]).sum()) for c, at in zip(whole.T, points, strict=True)]
     return tuple(
         Probe(name, len(at), known, violation)
         for name, at, known, violation in zip(names, points, n_known, found, strict=True)
     )
+
+
+def _remembered(values: Values, whole: Float2D, spoiled: Float2D, n_fixed: int) -> list[int]:
+    """Columns that vary, and stay what they were on another market at another time."""
+    elsewhere = spoiled.copy()
+    elsewhere[:, :n_fixed] += _ELSEWHERE_S
+    got = columns_of(values(elsewhere))
+    known = [np.isfinite(column) for column in whole.T]
+    return [
+        i
+        for i, at in enumerate(known)
+        if at.any() and np.ptp(whole[at, i]) > 0.0 and _same(whole[at, i], got[at, i]).all()
+    ]
 
 
 def columns_of(values: AnyArray) -> Float2D:

@@ -231,4 +231,34 @@ def test_times_of_the_market_are_kept() -> None:
         return rows[:, MID]
 
     probe_values(["mid"], spy, bars, n_points=3)
-    assert all(np.array_equal(times, bars[: len(times), TS]) for times in seen)
+    assert all(np.array_equal(times, bars[: len(times), TS]) for times in seen[:-1])
+    assert (seen[-1] - bars[:, TS] == 37 * 60).all(), "but for the other market"
+
+
+@pytest.mark.parametrize("kind", ["closure", "cache"])
+def test_values_that_do_not_come_from_the_bars_are_caught(kind: str) -> None:
+    """A whole array in a closure, the answer of the first call: no change of bars moves them."""
+    bars = gappy()
+    kept = [np.append(bars[1:, MID], np.nan)] if kind == "closure" else []
+
+    def leaking(rows: Float2D) -> Float1D:
+        if not kept:
+            kept.append(np.append(rows[1:, MID], np.nan))
+        return kept[0][: len(rows)]
+
+    (found,) = probe_values(["leak"], leaking, bars)
+    assert found.violation is not None
+    assert found.violation.change == "elsewhere"
+
+
+def test_a_leak_in_few_rows_is_caught() -> None:
+    """Once an hour an hour ahead: no probed bar need be the one that leaks."""
+    bars = gappy()
+
+    def leaking(rows: Float2D) -> Float1D:
+        ahead = np.append(rows[60:, MID], np.full(min(60, len(rows)), np.nan))[: len(rows)]
+        return np.where(rows[:, TS] % HOUR == 0, ahead, rows[:, MID])
+
+    (found,) = probe_values(["leak"], leaking, bars, n_points=16)
+    assert found.violation is not None
+    assert bars[found.violation.row, TS] % HOUR == 0

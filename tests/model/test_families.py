@@ -273,14 +273,14 @@ class Broken(Family):
         """It answers itself."""
         return self
 
-    def fit(self, classifier: Any, X: Any, y: Any, weight: Any) -> None:
+    def fit(self, classifier: Any, X: Any, y: Any, weight: Any) -> None:  # noqa: N803
         """Learn nothing."""
 
     def predict_proba(self, X: Any) -> Any:  # noqa: N803
         """Whatever it was told to."""
         return self.answer(len(X))
 
-    def graph(self, classifier: Any, n_features: int) -> Any:
+    def graph(self, classifier: Any, n_features: int) -> Any:  # noqa: ARG002
         """Raise or none."""
         return self.answer(n_features)
 
@@ -302,7 +302,7 @@ def test_a_family_that_predicts_no_probability_is_named(
     monkeypatch.setattr(families, "FAMILIES", {"broken": Broken(answer)})
     data = dataset(200)
     model = fit_model(Trial("broken"), data.X, data.y)
-    with pytest.raises(DegenerateModelError, match="broken (predicts no prob|cannot predict)"):
+    with pytest.raises(DegenerateModelError, match=r"broken (predicts no prob|cannot predict)"):
         model.predict(data.X)
     with pytest.raises(ExportError, match="broken gives no graph"):
         export_onnx(model)
