@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mlwb.core.arrays import Float1D
+from mlwb.core.arrays import Float1D, Float2D
 from mlwb.core.bars import MID
 from mlwb.core.canonical import digest, digest_bytes
 from mlwb.core.clock import Clock
@@ -179,35 +179,26 @@ def select(
             expected="two days and scores that differ",
             got=chosen.trial.name,
         )
-    ledger = TrialLedger(home_of(params.run).evidence)
-    logged = {
-        trial.configuration: trial.daily_sharpe
-        for trial in _entries(results, daily, configuration, run="")
-    }
-    earlier = {
-        trial.configuration: trial.daily_sharpe
-        for trial in ledger.tried(configuration.kinship).newest
-    }
-    ratios = [ratio for ratio in (earlier | logged).values() if ratio is not None]
+    earlier = TrialLedger(home_of(params.run).evidence).tried(configuration.kinship).newest
+    trials = (*earlier, *_entries(results, daily, configuration, run=""))
+    tried = {trial.configuration: trial.daily_sharpe for trial in trials}
     return Selection(
         daily=daily,
         n_days=len(per_day),
-        overfitting=overfitting(per_day, n_blocks=_blocks(len(per_day)))
-        if len(results) > 1
-        else None,
+        overfitting=_overfitting(per_day),
         superiority=superior(
             per_day[:, [ratio is not None for ratio in daily]],
             block=max(math.ceil(params.label.horizon_s / _DAY_S), 1),
             n_resamples=params.resample.n_resamples,
             seed=params.resample.seed,
         ),
-        n_tried=len(earlier | logged),
+        n_tried=len(tried),
         dsr=dsr(
             own.ratio,
             own.n_obs,
             skew=own.skew,
             kurtosis=own.kurtosis,
-            trial_ratios=np.array(ratios),
+            trial_ratios=np.array([ratio for ratio in tried.values() if ratio is not None]),
         ),
         window_reuses=configuration.window_reuses,
     )
@@ -245,9 +236,12 @@ def trials_head(params: TrainingParams) -> str:
     return head.sha256 if head else ""
 
 
-def _blocks(n_days: int) -> int:
-    """Even number of blocks for the overfitting test: sixteen, fewer where days are few."""
-    return int(min(_MOST_BLOCKS, max(n_days // 4 * 2, 2)))
+def _overfitting(per_day: Float2D) -> Overfitting | None:
+    """Of the choice, on sixteen blocks of days, fewer where days are few; None without a choice."""
+    if per_day.shape[1] == 1:
+        return None
+    n_blocks = min(_MOST_BLOCKS, max(len(per_day) // 4 * 2, 2))
+    return overfitting(per_day, n_blocks=n_blocks)
 
 
 def _ratio(days: Float1D) -> SharpeRatio | None:
