@@ -62,4 +62,4 @@ class Boosting(Family):
 
 def _nodes(classifier: Any) -> list[AnyArray]:
     """Node tables of all trees, as scikit-learn holds them; it publishes no other way."""
-    return [tree.nodes for group in classifier._predictors for tree in group]  # noqa: SLF001
+    return [tree.nodes for group in classifier._predictors for tree in group]  # noqa: SLF001 - see above

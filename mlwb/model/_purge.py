@@ -157,8 +157,8 @@ class PurgedSplitter(ABC):
     def split(
         self,
         X: Any = None,  # noqa: N803 - the scikit-learn signature
-        y: object = None,  # noqa: ARG002
-        groups: object = None,  # noqa: ARG002
+        y: object = None,  # noqa: ARG002 - the same
+        groups: object = None,  # noqa: ARG002 - the same
     ) -> Iterator[tuple[Int1D, Int1D]]:
         """Yield ``(train, test)`` row numbers.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 from dataclasses import fields
 
 from mlwb.backtest import DEFINITIONS, Activity, Definition, Risk
@@ -37,10 +36,3 @@ def test_a_sentence_holds_all_of_a_definition() -> None:
     said = DEFINITIONS["sharpe"].sentence
     assert all(part in said for part in ("mean / sd", "x sqrt(365)", "ddof 1", "null below two"))
     assert DEFINITIONS["exposure_max"].sentence == "largest absolute position"
-
-
-def test_the_examples_run() -> None:
-    """What the page shows is what comes out."""
-    found = doctest.testfile(str(PAGE), module_relative=False)
-    assert found.attempted > 10
-    assert found.failed == 0

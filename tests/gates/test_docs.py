@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 from pathlib import Path
 
 from mlwb.gates import Outcome
@@ -34,10 +33,3 @@ def test_every_gate_and_outcome_stands_on_the_page(policy: Policy) -> None:
         assert f"| `{gate.id}` | {gate.about}" in text
     for outcome in Outcome:
         assert f"| `{outcome}` |" in text
-
-
-def test_the_example_runs() -> None:
-    """The example on the page gives what it shows."""
-    found = doctest.testfile(str(PAGE), module_relative=False)
-    assert found.attempted > 5
-    assert found.failed == 0
