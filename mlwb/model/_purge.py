@@ -141,7 +141,8 @@ class PurgedSplitter(ABC):
             )
         if embargo_s < 0:
             raise ParamsError("the embargo is negative", expected=">= 0 s", got=str(embargo_s))
-        self.t0, self.t1, self.embargo_s = t0, t1, embargo_s
+        self.t0, self.t1 = t0.astype(np.int64), t1.astype(np.int64)
+        self.embargo_s = embargo_s
 
     def splits(self) -> Iterator[Split]:
         """Yield every split with its counts.
@@ -195,7 +196,7 @@ class PurgedSplitter(ABC):
             start, end = self.t0[block].min(), self.t1[block].max()
             earlier = self.t1 <= start
             free &= earlier | (self.t0 >= end)
-            kept &= earlier | (self.t0 >= end + self.embargo_s)
+            kept &= earlier | (self.t0 - end >= self.embargo_s)
         return outside & kept, outside & ~free, outside & free & ~kept
 
     def _checked(self, blocks: Blocks, kept: Bool1D, purged: Bool1D, embargoed: Bool1D) -> Split:

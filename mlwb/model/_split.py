@@ -112,7 +112,7 @@ class WalkForward(PurgedSplitter):
         start = self.t0[blocks[0]].min()
         earlier = self.t0 < start
         if self.train_s is not None:
-            earlier &= self.t0 >= start - self.train_s
+            earlier &= start - self.t0 <= self.train_s
         resolved = self.t1 <= start
         return earlier & resolved, earlier & ~resolved, np.zeros(len(self.t0), dtype=bool)
 

@@ -9,6 +9,7 @@ import numpy as np
 from mlwb.core.arrays import Float1D
 from mlwb.core.errors import EmptyWindowError
 from mlwb.stats._law import draw_sums
+from mlwb.stats._sharpe import near_one
 
 __all__ = ["BlockMeans", "block_length", "block_means", "p_against"]
 
@@ -62,6 +63,11 @@ def block_length(series: Float1D, *, least: int = 1) -> int:
         Rows: the estimate rounded up, at most ``min(3 sqrt(n), n / 3)``, but never below
         ``least`` as long as three blocks of that length fit.
 
+    Raises
+    ------
+    EmptyWindowError
+        A value is not finite.
+
     Notes
     -----
     Equal to ``arch.bootstrap.optimal_block_length`` rounded up: the first quiet lag counts as a
@@ -72,10 +78,13 @@ def block_length(series: Float1D, *, least: int = 1) -> int:
     .. [1] Politis and White (2004), Econometric Reviews 23; Patton, Politis and White (2009).
     """
     n = len(series)
+    if not np.isfinite(series).all():
+        raise EmptyWindowError("no dependence to measure", expected="finite values")
     if n < 10 or float(np.ptp(series)) == 0.0:
         return max(1, least)
     quiet_run = max(5, int(np.log10(n)))
     n_lags = int(np.ceil(np.sqrt(n))) + quiet_run
+    series = near_one(series)
     acov, rho = _autocovariance(series - series.mean(), min(n_lags, n - 2))
     quiet = rho < 2.0 * np.sqrt(np.log10(n) / n)
     runs = (lag for lag in range(len(rho) - quiet_run) if quiet[lag : lag + quiet_run].all())

@@ -263,7 +263,8 @@ def min_track_record(
     error = ratio_error(ratio, 2.0, skew=skew, kurtosis=kurtosis)
     if ratio <= benchmark:
         return math.inf
-    return 1.0 + (error * NormalDist().inv_cdf(level) / (ratio - benchmark)) ** 2
+    errors = error * NormalDist().inv_cdf(level) / (ratio - benchmark)
+    return 1.0 + errors * errors  # a product becomes infinite where a power would raise
 
 
 def deflated_benchmark(trial_ratios: Float1D) -> float:

@@ -104,6 +104,8 @@ def ic_after_costs(
     traded = np.abs(z - before)
     turnover = float(traded.sum()) / n
     sd = float(r.std())
+    if not (0.0 < sd < np.inf and turnover > 0.0):  # moves too small, or too large, to be squared
+        return Costed(name, horizon_s, nan, nan, nan, nan, nan, nan, n)
     paid = float((cost * traded).sum()) / n
     ic = float((z[held] * r).mean()) / sd
     return Costed(

@@ -514,3 +514,13 @@ def test_empty_segments_are_left_out() -> None:
     sizes = [len(split.test) for split in found]
     assert 0 < len(sizes) < 10
     assert min(sizes) > 0
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.int64])
+def test_an_embargo_without_end_leaves_the_past_alone(kind: type[np.signedinteger[Any]]) -> None:
+    """Seconds beyond the largest integer wrap to no embargo at all if they are added."""
+    t0 = (np.arange(60) * 60).astype(kind)
+    folds = PurgedKFold(t0, t0 + kind(60), n_splits=3, embargo_s=2**63 - 1)
+    assert all((split.train < split.test.min()).all() for split in folds.splits())
+    walk = WalkForward(t0, t0 + kind(60), n_segments=3, train_s=2**63 - 1)
+    assert all(split.train[0] == 0 for split in walk.splits())

@@ -207,3 +207,12 @@ def test_independent_resampling_would_not_be_calibrated() -> None:
         drawn = block_means(ar1(1_500, 0.8, rng), block=1, n_resamples=299, rng=rng)
         found.append(p_against(drawn) <= 0.10)
     assert np.mean(found) > 0.2
+
+
+@pytest.mark.parametrize("power", [-1_000, 1_000])
+def test_a_block_has_no_unit(power: int) -> None:
+    """Squares of the smallest and the largest values neither vanish nor burst."""
+    series = np.cumsum(np.random.default_rng(0).normal(size=400))
+    assert block_length(np.ldexp(series, power)) == block_length(series) > 1
+    with pytest.raises(EmptyWindowError):
+        block_length(np.append(series, np.nan))

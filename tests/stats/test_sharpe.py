@@ -225,3 +225,8 @@ def test_a_ratio_has_no_unit(power: int) -> None:
     found = sharpe_ratio(np.ldexp(returns, power - 10))
     assert found == sharpe_ratio(returns)
     assert found.error > 0.0
+
+
+def test_a_ratio_of_next_to_nothing_needs_a_record_without_end() -> None:
+    """Infinite, not an overflow."""
+    assert min_track_record(1e-300, **NORMAL) == math.inf

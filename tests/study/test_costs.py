@@ -92,3 +92,12 @@ def test_direction_does_not_matter_and_dullness_has_no_value() -> None:
     for flat in (np.ones(500), np.full(500, np.nan)):
         assert math.isnan(costed(flat, r, cost, 3).net)
         assert math.isnan(costed(x, flat, cost, 3).hurdle)
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e300])
+def test_moves_beyond_squares_have_no_value(size: float) -> None:
+    """A standard deviation of zero or infinity is no unit: null, not a division by zero."""
+    rng = np.random.default_rng(0)
+    with np.errstate(over="ignore"):
+        found = costed(rng.normal(size=300), rng.normal(size=300) * size, np.full(300, 1e-4), 5)
+    assert math.isnan(found.ic)
