@@ -95,7 +95,7 @@ def memory(
     if not late:
         return _said(said + f"Every feature can be judged by PSI in the {held} held out.")
     fits = len(eligible) - len(late)
-    said += f"{fits} of {several(len(eligible), 'feature')} can be judged by PSI in the {held} held"
+    said += f"PSI can judge {fits} of {several(len(eligible), 'feature')} in the {held} held"
     said += (
         f" out; {_list(_needs(item) for item in late)}. A PSI of these says nothing about drift."
     )

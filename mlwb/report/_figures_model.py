@@ -259,12 +259,16 @@ def walk_forward(
     worst = int(np.nanargmin(values))
     title = (
         _passing(int((values > least).sum()), len(values), least)
-        + ("" if net is None else f", {_earning(int((returns > 0.0).sum()))} after costs")
+        + (
+            ""
+            if net is None
+            else f", {_earning(int(((values > least) & (returns > 0.0)).sum()))} after costs"
+        )
         + f"; the weakest, from {moment(starts[worst])}, has AUC {number(values[worst])}"
     )
     subtitle = "AUC by segment in time order; each model learnt only from earlier rows"
     if net is not None:
-        subtitle += "; below the AUC what the segment earned. The gate counts segments with both"
+        subtitle += "; under each AUC what its segment earned. The gate counts segments with both"
 
     def paint(drawing: Drawing) -> None:
         ax = drawing.subplots()
@@ -276,10 +280,10 @@ def walk_forward(
             limit_line(ax, least, f"limit {least:g}", horizontal=True)
         ax.set_xticks(place, [moment(start) for start in starts])
         ax.set_xlim(-0.6, len(values) - 0.2)
-        reach = float(np.nanmax(np.abs(values - least))) or 0.05
+        reach, room = float(np.nanmax(np.abs(values - least))) or 0.05, 0.3 if net is None else 0.5
+        low, high = float(np.nanmin(values)), max(least, float(np.nanmax(values)))
         ax.set_ylim(
-            min(least, float(np.nanmin(values))) - 0.15 * reach,
-            float(np.nanmax(values)) + (0.3 if net is None else 0.45) * reach,
+            low - room * reach if low < least else least - 0.15 * reach, high + room * reach
         )
         ax.set_xlabel("first decision of the segment, UTC")
         ax.set_ylabel("AUC")
@@ -314,8 +318,9 @@ def _mark_segments(ax: Axes, auc: Float1D, net: Float1D, least: float) -> None:
         said = f"{value:.3f}" if np.isfinite(value) else "not measured"
         said += f"\n{signed(earned, '%')}" if np.isfinite(earned) else ""
         at = value if np.isfinite(value) else least
-        ax.annotate(said, (x, at), xytext=(0, 8), textcoords="offset points", ha="center",
-                    fontsize=8.5)  # fmt: skip
+        side, beyond = ("top", -8) if value < least else ("bottom", 8)
+        ax.annotate(said, (x, at), xytext=(0, beyond), textcoords="offset points", ha="center",
+                    va=side, fontsize=8.5)  # fmt: skip
 
 
 def _passing(n: int, of: int, least: float) -> str:
@@ -323,7 +328,7 @@ def _passing(n: int, of: int, least: float) -> str:
 
 
 def _earning(n: int) -> str:
-    return f"{n or 'none'} {'earn' if n > 1 else 'earns'}"
+    return f"{n or 'none'} of them {'earn' if n > 1 else 'earns'}"
 
 
 def _tenths(y: Float1D, probability: Float1D) -> list[tuple[Float1D, Float1D]]:

@@ -65,8 +65,8 @@ def test_memory_names_what_psi_cannot_judge(study: Study) -> None:
     """Each feature beyond the held-out window has what it needs, or why it never can."""
     said = str(conclusions.memory(study.memory, study.eligibility, held_out_days=5.0))
     assert said == (
-        "→ Neighbouring minutes repeat each other: 9,000 rows of a are worth 90. 1 of 3 features "
-        "can be judged by PSI in the 5.0 d held out; <b>b needs at least 30 d and bias cannot "
+        "→ Neighbouring minutes repeat each other: 9,000 rows of a are worth 90. PSI can judge "
+        "1 of 3 features in the 5.0 d held out; <b>b needs at least 30 d and bias cannot "
         "(constant). A PSI of these says nothing about drift."
     )
     quiet = [window("a", 0.1, days=1, needed=1.0, why="quiet")]

@@ -75,10 +75,14 @@ def test_walk_forward_of_a_bet_counts_what_earns() -> None:
     """Where scores are bet on, a segment above chance that loses is not called good."""
     starts = [START, START + 86_400]
     figure = figures.walk_forward(starts, [0.56, 0.54], net=[-0.02, -0.01])
-    assert figure.title.startswith("2 of 2 segments are above 0.5, none earns after costs; the")
+    assert figure.title.startswith(
+        "2 of 2 segments are above 0.5, none of them earns after costs; the"
+    )
     assert "counts segments with both" in figure.subtitle
     one = figures.walk_forward(starts, [0.56, 0.54], net=[0.02, -0.01])
-    assert "above 0.5, 1 earns after costs" in one.title
+    assert "above 0.5, 1 of them earns after costs" in one.title
+    lucky = figures.walk_forward(starts, [0.56, 0.48], net=[-0.02, 0.01])
+    assert lucky.title.startswith("1 of 2 segments is above 0.5, none of them earns")
     assert "costs" not in figures.walk_forward(starts, [0.56, 0.54]).title
 
 
