@@ -60,6 +60,7 @@ def test_every_gate_is_a_command() -> None:
     assert set(GATES) <= names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [

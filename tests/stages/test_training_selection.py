@@ -92,6 +92,7 @@ def test_another_question_or_other_bars_are_a_new_test(home: Path) -> None:
         )
 
 
+@pytest.mark.slow
 def test_the_signal_gate_refuses_a_second_candidate(home: Path) -> None:
     """A good number on bars that helped to choose does not pass, and the reason names it."""
     params = small("training", home, **{"search.c": [0.2]})
@@ -106,6 +107,7 @@ def test_the_signal_gate_refuses_a_second_candidate(home: Path) -> None:
     assert found["signal.auc_holdout"] == "PASS"
 
 
+@pytest.mark.slow
 def test_every_trial_is_in_the_ledger_and_deflates_the_next(home: Path) -> None:
     """Configurations are counted once each; what was tried before deflates what is tried now."""
     ledger = TrialLedger(home / "evidence" / "ml")
