@@ -13,12 +13,40 @@ from mlwb.core.clock import SystemClock
 from mlwb.core.home import Home, find_home
 from mlwb.registry import Registry
 
-__all__ = ["JsonFlag", "PolicyOption", "console", "errors", "home", "print_json", "registry"]
+__all__ = [
+    "DataOption",
+    "JsonFlag",
+    "ParamOption",
+    "PolicyOption",
+    "ProfileOption",
+    "QuietFlag",
+    "SourceOption",
+    "console",
+    "errors",
+    "home",
+    "print_json",
+    "registry",
+]
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for machines, nothing else.")]
+QuietFlag = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+DataOption = Annotated[
+    list[str] | None,
+    typer.Option("--data", help="Market file; give it twice for a bid and an ask file."),
+]
+SourceOption = Annotated[
+    str, typer.Option("--source", help="Source profile of the file; `auto` sniffs.")
+]
+ProfileOption = Annotated[
+    str, typer.Option("--profile", help="Parameter profile, params/profiles/NAME.yml.")
+]
+ParamOption = Annotated[
+    list[str] | None,
+    typer.Option("-p", "--param", help="Override, SECTION.NAME=VALUE; may be repeated."),
+]
 PolicyOption = Annotated[
     str, typer.Option("--policy", help="Policy file, below params/ or a path.")
 ]

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from mlwb.cli._common import JsonFlag, console, home, print_json
+from mlwb.cli._common import (
+    DataOption,
+    JsonFlag,
+    ParamOption,
+    SourceOption,
+    console,
+    home,
+    print_json,
+)
 from mlwb.cli._run import overrides_of
 from mlwb.core.canonical import digest_file, to_plain
 from mlwb.core.clock import format_utc
@@ -22,12 +30,9 @@ if TYPE_CHECKING:
 
 __all__ = ["add"]
 
-_DATA = typer.Option("--data", help="Market file; give it twice for a bid and an ask file.")
-_SOURCE = typer.Option("--source", help="Source profile of the file; `auto` sniffs.")
 _MODULE = typer.Option(
     "--module", help="Module or .py file with features of your own; may be repeated."
 )
-_PARAM = typer.Option("-p", "--param", help="Override, SECTION.NAME=VALUE; may be repeated.")
 
 
 def add(features: typer.Typer) -> None:
@@ -70,10 +75,10 @@ def _list(
 
 def _build(
     out: Annotated[Path, typer.Option("--out", help="FILE.parquet.")],
-    data: Annotated[list[str] | None, _DATA] = None,
-    source: Annotated[str, _SOURCE] = "",
+    data: DataOption = None,
+    source: SourceOption = "",
     module: Annotated[list[str] | None, _MODULE] = None,
-    param: Annotated[list[str] | None, _PARAM] = None,
+    param: ParamOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Write features and label of a market as parquet: one row a bar.
@@ -114,10 +119,10 @@ def _build(
 
 
 def _probe(
-    data: Annotated[list[str] | None, _DATA] = None,
-    source: Annotated[str, _SOURCE] = "",
+    data: DataOption = None,
+    source: SourceOption = "",
     module: Annotated[list[str] | None, _MODULE] = None,
-    param: Annotated[list[str] | None, _PARAM] = None,
+    param: ParamOption = None,
     points: Annotated[int, typer.Option("--points", min=2, help="Bars compared.")] = 32,
     bars: Annotated[int, typer.Option("--bars", min=100, help="Last bars used.")] = 10_000,
     seed: Annotated[int, typer.Option("--seed", help="Of points and of what is put in.")] = 0,

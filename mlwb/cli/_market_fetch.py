@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
-from mlwb.cli._common import JsonFlag, console, errors, print_json
+from mlwb.cli._common import JsonFlag, QuietFlag, console, errors, print_json
 
 if TYPE_CHECKING:
     from mlwb.data.fetch import FetchedFile, FetchReport, Progress
@@ -71,7 +71,7 @@ def _fetch(
         bool,
         typer.Option("--allow-mismatch", help="Keep files that differ from their checksum."),
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    quiet: QuietFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Fetch public bars: whole months where there are files of them, days otherwise.

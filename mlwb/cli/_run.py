@@ -12,7 +12,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from mlwb.cli._common import JsonFlag, PolicyOption, console, errors, home, print_json
+from mlwb.cli._common import (
+    DataOption,
+    JsonFlag,
+    ParamOption,
+    PolicyOption,
+    ProfileOption,
+    QuietFlag,
+    SourceOption,
+    console,
+    errors,
+    home,
+    print_json,
+)
 from mlwb.core.clock import SystemClock
 from mlwb.core.errors import ParamsError
 from mlwb.gates import Outcome as GateOutcome
@@ -46,28 +58,18 @@ def add(app: typer.Typer) -> None:
 
 
 def _run(
-    data: Annotated[
-        list[str] | None,
-        typer.Option("--data", help="Market file; give it twice for a bid and an ask file."),
-    ] = None,
-    source: Annotated[
-        str, typer.Option("--source", help="Source profile of the file; `auto` sniffs.")
-    ] = "",
-    profile: Annotated[
-        str, typer.Option("--profile", help="Parameter profile, params/profiles/NAME.yml.")
-    ] = "",
+    data: DataOption = None,
+    source: SourceOption = "",
+    profile: ProfileOption = "",
     policy: PolicyOption = "policy.yml",
-    param: Annotated[
-        list[str] | None,
-        typer.Option("-p", "--param", help="Override, SECTION.NAME=VALUE; may be repeated."),
-    ] = None,
+    param: ParamOption = None,
     cold: Annotated[
         bool, typer.Option("--cold", help="Smoke requests each on a connection of their own.")
     ] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit 1 when the verdict is BLOCKED.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    quiet: QuietFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Run the whole loop: data, features, training, PSI, real traffic, gates, review.

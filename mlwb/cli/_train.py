@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import signal
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from rich.table import Table
 
-from mlwb.cli._common import JsonFlag, PolicyOption, console, home, print_json
+from mlwb.cli._common import (
+    DataOption,
+    JsonFlag,
+    ParamOption,
+    PolicyOption,
+    ProfileOption,
+    QuietFlag,
+    SourceOption,
+    console,
+    home,
+    print_json,
+)
 from mlwb.cli._run import Display, overrides_of, verdict_table
 from mlwb.core.clock import SystemClock
 from mlwb.evidence import EvidenceStore, Record
@@ -38,22 +49,12 @@ def add(app: typer.Typer) -> None:
 
 
 def _train(
-    data: Annotated[
-        list[str] | None,
-        typer.Option("--data", help="Market file; give it twice for a bid and an ask file."),
-    ] = None,
-    source: Annotated[
-        str, typer.Option("--source", help="Source profile of the file; `auto` sniffs.")
-    ] = "",
-    profile: Annotated[
-        str, typer.Option("--profile", help="Parameter profile, params/profiles/NAME.yml.")
-    ] = "",
+    data: DataOption = None,
+    source: SourceOption = "",
+    profile: ProfileOption = "",
     policy: PolicyOption = "policy.yml",
-    param: Annotated[
-        list[str] | None,
-        typer.Option("-p", "--param", help="Override, SECTION.NAME=VALUE; may be repeated."),
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    param: ParamOption = None,
+    quiet: QuietFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Train a candidate and prove it: search, whole histories, held-out bars, ONNX, register.
