@@ -268,5 +268,8 @@ def _lo_scale(daily: Float1D) -> float:
 def _calmar(equity: float, drawdown: float, n_days: int) -> float:
     if drawdown == 0.0 or n_days == 0:
         return math.nan
-    growth = equity ** (_YEAR_DAYS / n_days) - 1.0 if equity > 0.0 else -1.0
+    try:
+        growth = equity ** (_YEAR_DAYS / n_days) - 1.0 if equity > 0.0 else -1.0
+    except OverflowError:  # eight times the money in a day is more than a float a year
+        growth = math.inf
     return growth / drawdown
