@@ -149,10 +149,8 @@ def costs(items: Sequence[Costed], known: Sequence[Information] = (), *, is_trad
         return _said("No feature and return vary together, so nothing can be held.")
     if not is_traded:
         cheap, dear = (pick(held, key=_hurdle) for pick in (min, max))
-        more = ""
-        if dear is not cheap:
-            more = f", and {number(dear.hurdle, decimals=2)} like {dear.name} held for "
-            more += duration(dear.horizon_s)
+        more = f", and {number(dear.hurdle, decimals=2)} like {dear.name} held for "
+        more = more + duration(dear.horizon_s) if dear is not cheap else ""
         return _said(
             "IC after costs is not defined here: the label is the size of a move, and a forecast "
             "of size has no sign to hold. It earns only through what is done with it: when to "
@@ -170,8 +168,9 @@ def costs(items: Sequence[Costed], known: Sequence[Information] = (), *, is_trad
             f"No feature earns its costs at any horizon. The closest is {best_held}: its IC of "
             f"{number(best.ic)} pays for {even} a trade, and a trade costs {paid}."
         )
-    sure = {(item.name, item.horizon_s) for item in known if item.p_holm < _PROVEN}
-    if not any((item.name, item.horizon_s) in sure for item in earn):
+    proven = {(item.name, item.horizon_s) for item in known if item.p_holm < _PROVEN}
+    n_sure = sum((item.name, item.horizon_s) in proven for item in earn)
+    if not n_sure:
         return _said(
             f"No feature is shown to earn its costs. {several(len(earn), 'pair')} of feature and "
             f"horizon {'does' if len(earn) == 1 else 'do'} on these bars, best {best_held}, but "
@@ -179,10 +178,10 @@ def costs(items: Sequence[Costed], known: Sequence[Information] = (), *, is_trad
             "low hurdle, and luck clears it."
         )
     return _said(
-        f"{several(len(earn), 'pair')} of feature and horizon exceed their costs, best {best_held}:"
-        f" {number(best.net)} is left of an IC of {number(best.ic)}; it could pay {even} a trade "
-        f"where {paid} are asked. The way round and the best of {len(held)} were chosen on these "
-        "very bars, so this is a ceiling and not a promise."
+        f"{several(len(earn), 'pair')} of feature and horizon exceed their costs, {n_sure} of "
+        f"them told from luck, best {best_held}: {number(best.net)} is left of an IC of "
+        f"{number(best.ic)}; it could pay {even} a trade where {paid} are asked. The way round and "
+        f"the best of {len(held)} were chosen on these very bars: a ceiling and not a promise."
     )
 
 

@@ -113,8 +113,8 @@ def information(
         )
         for series in (by_rank, by_value)
     )
-    low, high = ranked.interval(0.95)
-    ic_low, ic_high = plain.interval(0.95)
+    low, high = _possible(ranked.interval(0.95))
+    ic_low, ic_high = _possible(plain.interval(0.95))
     return Information(
         name=name,
         horizon_s=horizon_s,
@@ -156,3 +156,9 @@ def _two_sided(drawn: BlockMeans) -> float:
     if error == 0.0:
         return 0.0 if drawn.mean else 1.0
     return 2.0 * NormalDist().cdf(-abs(drawn.mean) / error)
+
+
+def _possible(interval: tuple[float, float]) -> tuple[float, float]:
+    """Ends of an interval where a correlation can be: few blocks reach beyond."""
+    low, high = interval
+    return max(low, -1.0), min(high, 1.0)

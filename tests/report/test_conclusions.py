@@ -118,7 +118,8 @@ def test_costs_never_promise(study: Study) -> None:
         "→ No feature is shown to earn its costs. 2 pairs of feature and horizon do"
     )
     earns = str(conclusions.costs(study.costs, study.information, is_traded=True))
-    assert earns.startswith("→ 2 pairs of feature and horizon exceed their costs, best a held for")
+    assert earns.startswith("→ 2 pairs of feature and horizon exceed their costs, ")
+    assert " of them told from luck, best a held for" in earns
     assert "a ceiling and not a promise" in earns
     dear = str(conclusions.costs([held("a", 0.1, 0.4)], is_traded=True))
     assert dear == (

@@ -85,6 +85,14 @@ def test_no_information_is_nan_not_zero(side: int, dull: Float1D) -> None:
     assert math.isnan(found.p)
 
 
+def test_an_interval_ends_where_a_correlation_does() -> None:
+    """Few and long blocks do not carry it beyond 1."""
+    line = np.arange(120.0)
+    found = told(line, line + np.sin(line), horizon_rows=40)
+    assert found.rank_ic > 0.99
+    assert (found.high, found.ic_high) == (1.0, 1.0)
+
+
 def test_same_seed_same_interval() -> None:
     """The seed fixes the interval."""
     rng = np.random.default_rng(3)
