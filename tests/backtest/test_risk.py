@@ -253,7 +253,7 @@ def test_day_starts_at_midnight_utc() -> None:
 
 
 def test_a_year_of_impossible_days_is_infinite() -> None:
-    """A rule that knows the future multiplies its money; compounded over a year no float is left."""
+    """Who knows the future multiplies money; compounded over a year no float is left."""
     net = np.full(100, 0.05)
     net[50] = -0.01
     assert risk(net, np.arange(100, dtype=np.int64) * 60).calmar == math.inf
