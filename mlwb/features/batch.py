@@ -7,6 +7,7 @@ an edited step is never answered by old machine code.
 
 from __future__ import annotations
 
+import math
 import types
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -19,38 +20,19 @@ from mlwb.core.arrays import Float2D
 from mlwb.core.bars import BAR_FIELDS, INTERVAL_S, TS
 from mlwb.core.errors import DataSchemaError, ParamsError
 from mlwb.features._open import check_bars
-from mlwb.features._spec import FeatureSpec, called_by
+from mlwb.features._spec import FeatureSpec, called_by, spec_digest
 from mlwb.features._stream import FeatureStream
 
 __all__ = ["check_compiled", "compute"]
 
 _CHUNK = 1_024
 """Bars that all features are folded over before the next ones: they stay in the cache."""
-
-
-def STEP(state: Any, bar: Any) -> float:  # noqa: ARG001, N802 - a placeholder, bound to a compiled step before use
-    """Stand for the step a fold is compiled for."""
-    return 0.0
-
-
-def fold(bars: Any, state: Any, out: Any, column: int) -> None:
-    """Run one step over bars in order."""
-    for i in range(bars.shape[0]):
-        b = bars[i]
-        # a tuple, not the row: a field that a step does not read costs nothing
-        bar = (b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10])
-        out[i, column] = STEP(state, bar)
-
-
-@numba.njit(cache=True)
-def last_of(bars: Any, last: float) -> float:
-    """Last time, where all increase on the minute grid from ``last`` on; else NaN."""
-    for i in range(bars.shape[0]):
-        ts = bars[i, TS]
-        if not (last < ts < np.inf) or ts / INTERVAL_S != np.floor(ts / INTERVAL_S):
-            return np.nan
-        last = ts
-    return last
+_MANY = 50_000
+"""Bars from which all features are compiled into one loop, where their chains of arithmetic overlap
+in the processor. Below, each has a loop of its own, which any choice of features shares, so that a
+small table does not wait for the compiler."""
+_LATEST = 2.0**53
+"""Seconds beyond which a float is no exact number of seconds."""
 
 
 def compute(chosen: Sequence[FeatureSpec], bars: Float2D) -> Float2D:
@@ -88,16 +70,18 @@ def compute(chosen: Sequence[FeatureSpec], bars: Float2D) -> Float2D:
             "not an array of bars", expected=f"{len(BAR_FIELDS)} columns", got=str(bars.shape)
         )
     out = np.empty((len(bars), len(chosen)))
-    folds = [_compiled_fold(spec.step, spec.digest) for spec in chosen]
-    states = [np.array(spec.start) for spec in chosen]
-    last = -np.inf
-    for start in range(0, len(bars), _CHUNK):
-        part = slice(start, start + _CHUNK)
-        last = last_of(bars[part], last)
-        if np.isnan(last):
+    groups = [tuple(chosen)] if len(bars) >= _MANY else [(spec,) for spec in chosen]
+    folds = [(_compiled_fold(group), [np.array(spec.start) for spec in group]) for group in groups]
+    last, chunk = -np.inf, max(len(bars), 1) if len(groups) == 1 else _CHUNK
+    for start in range(0, len(bars), chunk):
+        part = slice(start, start + chunk)
+        column, until = 0, last
+        for run, states in folds:
+            until = run(bars[part], out[part, column:], last, *states)
+            column += len(states)
+        if np.isnan(until):
             raise DataSchemaError("bar times must increase on the minute grid")
-        for column, (run, state) in enumerate(zip(folds, states, strict=True)):
-            run(bars[part], state, out[part], column)
+        last = until
     return out
 
 
@@ -140,10 +124,38 @@ def check_compiled(chosen: Sequence[FeatureSpec]) -> None:
 
 
 @cache
-def _compiled_fold(step: Callable[..., float], code: str) -> Callable[..., None]:
-    bound = _bind(step, code, {})
-    compiled: Callable[..., None] = _jit(_renamed(fold, f"fold_{step.__name__}", code, STEP=bound))
+def _compiled_fold(group: tuple[FeatureSpec, ...]) -> Callable[..., float]:
+    code = spec_digest(group)
+    steps = {f"STEP{k}": _bind(spec.step, spec.digest, {}) for k, spec in enumerate(group)}
+    written: dict[str, Any] = {}
+    text = compile(_fold_source(len(group)), __file__, "exec")
+    exec(text, {"math": math, "__name__": __name__}, written)  # noqa: S102 - our own text
+    folded = _renamed(written["fold"], f"fold_{len(group)}", code, **steps)
+    compiled: Callable[..., float] = _jit(folded)
     return compiled
+
+
+def _fold_source(n_steps: int) -> str:
+    """One loop over bars that runs some steps, and the last time, NaN where times do not increase.
+
+    Written out, since numba follows neither a list of functions nor a tuple of states as fast. The
+    bar is a tuple, not a row of the array: a field that no step reads costs nothing.
+    """
+    states = ", ".join(f"s{k}" for k in range(n_steps))
+    fields = ", ".join(f"bars[i, {k}]" for k in range(len(BAR_FIELDS)))
+    lines = [
+        f"def fold(bars, out, last, {states}):",
+        "    for i in range(bars.shape[0]):",
+        f"        ts = bars[i, {TS}]",
+        "        second = int(ts)",
+        f"        if not (last < ts < {_LATEST}) or second != ts or second % {INTERVAL_S}:",
+        "            return math.nan",
+        "        last = ts",
+        f"        bar = ({fields})",
+        *(f"        out[i, {k}] = STEP{k}(s{k}, bar)" for k in range(n_steps)),
+        "    return last",
+    ]
+    return "\n".join(lines)
 
 
 def _bind(function: Callable[..., Any], code: str, known: dict[Callable[..., Any], Any]) -> Any:

@@ -69,6 +69,21 @@ def test_every_feature_is_the_same_in_batch_and_online(spec: FeatureSpec) -> Non
     assert same_bits(found, online([spec], rows))
 
 
+@pytest.mark.parametrize("chosen", [QUOTED, ESTIMATED, QUOTED[:1]], ids=["quoted", "bars", "one"])
+def test_one_loop_for_all_features_is_the_loops_of_each(
+    monkeypatch: pytest.MonkeyPatch, chosen: Sequence[FeatureSpec]
+) -> None:
+    """From 50,000 bars on all features share a loop, below each has its own: the same bits."""
+    rows = gappy()
+    apart = compute(chosen, rows)
+    monkeypatch.setattr("mlwb.features.batch._MANY", 0)
+    together = compute(chosen, rows)
+    assert same_bits(together, apart)
+    assert same_bits(together, online(chosen, rows))
+    with pytest.raises(DataSchemaError, match="increase"):
+        compute(chosen, rows[::-1])
+
+
 @given(bars())
 @settings(max_examples=12, deadline=None)
 def test_batch_is_online_on_any_bars(rows: Float2D) -> None:
