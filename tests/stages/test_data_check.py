@@ -38,6 +38,7 @@ def verdict_of(path: Path, home: Path) -> tuple[str, str]:
     return str(verdict.outcome), failed
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 @pytest.mark.parametrize("name", CLEAN)
 def test_clean_recordings_pass(name: str, real_data: Path, tmp_path: Path) -> None:
