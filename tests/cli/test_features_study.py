@@ -33,6 +33,7 @@ def test_study_prints_what_it_wrote(tmp_path: Path) -> None:
     assert not list((tmp_path / "artifacts").glob("models/*"))
 
 
+@pytest.mark.slow
 def test_a_wrong_name_stops_before_anything_starts(tmp_path: Path) -> None:
     """An unknown feature is a usage error, and nothing is written."""
     done = mlwb("features", "study", "-p", "features.names=[bias,typo]", home=tmp_path)

@@ -36,6 +36,7 @@ def test_train_registers_and_says_what_it_measured(tmp_path: Path) -> None:
     assert "other candidates measured on the held-out bars: 1" in " ".join(again.stdout.split())
 
 
+@pytest.mark.slow
 def test_a_wrong_strength_stops_before_anything_starts(tmp_path: Path) -> None:
     """A value out of range is a usage error, and nothing is written."""
     done = mlwb("train", "-p", "search.c=[-1]", home=tmp_path)

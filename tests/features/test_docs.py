@@ -23,6 +23,7 @@ def test_the_page_names_every_feature_and_label() -> None:
     assert sorted(named) == sorted([*feature_names(), *LABEL_KINDS])
 
 
+@pytest.mark.slow
 def test_the_file_on_the_page_works(tmp_path: Path) -> None:
     """Saved as it stands it is loaded, compiled, computed, and known where it should be."""
     (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)

@@ -102,6 +102,7 @@ def test_the_digest_covers_the_source(write: Write) -> None:
     assert load_features([path])[0].digest == first.digest
 
 
+@pytest.mark.slow
 def test_helpers_of_the_same_name_are_kept_apart(write: Write) -> None:
     """A helper called as one of mlwb's own are called hides neither of the two."""
     body = "def advance(x):\n    return x * 3.0\n" + SUM.replace("halved(", "advance(")

@@ -142,6 +142,7 @@ def test_a_scaler_of_the_whole_sample_is_caught(seed: int) -> None:
     assert probe.violation.reach >= 1
 
 
+@pytest.mark.slow
 @given(seed=SEEDS, extra=LAGS)
 @settings(max_examples=5, deadline=None)
 def test_regime_cuts_of_later_rows_are_caught(seed: int, extra: int) -> None:

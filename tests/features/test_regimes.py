@@ -112,6 +112,7 @@ def test_no_input_reads_the_future() -> None:
         assert same_bits(whole.efficiency[: at + 1], cut.efficiency)
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 def test_recorded_markets_know_all_regimes(real_data: Path) -> None:
     """Cuts from the first half of BTC spot name each regime in the second half."""

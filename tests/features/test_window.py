@@ -173,6 +173,7 @@ CHOSEN = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", CHOSEN, ids=lambda spec: spec.name)
 @pytest.mark.parametrize("scale", [1.0, 1e-6])
 def test_windowed_features_are_exact_to_twelve_digits(spec: object, scale: float) -> None:
