@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from mlwb.core.home import find_project
 from mlwb.features import feature_names, load_features, specs
