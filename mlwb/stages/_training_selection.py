@@ -21,6 +21,7 @@ from mlwb.stats import (
     Overfitting,
     SharpeRatio,
     Superiority,
+    block_length,
     dsr,
     overfitting,
     sharpe_ratio,
@@ -179,6 +180,8 @@ def select(
             expected="two days and scores that differ",
             got=chosen.trial.name,
         )
+    varying = per_day[:, [ratio is not None for ratio in daily]]
+    span = max(math.ceil(params.label.horizon_s / _DAY_S), 1)
     earlier = TrialLedger(home_of(params.run).evidence).tried(configuration.kinship).newest
     trials = (*earlier, *_entries(results, daily, configuration, run=""))
     tried = {trial.configuration: trial.daily_sharpe for trial in trials}
@@ -187,8 +190,8 @@ def select(
         n_days=len(per_day),
         overfitting=_overfitting(per_day),
         superiority=superior(
-            per_day[:, [ratio is not None for ratio in daily]],
-            block=max(math.ceil(params.label.horizon_s / _DAY_S), 1),
+            varying,
+            block=max(block_length(days, least=span) for days in varying.T),
             n_resamples=params.resample.n_resamples,
             seed=params.resample.seed,
         ),
