@@ -266,7 +266,7 @@ def replace_link(path: Path, target: str) -> None:
     beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     try:
         beside.symlink_to(target)
-    except (NotImplementedError, PermissionError):
+    except (NotImplementedError, PermissionError):  # no symlinks here: a file that names the target
         write_atomic(path, target.encode() + b"\n")
         return
     try:

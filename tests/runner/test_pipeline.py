@@ -185,7 +185,10 @@ def test_a_second_run_in_the_same_home_is_refused(tmp_path: Path) -> None:
 
 def test_a_page_names_the_command_that_was_typed() -> None:
     """The one that was run, with its options; folders are left out of pages."""
-    given = {"data.source": ["/home/me/bars.csv"], "label.kind": "direction"}
+    given = {
+        "data.source": [str(Path("folder").absolute() / "bars.csv")],
+        "label.kind": "direction",
+    }
     options = Options(home=Home(Path(), Path()), overrides=given, command="train")
     assert command_line(options) == "mlwb train --data bars.csv -p label.kind=direction"
     assert command_line(Options(options.home, cold=True)) == "mlwb run --cold"
