@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from typing import Any
 
 import typer
@@ -20,9 +19,8 @@ from mlwb.cli._common import (
     home,
     print_json,
 )
-from mlwb.cli._run import Display, overrides_of
-from mlwb.core.clock import SystemClock
-from mlwb.evidence import EvidenceStore, Record
+from mlwb.cli._run import overrides_of, run_steps
+from mlwb.evidence import Record
 
 __all__ = ["add"]
 
@@ -49,7 +47,7 @@ def _study(
     Checks the data, runs notebook 01 and prints for each feature what kind of series it is, whether
     PSI can judge it, and what it knows at the label's horizon.
     """
-    from mlwb.runner import Options, run_loop
+    from mlwb.runner import Options
 
     options = Options(
         home=home(),
@@ -58,13 +56,8 @@ def _study(
         overrides=overrides_of(data, source, param or []),
         command="features study",
     )
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with Display(shown=not (quiet or as_json)) as display:
-        outcome = run_loop(options, SystemClock(), display.tell, steps=_STEPS)
-    if outcome.error is not None:
-        raise outcome.error
-    token = outcome.run_id.rsplit("_", 1)[1]  # records of one run share the end of their ids
-    record = EvidenceStore(options.home.evidence).records("feature_study", run=token)[-1]
+    outcome, records = run_steps(options, _STEPS, shown=not (quiet or as_json))
+    record = next(record for record in records if record.kind == "feature_study")
     report = str(outcome.folder / _REPORT)
     rows = [_row(record, name) for name in record.details["features"]]
     if as_json:

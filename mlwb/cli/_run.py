@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -27,11 +27,15 @@ from mlwb.cli._common import (
 )
 from mlwb.core.clock import SystemClock
 from mlwb.core.errors import ParamsError
+from mlwb.evidence import EvidenceStore, Record
 from mlwb.gates import Outcome as GateOutcome
 from mlwb.gates import Verdict
 from mlwb.params import parse_override
 
-__all__ = ["Display", "add", "overrides_of", "verdict_table"]
+if TYPE_CHECKING:
+    from mlwb.runner import Options, Outcome
+
+__all__ = ["add", "overrides_of", "run_steps", "verdict_table"]
 
 STYLES = {
     GateOutcome.PASS: "green",
@@ -98,6 +102,24 @@ def _run(
         raise outcome.error
     if strict and not summary["promote"]:
         raise typer.Exit(1)
+
+
+def run_steps(
+    options: Options, steps: Sequence[str], *, shown: bool
+) -> tuple[Outcome, tuple[Record, ...]]:
+    """Run a few steps with their progress shown; the records they wrote.
+
+    What stopped the run is raised.
+    """
+    from mlwb.runner import run_loop
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with Display(shown=shown) as display:
+        outcome = run_loop(options, SystemClock(), display.tell, steps=steps)
+    if outcome.error is not None:
+        raise outcome.error
+    token = outcome.run_id.rsplit("_", 1)[1]  # records of one run share the end of their ids
+    return outcome, EvidenceStore(options.home.evidence).records(run=token)
 
 
 def overrides_of(data: list[str] | None, source: str, given: Iterable[str]) -> dict[str, Any]:

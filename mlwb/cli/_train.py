@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from typing import Any
 
 import typer
@@ -20,9 +19,9 @@ from mlwb.cli._common import (
     home,
     print_json,
 )
-from mlwb.cli._run import Display, overrides_of, verdict_table
+from mlwb.cli._run import overrides_of, run_steps, verdict_table
 from mlwb.core.clock import SystemClock
-from mlwb.evidence import EvidenceStore, Record
+from mlwb.evidence import Record
 from mlwb.params import load_policy
 
 __all__ = ["add"]
@@ -62,7 +61,7 @@ def _train(
     Checks the data and runs notebook 02. The candidate is registered, nothing is promoted; the
     gates that training answers are printed.
     """
-    from mlwb.runner import Options, policy_path, run_loop
+    from mlwb.runner import Options, policy_path
     from mlwb.stages import training
 
     options = Options(
@@ -72,13 +71,7 @@ def _train(
         overrides=overrides_of(data, source, param or []),
         command="train",
     )
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with Display(shown=not (quiet or as_json)) as display:
-        outcome = run_loop(options, SystemClock(), display.tell, steps=_STEPS)
-    if outcome.error is not None:
-        raise outcome.error
-    token = outcome.run_id.rsplit("_", 1)[1]
-    records = EvidenceStore(options.home.evidence).records(run=token)
+    outcome, records = run_steps(options, _STEPS, shown=not (quiet or as_json))
     limits = load_policy(policy_path(options.home, policy))
     verdicts = training.judge(records, limits, SystemClock())
     found = _numbers(records)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from mlwb.core.arrays import Float1D, Float2D, Int1D
+from mlwb.core.bars import INTERVAL_S
 from mlwb.inference import Predictor
 from mlwb.model import (
     AucInterval,
@@ -119,7 +120,7 @@ def prove(
     """
     out, cv, kind = chosen.out_of_fold, params.cv, params.label.kind
     drawn: Any = {
-        "least_block": max(params.label.horizon_s // 60, 1),
+        "least_block": max(params.label.horizon_s // INTERVAL_S, 1),
         "n_resamples": params.resample.n_resamples,
         "seed": params.resample.seed,
     }
