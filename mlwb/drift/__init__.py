@@ -8,7 +8,32 @@ Numpy only, since the server counts live values with it. ``mlwb.drift.calibratio
 a door of its own: the block null and the bounds of the population PSI.
 """
 
-from mlwb.drift._bins import BinnedReference, bin_counts, fit_reference
+from mlwb.drift._bins import BinnedReference, bin_counts, cells_of, fit_reference
+from mlwb.drift._blocks import BLOCK_S, BlockCounts, count_blocks, in_full_blocks
 from mlwb.drift._psi import PsiResult, psi, psi_of_counts
+from mlwb.drift._reference import (
+    REFERENCE_SCHEMA,
+    FeatureReference,
+    fit_feature_reference,
+    parse_references,
+    references_json,
+)
 
-__all__ = ["BinnedReference", "PsiResult", "bin_counts", "fit_reference", "psi", "psi_of_counts"]
+__all__ = [
+    "BLOCK_S",
+    "REFERENCE_SCHEMA",
+    "BinnedReference",
+    "BlockCounts",
+    "FeatureReference",
+    "PsiResult",
+    "bin_counts",
+    "cells_of",
+    "count_blocks",
+    "fit_feature_reference",
+    "fit_reference",
+    "in_full_blocks",
+    "parse_references",
+    "psi",
+    "psi_of_counts",
+    "references_json",
+]

@@ -12,7 +12,7 @@ from mlwb.core.arrays import Float1D, Int1D
 from mlwb.core.canonical import digest
 from mlwb.core.errors import ArtifactError, EmptyWindowError
 
-__all__ = ["BinnedReference", "bin_counts", "fit_reference"]
+__all__ = ["BinnedReference", "bin_counts", "cells_of", "fit_reference"]
 
 N_SPECIAL = 3
 """Cells after the bins: NaN, +inf, -inf."""
@@ -143,7 +143,34 @@ def bin_counts(edges: Float1D, values: Float1D) -> Int1D:
     >>> bin_counts(np.array([0.0, 1.0]), np.array([-1.0, 0.0, 0.5, 2.0, np.nan])).tolist()
     [2, 1, 1, 1, 0, 0]
     """
-    finite = values[np.isfinite(values)]
-    inner = np.bincount(np.searchsorted(edges, finite, side="left"), minlength=len(edges) + 1)
-    special = [np.isnan(values).sum(), np.isposinf(values).sum(), np.isneginf(values).sum()]
-    return np.concatenate([inner, np.asarray(special)]).astype(np.int64)
+    cells = np.bincount(cells_of(edges, values), minlength=len(edges) + 1 + N_SPECIAL)
+    return np.asarray(cells, dtype=np.int64)
+
+
+def cells_of(edges: Float1D, values: Float1D) -> Int1D:
+    """Cell of each value: its bin, or the cell of NaN, +inf or -inf after the bins.
+
+    Parameters
+    ----------
+    edges : ndarray of shape (n_bins - 1,), float64
+        Right-closed inner edges, increasing.
+    values : ndarray of shape (n_obs,), float64
+        Any float.
+
+    Returns
+    -------
+    ndarray of shape (n_obs,), int64
+        In ``[0, n_bins + 3)``.
+
+    Examples
+    --------
+    >>> cells_of(np.array([0.0]), np.array([-1.0, 0.0, 1.0, np.nan, np.inf, -np.inf])).tolist()
+    [0, 0, 1, 2, 3, 4]
+    """
+    n_bins = len(edges) + 1
+    cells = np.searchsorted(edges, values, side="left")
+    if not np.isfinite(values).all():
+        cells[np.isnan(values)] = n_bins
+        cells[np.isposinf(values)] = n_bins + 1
+        cells[np.isneginf(values)] = n_bins + 2
+    return np.asarray(cells, dtype=np.int64)

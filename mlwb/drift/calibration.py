@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize, stats
 
-from mlwb.core.arrays import Bool1D, Float1D, Int1D
+from mlwb.core.arrays import Float1D, Int1D
 from mlwb.core.errors import EmptyWindowError
 from mlwb.drift._bins import N_SPECIAL, bin_counts
 from mlwb.drift._psi import psi_of_counts
@@ -24,14 +24,11 @@ __all__ = [
     "block_counts",
     "block_null",
     "bounds",
-    "in_full_blocks",
     "ks_of_counts",
 ]
 
 MIN_BLOCKS = 5
 """Fewer blocks than this say nothing about the spread of a statistic."""
-_FULL = 0.75
-"""A Friday of currencies is a full day (22 of 24 hours), their Sunday is none (2 or 3 hours)."""
 _SPREADLESS, _FAR = 1e-4, 1e-9
 """Scales below these shares of the null's mean and of the value move a bound by 3 % at most, and
 are beyond what the noncentral chi-square can be computed for."""
@@ -119,30 +116,6 @@ def block_counts(edges: Float1D, values: Float1D, blocks: Int1D) -> list[Int1D]:
     list of ndarray
     """
     return [bin_counts(edges, values[blocks == block]) for block in np.unique(blocks)]
-
-
-def in_full_blocks(blocks: Int1D) -> Bool1D:
-    """Rows of blocks that have at least three quarters of the usual rows, the median block's.
-
-    A part of a day is another mixture of hours, and would pass for chance or for a change.
-
-    Parameters
-    ----------
-    blocks : ndarray of shape (n_obs,), int64
-        Block number of each row, for example the UTC day.
-
-    Returns
-    -------
-    ndarray of shape (n_obs,), bool
-
-    Examples
-    --------
-    >>> in_full_blocks(np.array([0, 0, 1, 1, 1, 2, 2, 2])).tolist()
-    [False, False, True, True, True, True, True, True]
-    """
-    _, place, sizes = np.unique(blocks, return_inverse=True, return_counts=True)
-    least = _FULL * float(np.median(sizes)) if len(sizes) else 0.0
-    return np.asarray(sizes[place] >= least)
 
 
 def block_null(name: str, counts: Sequence[Int1D], *, window_blocks: int) -> BlockNull:

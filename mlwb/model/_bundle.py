@@ -10,7 +10,7 @@ import numpy as np
 from mlwb.core.arrays import Float1D, Float2D, Int1D
 from mlwb.core.bars import INTERVAL_S
 from mlwb.core.canonical import canonical_bytes
-from mlwb.drift import BinnedReference, fit_reference
+from mlwb.drift import fit_feature_reference, in_full_blocks, references_json
 from mlwb.features import FeatureSpec, spec_digest
 from mlwb.inference import (
     GOLDEN_SCHEMA,
@@ -28,6 +28,7 @@ __all__ = ["SCORE", "ModelFacts", "golden_file", "make_sidecar", "reference_file
 SCORE = "prediction"
 """Name under which the model's own scores stand among the reference distributions."""
 GOLDEN_ROWS = 64
+_DAY_S = 86_400
 _WIDEN = 10.0
 """Accepted input range: the training range widened by this many spans on either side. It stops
 junk; values merely beyond the training range are clipped by the graph."""
@@ -121,29 +122,17 @@ def golden_file(predictor: Predictor, X: Float2D, *, seed: int) -> bytes:  # noq
 
 
 def reference_file(columns: Mapping[str, tuple[Float1D, Int1D]], *, n_bins: int) -> bytes:
-    """``reference_distributions.json``: frozen bins and counts, whole and by full UTC day.
+    """``reference_distributions.json``: frozen bins and counts of full UTC days, by block.
 
     Parameters
     ----------
     columns : mapping of str to (ndarray, ndarray)
-        Raw feature values and the UTC day number of each; the model's scores under ``SCORE``.
+        Raw feature values and the Unix second of each; the model's scores under ``SCORE``.
     n_bins : int
         Bins wanted.
     """
-    from mlwb.drift.calibration import block_counts, in_full_blocks  # scipy; only training needs it
-
-    features = []
-    for name, (values, days) in columns.items():
-        rows = in_full_blocks(days)
-        reference: BinnedReference = fit_reference(name, values[rows], n_bins=n_bins)
-        daily = block_counts(reference.edges, values[rows], days[rows])
-        first, last = int(days[rows].min()), int(days[rows].max())
-        features.append(
-            {
-                **reference.to_json(),
-                "daily": daily,
-                "days": [first, last],
-                "digest": reference.digest,
-            }
-        )
-    return canonical_bytes({"schema": "mlwb.reference/1", "features": features})
+    references = []
+    for name, (values, ts) in columns.items():
+        rows = in_full_blocks(ts // _DAY_S)
+        references.append(fit_feature_reference(name, values[rows], ts[rows], n_bins=n_bins))
+    return canonical_bytes(references_json(references))

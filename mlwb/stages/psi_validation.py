@@ -12,16 +12,17 @@ from mlwb.core.arrays import Float1D, Float2D, Int1D
 from mlwb.core.canonical import digest_file, parse_json
 from mlwb.core.clock import Clock, SystemClock
 from mlwb.core.errors import EmptyWindowError
-from mlwb.drift import BinnedReference, PsiResult, psi_of_counts
-from mlwb.drift.calibration import (
-    BlockNull,
-    Bounds,
-    block_counts,
-    block_null,
-    bounds,
+from mlwb.drift import (
+    BinnedReference,
+    BlockCounts,
+    FeatureReference,
+    PsiResult,
+    count_blocks,
     in_full_blocks,
-    ks_of_counts,
+    parse_references,
+    psi_of_counts,
 )
+from mlwb.drift.calibration import BlockNull, Bounds, block_null, bounds, ks_of_counts
 from mlwb.evidence import Input, Metric, Record, new_record
 from mlwb.gates import Verdict
 from mlwb.inference import Predictor
@@ -63,21 +64,21 @@ class Inputs:
         As loaded.
     version : str
         Of the candidate.
-    reference : mapping of str to (BinnedReference, ndarray)
-        Frozen bins, and counts of each training day.
+    reference : mapping of str to FeatureReference
+        Frozen in training.
     current : mapping of str to ndarray
         Held-out values of every feature on full days, and the candidate's scores on them.
-    days : ndarray of int64
-        UTC day number of each held-out row.
+    ts : ndarray of int64
+        Unix second of each held-out row.
     prepared : Prepared
         Market and features.
     """
 
     params: PsiValidationParams
     version: str
-    reference: dict[str, tuple[BinnedReference, Any]]
+    reference: dict[str, FeatureReference]
     current: dict[str, Float1D]
-    days: Int1D
+    ts: Int1D
     prepared: Prepared
 
 
@@ -95,23 +96,28 @@ class FeatureDrift:
         Windows of the reference against the rest of it; None where the reference is too short.
     bounds : Bounds or None
         Of the population PSI, from that null.
-    daily : ndarray of shape (n_days, n_cells), int64
-        Held-out counts of each day.
-    reference : BinnedReference
-        Frozen bins.
+    blocks : BlockCounts
+        Held-out counts by block of time.
+    frozen : FeatureReference
+        What they are compared with.
     """
 
     name: str
     psi: PsiResult
     null: BlockNull | None
     bounds: Bounds | None
-    daily: Any
-    reference: BinnedReference
+    blocks: BlockCounts
+    frozen: FeatureReference
+
+    @property
+    def reference(self) -> BinnedReference:
+        """Frozen bins."""
+        return self.frozen.bins
 
     @property
     def current(self) -> Int1D:
         """Held-out counts of all days together."""
-        return np.asarray(self.daily.sum(axis=0), dtype=np.int64)
+        return self.blocks.total
 
 
 @dataclass(frozen=True)
@@ -161,18 +167,15 @@ def load(params: PsiValidationParams) -> Inputs:
     folder = registry.resolve(version)
     predictor = Predictor.load(folder)
     stored = parse_json((folder / "reference_distributions.json").read_bytes())
-    reference = {
-        item["name"]: (BinnedReference.from_json(item), np.asarray(item["daily"], dtype=np.int64))
-        for item in stored["features"]
-    }
+    reference = parse_references(stored)
     manifest = manifest_of(registry, version)
-    prepared, current, days = heldout(params, predictor, manifest)
+    prepared, current, ts = heldout(params, predictor, manifest)
     return Inputs(
         params=params,
         version=version,
         reference=reference,
         current=current,
-        days=days,
+        ts=ts,
         prepared=prepared,
     )
 
@@ -200,13 +203,13 @@ def heldout(
         raise EmptyWindowError("the held-out window has no row with all features")
     current = dict(zip(prepared.names, kept.T, strict=True))
     current[SCORE] = predictor.predict(kept)
-    return prepared, current, days[rows]
+    return prepared, current, prepared.ts[rows]
 
 
 def measure(inputs: Inputs) -> Result:
     """Plain PSI, its block null and bounds, rolling windows, KS of the score."""
     found = [
-        _drift(*inputs.reference[name], inputs.current[name], inputs.days)
+        _drift(inputs.reference[name], inputs.current[name], inputs.ts)
         for name in (*inputs.prepared.names, SCORE)
     ]
     features, prediction = tuple(found[:-1]), found[-1]
@@ -242,7 +245,7 @@ def record(result: Result, params: PsiValidationParams, clock: Clock) -> tuple[R
     metrics = [m for item in result.features for m in _feature_metrics(item, limit)]
     details = {
         "features": [_detail(item) for item in (*result.features, result.prediction)],
-        "heldout_days": int(inputs.days.max() - inputs.days.min()) + 1,
+        "heldout_days": int(np.ptp(inputs.ts // _DAY_S)) + 1,
     }
     snapshot = new_record(
         "psi_snapshot", [*metrics, *_overall_metrics(result)], shared, details=details
@@ -260,15 +263,15 @@ def run(params: PsiValidationParams, policy: Policy, clock: Clock) -> tuple[Verd
     return judge(record(measure(load(params)), params, clock), policy, clock)
 
 
-def _drift(reference: BinnedReference, training: Any, values: Float1D, days: Int1D) -> FeatureDrift:
-    name, daily = reference.name, np.asarray(block_counts(reference.edges, values, days))
-    found = psi_of_counts(name, reference.counts, daily.sum(axis=0))
+def _drift(frozen: FeatureReference, values: Float1D, ts: Int1D) -> FeatureDrift:
+    name, blocks = frozen.name, count_blocks(frozen.bins.edges, values, ts)
+    found = psi_of_counts(name, frozen.bins.counts, blocks.total)
     try:
-        null_scores = block_null(name, list(training), window_blocks=len(daily))
+        null_scores = block_null(name, list(frozen.blocks.daily), window_blocks=len(blocks.days))
     except EmptyWindowError:
-        return FeatureDrift(name, found, None, None, daily, reference)
+        return FeatureDrift(name, found, None, None, blocks, frozen)
     limits = bounds(found.value, null_scores)
-    return FeatureDrift(name, found, null_scores, limits, daily, reference)
+    return FeatureDrift(name, found, null_scores, limits, blocks, frozen)
 
 
 def _overall_bounds(features: Sequence[FeatureDrift], overall: float) -> Bounds | None:
@@ -286,13 +289,15 @@ def is_averaged(item: FeatureDrift, prepared: Prepared) -> bool:
 
 
 def _rolling(features: Sequence[FeatureDrift]) -> Float1D:
-    n_days = len(features[0].daily)
+    n_days = len(features[0].blocks.days)
     width = min(ROLLING_DAYS, n_days)
     means = [
         np.mean(
             [
                 psi_of_counts(
-                    item.name, item.reference.counts, item.daily[start : start + width].sum(axis=0)
+                    item.name,
+                    item.reference.counts,
+                    item.blocks.daily[start : start + width].sum(axis=0),
                 ).value
                 for item in features
             ]

@@ -257,13 +257,12 @@ def _references(inputs: Inputs, data: Dataset, chosen: TrialResult) -> bytes:
     prepared = inputs.prepared
     rows = prepared.complete & (prepared.ts >= data.t0[0] - INTERVAL_S)
     rows &= prepared.ts < data.t1[-1]
-    days = prepared.ts[rows] // _DAY_S
     columns = {
-        name: (values, days)
+        name: (values, prepared.ts[rows])
         for name, values in zip(prepared.names, prepared.X[rows].T, strict=True)
     }
     oof = chosen.out_of_fold
-    columns[SCORE] = (oof.probability, (data.t0[oof.index] - INTERVAL_S) // _DAY_S)
+    columns[SCORE] = (oof.probability, data.t0[oof.index] - INTERVAL_S)
     return reference_file(columns, n_bins=inputs.params.psi.n_bins)
 
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from mlwb.core.arrays import Float1D, Int1D
 from mlwb.core.errors import EmptyWindowError
-from mlwb.drift import fit_reference
-from mlwb.drift.calibration import block_counts, block_null, in_full_blocks
+from mlwb.drift import fit_reference, in_full_blocks
+from mlwb.drift.calibration import block_counts, block_null
 
 __all__ = ["WINDOWS_DAYS", "Eligibility", "WindowNull", "eligibility"]
 
@@ -100,7 +100,7 @@ def eligibility(
     values : ndarray of shape (n_rows,), float64
         In time order, from rows on which the model can score.
     days : ndarray of shape (n_rows,), int64
-        UTC day of each row: the block; see :func:`mlwb.drift.calibration.in_full_blocks`.
+        UTC day of each row: the block; see :func:`mlwb.drift.in_full_blocks`.
     n_bins : int
         Bins of the reference.
     limit : float

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mlwb.core.canonical import parse_json
-from mlwb.drift import BinnedReference
+from mlwb.drift import parse_references
 from mlwb.features import spec_digest, specs
 from mlwb.inference import Predictor, parse_sidecar, schema_crc32
 from mlwb.inference._golden import parse_golden
@@ -107,20 +107,14 @@ def test_golden_rows_follow_the_seed() -> None:
 
 
 def test_reference_file_adds_up() -> None:
-    """Each feature's bins parse, its days add up to the whole, missing values are counted."""
+    """Each feature's bins and blocks parse; missing values are counted; part days are left out."""
     rng = np.random.default_rng(0)
-    days = np.repeat(np.arange(20_000, 20_010), 100)
-    values = rng.normal(size=1_000)
+    ts = 20_000 * 86_400 + 864 * np.arange(1_050)
+    values = rng.normal(size=1_050)
     values[7] = math.nan
-    columns = {"rsi14_z": (values, days), SCORE: (rng.random(300), days[500:800])}
-    stored = parse_json(reference_file(columns, n_bins=10))
-    assert stored["schema"] == "mlwb.reference/1"
-    assert [f["name"] for f in stored["features"]] == ["rsi14_z", SCORE]
-    assert [f["days"] for f in stored["features"]] == [[20_000, 20_009], [20_005, 20_007]]
-    for feature, n_days in zip(stored["features"], (10, 3), strict=True):
-        reference = BinnedReference.from_json(feature)
-        assert reference.digest == feature["digest"]
-        assert len(feature["daily"]) == n_days
-        assert np.sum(feature["daily"], axis=0).tolist() == feature["counts"]
-        assert reference.n_obs == 100 * n_days
-    assert stored["features"][0]["counts"][-3:] == [1, 0, 0]
+    columns = {"rsi14_z": (values, ts), SCORE: (rng.random(300), ts[500:800])}
+    found = parse_references(parse_json(reference_file(columns, n_bins=10)))
+    assert list(found) == ["rsi14_z", SCORE]
+    assert [item.bins.n_obs for item in found.values()] == [1_000, 300]
+    assert found["rsi14_z"].blocks.days.tolist() == list(range(20_000, 20_010))
+    assert found["rsi14_z"].bins.counts[-3:].tolist() == [1, 0, 0]

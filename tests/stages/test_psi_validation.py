@@ -51,10 +51,10 @@ def test_another_market_is_refused(trained: Path) -> None:
 def test_only_full_days_are_compared(trained: Path) -> None:
     """The hours at either end of the windows are another mixture: a clock would seem to drift."""
     inputs = psi_validation.load(small("psi_validation", trained))
-    _, sizes = np.unique(inputs.days, return_counts=True)
+    _, sizes = np.unique(inputs.ts // 86_400, return_counts=True)
     assert sizes.min() >= 0.75 * np.median(sizes)
-    for _, daily in inputs.reference.values():
-        rows = daily.sum(axis=1)
+    for frozen in inputs.reference.values():
+        rows = frozen.blocks.daily.sum(axis=1)
         assert rows.min() >= 0.75 * np.median(rows)
     found = {item.name: item.psi.value for item in psi_validation.measure(inputs).features}
     assert max(found["minute_sin"], found["minute_cos"]) < 0.001
