@@ -9,7 +9,7 @@
     |                            DataFetchError
     |- ModelError             4  ExportError  ParityError  DegenerateModelError  AccountingError
     |- ArtifactError          5  ArtifactNotFoundError  DigestMismatchError  IncompleteVersionError
-    |                            LockHeldError  StaleStateError
+    |                            LockHeldError  StaleStateError  SignatureError
     |- EvidenceError          6  EvidenceSchemaError  EvidenceMissingError  BrokenChainError
     |- PromotionRefusedError  1
     |- RunError               7  NotebookFailedError  KernelDiedError  ServerStartError
@@ -53,6 +53,7 @@ __all__ = [
     "RunError",
     "ServeError",
     "ServerStartError",
+    "SignatureError",
     "SourceUndecidableError",
     "StaleStateError",
     "UnknownParameterError",
@@ -236,6 +237,12 @@ class StaleStateError(ArtifactError):
     """`latest` is not the version the caller expected to replace."""
 
     code = "artifact.stale_state"
+
+
+class SignatureError(ArtifactError):
+    """A signature is missing, not good, or by a key that is not pinned; or a key cannot be used."""
+
+    code = "artifact.signature"
 
 
 class EvidenceError(MlwbError, ValueError):
