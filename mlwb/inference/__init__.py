@@ -8,6 +8,7 @@ exporting (``model``). This is the one door to onnxruntime.
 from mlwb.inference._golden import GOLDEN_SCHEMA, GOLDEN_TOLERANCE, Golden
 from mlwb.inference._latency import latency
 from mlwb.inference._predictor import Predictor
+from mlwb.inference._reference import VersionReference, load_reference
 from mlwb.inference._sidecar import (
     FeatureField,
     LabelField,
@@ -24,7 +25,9 @@ __all__ = [
     "LabelField",
     "Predictor",
     "Sidecar",
+    "VersionReference",
     "latency",
+    "load_reference",
     "parse_sidecar",
     "schema_crc32",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from mlwb.core.errors import (
     IncompleteVersionError,
 )
 
-__all__ = ["VersionFiles", "read_version"]
+__all__ = ["VersionFiles", "read_verified", "read_version"]
 
 _GOLDEN, _MANIFEST, _MODEL, _SIDECAR = (
     "golden_predictions.json",
@@ -79,20 +80,46 @@ def read_version(version_dir: Path, *, verify: bool = True) -> VersionFiles:
     DigestMismatchError
         A file is not the one the manifest names.
     """
+    names = (_MODEL, _SIDECAR, _GOLDEN)
+    if verify:
+        read, version = read_verified(version_dir, names)
+    else:
+        folder, version = _folder(version_dir), ""
+        read = {name: _read(folder, name) for name in names}
+    return VersionFiles(read[_MODEL], read[_SIDECAR], read[_GOLDEN], version)
+
+
+def read_verified(version_dir: Path, names: Sequence[str]) -> tuple[dict[str, bytes], str]:
+    """Files of a version, each compared with its manifest, and what the manifest calls it.
+
+    Parameters
+    ----------
+    version_dir : Path
+        The directory, or a link to it; resolved once.
+    names : sequence of str
+        File names.
+
+    Raises
+    ------
+    ArtifactNotFoundError, IncompleteVersionError, DigestMismatchError
+        As for :func:`read_version`.
+    """
+    folder = _folder(version_dir)
+    read = {name: _read(folder, name) for name in names}
+    manifest = _read_manifest(folder)
+    for name, data in read.items():
+        _check_digest(name, data, manifest)
+    return read, manifest.version
+
+
+def _folder(version_dir: Path) -> Path:
     try:
         folder = version_dir.resolve(strict=True)
     except (FileNotFoundError, NotADirectoryError, RuntimeError) as error:
         raise _not_found(version_dir) from error
     if not folder.is_dir():
         raise _not_found(version_dir)
-    read = {name: _read(folder, name) for name in (_MODEL, _SIDECAR, _GOLDEN)}
-    version = ""
-    if verify:
-        manifest = _read_manifest(folder)
-        version = manifest.version
-        for name, data in read.items():
-            _check_digest(name, data, manifest)
-    return VersionFiles(read[_MODEL], read[_SIDECAR], read[_GOLDEN], version)
+    return folder
 
 
 def _not_found(version_dir: Path) -> ArtifactNotFoundError:

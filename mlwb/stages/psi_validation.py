@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from mlwb.core.arrays import Float1D, Float2D, Int1D
-from mlwb.core.canonical import digest_file, parse_json
 from mlwb.core.clock import Clock, SystemClock
 from mlwb.core.errors import EmptyWindowError
 from mlwb.drift import (
@@ -19,13 +18,12 @@ from mlwb.drift import (
     PsiResult,
     count_blocks,
     in_full_blocks,
-    parse_references,
     psi_of_counts,
 )
 from mlwb.drift.calibration import BlockNull, Bounds, block_null, bounds, ks_of_counts
 from mlwb.evidence import Input, Metric, Record, new_record
 from mlwb.gates import Verdict
-from mlwb.inference import Predictor
+from mlwb.inference import Predictor, VersionReference, load_reference
 from mlwb.model import SCORE
 from mlwb.params import Policy, PsiValidationParams
 from mlwb.registry import Registry
@@ -64,8 +62,8 @@ class Inputs:
         As loaded.
     version : str
         Of the candidate.
-    reference : mapping of str to FeatureReference
-        Frozen in training.
+    reference : VersionReference
+        Frozen in training, with its digest.
     current : mapping of str to ndarray
         Held-out values of every feature on full days, and the candidate's scores on them.
     ts : ndarray of int64
@@ -76,7 +74,7 @@ class Inputs:
 
     params: PsiValidationParams
     version: str
-    reference: dict[str, FeatureReference]
+    reference: VersionReference
     current: dict[str, Float1D]
     ts: Int1D
     prepared: Prepared
@@ -165,9 +163,7 @@ def load(params: PsiValidationParams) -> Inputs:
     registry = Registry(home_of(params.run).models, clock=SystemClock())
     version = candidate_of(params.run, registry)
     folder = registry.resolve(version)
-    predictor = Predictor.load(folder)
-    stored = parse_json((folder / "reference_distributions.json").read_bytes())
-    reference = parse_references(stored)
+    predictor, reference = Predictor.load(folder), load_reference(folder)
     manifest = manifest_of(registry, version)
     prepared, current, ts = heldout(params, predictor, manifest)
     return Inputs(
@@ -209,7 +205,7 @@ def heldout(
 def measure(inputs: Inputs) -> Result:
     """Plain PSI, its block null and bounds, rolling windows, KS of the score."""
     found = [
-        _drift(inputs.reference[name], inputs.current[name], inputs.ts)
+        _drift(inputs.reference.features[name], inputs.current[name], inputs.ts)
         for name in (*inputs.prepared.names, SCORE)
     ]
     features, prediction = tuple(found[:-1]), found[-1]
@@ -232,7 +228,7 @@ def measure(inputs: Inputs) -> Result:
 def record(result: Result, params: PsiValidationParams, clock: Clock) -> tuple[Record, ...]:
     """Write the PSI snapshot, with edges and counts of both sides."""
     inputs = result.inputs
-    frozen = Input("reference", f"models/{inputs.version}", _reference_digest(inputs))
+    frozen = Input("reference", f"models/{inputs.version}", inputs.reference.digest)
     shared = context(
         "psi_validation",
         params,
@@ -305,11 +301,6 @@ def _rolling(features: Sequence[FeatureDrift]) -> Float1D:
         for start in range(n_days - width + 1)
     ]
     return np.asarray(means, dtype=np.float64)
-
-
-def _reference_digest(inputs: Inputs) -> str:
-    registry = Registry(home_of(inputs.params.run).models, clock=SystemClock())
-    return digest_file(registry.resolve(inputs.version) / "reference_distributions.json")
 
 
 def _feature_metrics(item: FeatureDrift, limit: float) -> list[Metric]:

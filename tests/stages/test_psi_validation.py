@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mlwb.core.clock import ManualClock
-from mlwb.core.errors import DataSchemaError, LeakageError
+from mlwb.core.errors import DataSchemaError, DigestMismatchError, LeakageError
 from mlwb.drift import psi_of_counts
 from mlwb.params import load_policy
 from mlwb.stages import psi_validation
@@ -48,12 +49,22 @@ def test_another_market_is_refused(trained: Path) -> None:
         psi_validation.load(small("psi_validation", trained, **{"data.symbol": "OTHER"}))
 
 
+def test_a_reference_with_another_bit_is_refused(trained: Path, tmp_path: Path) -> None:
+    """Whoever changes the reference of a version gets no measurement, not a wrong one."""
+    shutil.copytree(trained / "artifacts", tmp_path / "artifacts", symlinks=True)
+    path = tmp_path / "artifacts" / "models" / "v1.8.1" / "reference_distributions.json"
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes().replace(b"1", b"2", 1))
+    with pytest.raises(DigestMismatchError, match="changed after it was published"):
+        psi_validation.load(small("psi_validation", tmp_path))
+
+
 def test_only_full_days_are_compared(trained: Path) -> None:
     """The hours at either end of the windows are another mixture: a clock would seem to drift."""
     inputs = psi_validation.load(small("psi_validation", trained))
     _, sizes = np.unique(inputs.ts // 86_400, return_counts=True)
     assert sizes.min() >= 0.75 * np.median(sizes)
-    for frozen in inputs.reference.values():
+    for frozen in inputs.reference.features.values():
         rows = frozen.blocks.daily.sum(axis=1)
         assert rows.min() >= 0.75 * np.median(rows)
     found = {item.name: item.psi.value for item in psi_validation.measure(inputs).features}
