@@ -9,12 +9,12 @@ import numpy as np
 from mlwb.core.arrays import Bool1D, Float1D, Int1D, Int2D
 from mlwb.drift._bins import cells_of
 
-__all__ = ["BLOCK_S", "BlockCounts", "count_blocks", "in_full_blocks"]
+__all__ = ["BLOCK_S", "FULL_SHARE", "BlockCounts", "count_blocks", "in_full_blocks"]
 
 BLOCK_S = 21_600
 """Length of a block: six hours, so that a window shorter than a day meets its own time of day."""
 _DAY_S, _HOUR_S, _HOURS = 86_400, 3_600, 24
-_FULL = 0.75
+FULL_SHARE = 0.75
 """A Friday of currencies is a full day (22 of 24 hours), their Sunday is none (2 or 3 hours)."""
 
 
@@ -115,7 +115,7 @@ def in_full_blocks(blocks: Int1D) -> Bool1D:
     [False, False, True, True, True, True, True, True]
     """
     _, place, sizes = np.unique(blocks, return_inverse=True, return_counts=True)
-    least = _FULL * float(np.median(sizes)) if len(sizes) else 0.0
+    least = FULL_SHARE * float(np.median(sizes)) if len(sizes) else 0.0
     return np.asarray(sizes[place] >= least)
 
 

@@ -3,43 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from mlwb.core.arrays import Float1D, Int1D
-from mlwb.core.errors import EmptyWindowError
 from mlwb.drift import fit_reference, in_full_blocks
-from mlwb.drift.calibration import block_counts, block_null
+from mlwb.drift.calibration import WindowNull, block_counts, first_quiet, window_nulls
 
-__all__ = ["WINDOWS_DAYS", "Eligibility", "WindowNull", "eligibility"]
-
-WINDOWS_DAYS = (1, 2, 3, 4, 5, 7, 10, 14, 21, 28, 42, 56, 84)
-"""Window lengths tried, as far as the reference is at least twice as long."""
-
-
-@dataclass(frozen=True)
-class WindowNull:
-    """What chance alone gives in a window of some days.
-
-    Parameters
-    ----------
-    days : int
-        Length of the window.
-    limit95 : float
-        95 % quantile of the PSI between such a window of the reference and the rest of it, nats.
-    n_eff : float
-        Independent rows the window is worth: rows over the design effect, which is the mean of
-        those PSIs over the mean they would have if rows were independent.
-    n_disjoint : int
-        Windows that share no day: what the quantile rests on.
-    """
-
-    days: int
-    limit95: float
-    n_eff: float
-    n_disjoint: int
+__all__ = ["Eligibility", "WindowNull", "eligibility"]
 
 
 @dataclass(frozen=True)
@@ -120,30 +92,13 @@ def eligibility(
         reason = "constant" if known.any() else "too short"
         return Eligibility(name, reason, None, math.nan, limit, ())
     reference = fit_reference(name, values, n_bins=n_bins)
-    nulls = _nulls(name, block_counts(reference.edges, values, days))
+    nulls = window_nulls(name, np.asarray(block_counts(reference.edges, values, days)))
     if has_unit_root or not nulls:
         reason = "unit root" if has_unit_root else "too short"
         return Eligibility(name, reason, None, math.nan, limit, nulls)
-    loud = [item.days for item in nulls if item.limit95 >= limit]
-    quiet = [item.days for item in nulls if item.days > max(loud, default=0)]
-    if quiet:
-        return Eligibility(name, "quiet", quiet[0], float(quiet[0]), limit, nulls)
+    quiet = first_quiet(nulls, limit)
+    if quiet is not None:
+        return Eligibility(name, "quiet", quiet, float(quiet), limit, nulls)
     last = nulls[-1]
     needed = math.ceil(last.days * last.limit95 / limit)
     return Eligibility(name, "noisy", None, float(needed), limit, nulls)
-
-
-def _nulls(name: str, counts: Sequence[Int1D]) -> tuple[WindowNull, ...]:
-    table = np.asarray(counts)
-    n, n_cells = int(table.sum()), int((table.sum(axis=0) > 0).sum())
-    found = []
-    for width in WINDOWS_DAYS:
-        try:
-            null = block_null(name, counts, window_blocks=width)
-        except EmptyWindowError:
-            break
-        rows = n * width / len(table)
-        independent = (n_cells - 1) * (1.0 / rows + 1.0 / (n - rows))
-        effect = max(float(null.scores.mean()) / independent, 1.0)
-        found.append(WindowNull(width, null.limit95, rows / effect, null.n_disjoint))
-    return tuple(found)
