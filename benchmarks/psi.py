@@ -1,0 +1,141 @@
+"""What PSI costs: a million rows against another library, growth, one more row, merging.
+
+Run: ``python benchmarks/psi.py [--peers PYTHON]`` (half a minute). ``--peers`` is an interpreter
+with evidently; the ratio is of one run on one machine, one thread, best of several calls. evidently
+is given ready frames and asked for values only, no page. Both sides are counted each time there;
+here the reference is frozen, and its fit is printed apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from benchmarks.peers.client import Peers
+from mlwb.core.arrays import Float2D
+from mlwb.core.clock import SystemClock
+from mlwb.drift import (
+    BinnedReference,
+    bin_counts,
+    count_blocks,
+    fit_feature_reference,
+    fit_reference,
+    psi,
+    psi_of_counts,
+)
+
+N_ROWS, SEED, REPEATS = 1_000_000, 7, 5
+clock = SystemClock()
+
+
+def best(job: Callable[[], object], *, repeats: int = REPEATS, calls: int = 1) -> float:
+    """Least seconds a call, after one that is not counted."""
+    job()
+    taken = []
+    for _ in range(repeats):
+        start = clock.monotonic_s()
+        for _ in range(calls):
+            job()
+        taken.append((clock.monotonic_s() - start) / calls)
+    return min(taken)
+
+
+def table(rng: np.random.Generator, n_rows: int) -> Float2D:
+    """Seven columns like the requirements': a constant, heavy tails, ticks, a volume, a level."""
+    returns = 1e-4 * rng.standard_t(3, (n_rows, 2))
+    ticks = rng.geometric(0.7, n_rows).astype(float)
+    volume = np.log1p(rng.lognormal(3.0, 1.0, n_rows))
+    level = np.clip(rng.normal(size=(n_rows, 2)), -3.0, 3.0)
+    return np.column_stack([np.ones(n_rows), returns, ticks, volume, level])
+
+
+def against_peer(peers: Peers, reference: Float2D, current: Float2D) -> None:
+    """Print seconds for all columns, and the ratio."""
+    frozen = [fit_reference(str(i), column) for i, column in enumerate(reference.T.copy())]
+    columns = list(current.T.copy())
+
+    def ours() -> None:
+        for bins, column in zip(frozen, columns, strict=True):
+            psi(bins, column)
+
+    seconds = best(ours)
+    fits = best(lambda: [fit_reference("x", column) for column in reference.T], repeats=2)
+    print(f"{N_ROWS:,} rows x {len(frozen)} features: count and PSI {seconds:.3f} s", end="")
+    print(f"; fit of the reference, once a version, {fits:.2f} s")
+    if "evidently" not in peers.versions:
+        print("  evidently: not installed")
+        return
+    theirs = float(peers.ask("evidently_seconds", reference=reference, current=current))
+    print(f"  evidently {peers.versions['evidently']} PSI preset {theirs:.2f} s", end="")
+    print(f": {theirs / seconds:.0f} x; with our fit included {theirs / (seconds + fits):.0f} x")
+
+
+def growth(values: Float2D) -> None:
+    """Print how the cost grows from 10,000 rows to a million."""
+    column = np.ascontiguousarray(values[:, 1])
+    ts = 60 * np.arange(len(column), dtype=np.int64)
+    bins = fit_reference("x", column)
+    sizes = [10_000, 30_000, 100_000, 300_000, 1_000_000]
+    for label, job in (
+        ("count and PSI", lambda n: psi(bins, column[:n])),
+        ("by block of time", lambda n: count_blocks(bins.edges, column[:n], ts[:n])),
+        ("fit", lambda n: fit_feature_reference("x", column[:n], ts[:n])),
+    ):
+        costs = [best(partial(job, n), calls=max(1, 100_000 // n)) for n in sizes]
+        slope = float(np.polyfit(np.log(sizes), np.log(costs), 1)[0])
+        a_row = ", ".join(f"{1e9 * cost / n:.1f}" for cost, n in zip(costs, sizes, strict=True))
+        print(f"  {label:<17} ns a row: {a_row}; cost exponent {slope:.3f}")
+
+
+def update(bins: BinnedReference, column: Float2D) -> None:
+    """Print what a batch adds to counters, and what reading a PSI from them costs."""
+    counts = bin_counts(bins.edges, column[:1])
+    for n in (1, 10, 100, 1_000):
+        batch = column[:n].copy()
+        seconds = best(partial(bin_counts, bins.edges, batch), calls=200_000 // (n + 100))
+        print(f"  {n:>5,} values more {1e6 * seconds:6.2f} us", end="")
+    reading = best(partial(psi_of_counts, "x", bins.counts, counts), calls=1_000)
+    print(f"; a PSI from the counters {1e6 * reading:.1f} us")
+
+
+def merge(bins: BinnedReference, column: Float2D) -> None:
+    """Print whether counts of parts, in any order, are the counts of the whole."""
+    ts = 60 * np.arange(len(column), dtype=np.int64)
+    cuts = np.sort(np.random.default_rng(SEED).integers(0, len(column), 50))
+    parts = [
+        count_blocks(bins.edges, values, stamps)
+        for values, stamps in zip(np.split(column, cuts), np.split(ts, cuts), strict=True)
+    ]
+    merged = parts[-1]
+    for part in parts[-2::-1]:
+        merged = merged + part
+    whole = count_blocks(bins.edges, column, ts)
+    same = all(
+        np.array_equal(getattr(merged, field), getattr(whole, field))
+        for field in ("starts", "counts", "by_hour")
+    )
+    print(f"  51 parts added in reverse order equal the whole: {same}")
+    if not same:
+        raise SystemExit(1)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--peers", metavar="PYTHON", help="interpreter with evidently")
+    rng = np.random.default_rng(SEED)
+    reference, current = table(rng, N_ROWS), table(rng, N_ROWS)
+    with Peers(parser.parse_args().peers) as peers:
+        against_peer(peers, reference, current)
+    growth(current)
+    column = np.ascontiguousarray(current[:, 1])
+    bins = fit_reference("x", np.ascontiguousarray(reference[:, 1]))
+    update(bins, column)
+    merge(bins, column)
+
+
+if __name__ == "__main__":
+    main()
