@@ -10,6 +10,7 @@ a door of its own: the block null and the bounds of the population PSI.
 
 from mlwb.drift._bins import BinnedReference, bin_counts, cells_of, fit_reference
 from mlwb.drift._blocks import BLOCK_S, BlockCounts, count_blocks, in_full_blocks
+from mlwb.drift._martingale import BlockMartingale
 from mlwb.drift._psi import PsiResult, psi, psi_of_counts
 from mlwb.drift._reference import (
     REFERENCE_SCHEMA,
@@ -18,14 +19,19 @@ from mlwb.drift._reference import (
     parse_references,
     references_json,
 )
+from mlwb.drift._together import Together, together
+from mlwb.drift._wealth import Wealth
 
 __all__ = [
     "BLOCK_S",
     "REFERENCE_SCHEMA",
     "BinnedReference",
     "BlockCounts",
+    "BlockMartingale",
     "FeatureReference",
     "PsiResult",
+    "Together",
+    "Wealth",
     "bin_counts",
     "cells_of",
     "count_blocks",
@@ -36,4 +42,5 @@ __all__ = [
     "psi",
     "psi_of_counts",
     "references_json",
+    "together",
 ]

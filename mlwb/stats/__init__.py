@@ -6,7 +6,7 @@ Does not belong here: a limit, a verdict, or anything that knows what a feature 
 
 from mlwb.stats._bootstrap import BlockMeans, block_length, block_means, p_against
 from mlwb.stats._intervals import wilson
-from mlwb.stats._multiplicity import benjamini_hochberg, holm
+from mlwb.stats._multiplicity import benjamini_hochberg, e_benjamini_hochberg, holm
 from mlwb.stats._overfitting import Overfitting, overfitting
 from mlwb.stats._sharpe import (
     SharpeRatio,
@@ -33,6 +33,7 @@ __all__ = [
     "block_means",
     "deflated_benchmark",
     "dsr",
+    "e_benjamini_hochberg",
     "holm",
     "min_track_record",
     "near_one",

@@ -6,7 +6,7 @@ import numpy as np
 
 from mlwb.core.arrays import Float1D
 
-__all__ = ["benjamini_hochberg", "holm"]
+__all__ = ["benjamini_hochberg", "e_benjamini_hochberg", "holm"]
 
 
 def benjamini_hochberg(p_values: Float1D) -> Float1D:
@@ -62,3 +62,29 @@ def holm(p_values: Float1D) -> Float1D:
     out = np.empty_like(adjusted)
     out[order] = adjusted
     return out
+
+
+def e_benjamini_hochberg(e_values: Float1D) -> Float1D:
+    """The e-BH procedure of Wang and Ramdas (2022) as adjusted levels, under any dependence.
+
+    :func:`benjamini_hochberg` of ``1 / e``. Those adjusted to at most q hold, on average, at most
+    a share q of true nulls, however the e-values depend on each other.
+
+    Parameters
+    ----------
+    e_values : ndarray of shape (n_tests,), float64
+        >= 0, with a mean of at most 1 under their null; infinite is allowed. Wealth at the time of
+        the look, never the highest it has been.
+
+    Returns
+    -------
+    ndarray of shape (n_tests,), float64
+        Adjusted levels in [0, 1], in the order given.
+
+    Examples
+    --------
+    >>> e_benjamini_hochberg(np.array([100.0, 1.0, 50.0])).tolist()
+    [0.03, 1.0, 0.03]
+    """
+    with np.errstate(divide="ignore"):  # no evidence at all is an infinite level
+        return benjamini_hochberg(1.0 / e_values)

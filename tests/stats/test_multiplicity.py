@@ -12,7 +12,7 @@ from scipy.stats import norm
 from statsmodels.stats.multitest import multipletests  # type: ignore[import-untyped]
 
 from mlwb.core.arrays import Float1D
-from mlwb.stats import benjamini_hochberg, holm
+from mlwb.stats import benjamini_hochberg, e_benjamini_hochberg, holm
 
 
 @settings(max_examples=15, deadline=None)
@@ -56,3 +56,22 @@ def test_false_discovery_rate_is_kept() -> None:
         found = np.flatnonzero(benjamini_hochberg(norm.sf(z)) <= 0.10)
         shares.append(float((found < 15).mean()) if len(found) else 0.0)
     assert 0.05 <= np.mean(shares) <= 0.10
+
+
+def test_e_values_keep_the_false_discovery_rate_however_dependent() -> None:
+    """Fifteen true nulls that share one coin, five real effects: at most a tenth false at 0.10."""
+    rng = np.random.default_rng(2)
+    shares, found_real = [], 0
+    for _ in range(2_000):
+        e_values = np.full(20, 40.0)
+        e_values[:15] = np.where(rng.random() < 1.0 / 30.0, 30.0, 0.0)
+        found = np.flatnonzero(e_benjamini_hochberg(e_values) <= 0.10)
+        shares.append(float((found < 15).mean()) if len(found) else 0.0)
+        found_real += int((found >= 15).sum())
+    assert np.mean(shares) <= 0.10
+    assert found_real == 5 * 2_000
+
+
+def test_e_values_without_and_beyond_measure() -> None:
+    """An e-value of 0 is never found, an infinite one always."""
+    assert e_benjamini_hochberg(np.array([0.0, np.inf])).tolist() == [1.0, 0.0]
