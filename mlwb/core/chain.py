@@ -1,13 +1,14 @@
 """Append-only JSON lines, each naming the digest of the line before it.
 
-An edited, removed, reordered or inserted line breaks the chain. A cut tail does not: whoever
-needs to know keeps the head elsewhere (a decision cites it) and hands it to
-:meth:`Chain.problems`. Order is the sequence number, never the clock.
+An edited, removed, reordered or inserted line breaks the chain. A cut tail does not, and neither
+does a file chained anew from some line on: whoever needs to know keeps heads elsewhere (signed, in
+the promotion log, in a decision) and hands them to :meth:`Chain.problems`. Order is the sequence
+number, never the clock.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from mlwb.core import fsops
 from mlwb.core.canonical import JsonValue, canonical_bytes, digest_bytes, parse_json
 from mlwb.core.errors import BrokenChainError, EvidenceSchemaError
 
-__all__ = ["GENESIS", "Chain", "Link", "Problem"]
+__all__ = ["GENESIS", "Chain", "Head", "Link", "Problem"]
 
 GENESIS = "sha256:" + "0" * 64
 """What the first line names as the line before it."""
@@ -46,6 +47,25 @@ class Problem:
 
 
 @dataclass(frozen=True)
+class Head:
+    """A line of a chain as somebody else remembers it.
+
+    Parameters
+    ----------
+    seq : int
+        Number of the line, from 1.
+    sha256 : str
+        Its digest.
+    kept_by : str, default=""
+        Who remembers it, for people.
+    """
+
+    seq: int
+    sha256: str
+    kept_by: str = ""
+
+
+@dataclass(frozen=True)
 class Link:
     """One line of a chain.
 
@@ -65,6 +85,11 @@ class Link:
     prev: str
     sha256: str
     body: Mapping[str, JsonValue]
+
+    @property
+    def as_head(self) -> Head:
+        """What to remember of the line."""
+        return Head(self.seq, self.sha256)
 
 
 class Chain:
@@ -119,23 +144,29 @@ class Chain:
             found.append(item)
         return tuple(found)
 
-    def problems(self, head: Link | None = None) -> tuple[Problem, ...]:
+    def problems(self, heads: Iterable[Head] = ()) -> tuple[Problem, ...]:
         """Everything wrong with the file; empty when it is whole.
 
         Parameters
         ----------
-        head : Link, optional
-            A line known from elsewhere that must still be there.
+        heads : iterable of Head
+            Lines known from elsewhere that must still be there.
         """
         items = list(self._walk())
         found = [item for item in items if isinstance(item, Problem)]
         torn = fsops.last_line(self.path)[1]
         if torn:
             found.append(Problem("torn", self.path.name, f"{torn} bytes after the last line"))
-        kept = {item.sha256 for item in items if isinstance(item, Link)}
-        if head is not None and head.sha256 not in kept:
-            found.append(Problem("truncated", self.path.name, f"line {head.seq} is gone"))
+        there = {item.seq: item.sha256 for item in items if isinstance(item, Link)}
+        found += [self._lost(head, there) for head in heads if there.get(head.seq) != head.sha256]
         return tuple(found)
+
+    def _lost(self, head: Head, there: Mapping[int, str]) -> Problem:
+        by = f" that {head.kept_by} names" if head.kept_by else ""
+        if head.seq not in there:
+            return Problem("truncated", self.path.name, f"line {head.seq}{by} is gone")
+        what = f"line {head.seq} is not the one{by or ' that was remembered'}: chained anew"
+        return Problem("rechained", self.path.name, what)
 
     def _walk(self) -> Iterator[Link | Problem]:
         try:

@@ -33,6 +33,9 @@ KNOWN_NAMES: Mapping[str, str] = MappingProxyType(
         "decision": "decision.json",
         "confirmation": "confirmation.json",
         "daily_report": "daily/report_{date}.json",
+        "policy": "policy.json",
+        "waiver": "waiver.json",
+        "archive": "archive.json",
     }
 )
 """Kind of evidence to the file name of its byte-identical newest copy."""

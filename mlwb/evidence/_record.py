@@ -19,6 +19,7 @@ __all__ = [
     "Params",
     "Record",
     "Upstream",
+    "eval_text",
     "rate",
 ]
 
@@ -311,3 +312,17 @@ def _metrics(items: Iterable[Mapping[str, Any]]) -> tuple[Metric, ...]:
     return tuple(
         Metric(**{**item, "ci": Interval(**item["ci"]) if item["ci"] else None}) for item in items
     )
+
+
+def eval_text(record: Record) -> str:
+    """The text that stands beside a record of kind ``eval_result``: verdict, then numbers."""
+    verdict = {True: "PASS", False: "FAIL", None: "NOT JUDGED"}[record.is_pass]
+    lines = [f"{verdict} {record.model_version} {record.run_id}"]
+    lines += [_metric_line(metric) for metric in record.metrics]
+    return "\n".join(lines) + "\n"
+
+
+def _metric_line(metric: Metric) -> str:
+    name = f"{metric.name}[{metric.segment}]" if metric.segment else metric.name
+    value = metric.null_reason if metric.value is None else f"{metric.value:.6g}"
+    return f"{name} = {value}"

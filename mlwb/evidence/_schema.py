@@ -1,4 +1,4 @@
-"""JSON Schema of a record, compiled once, checked on every write and read."""
+"""JSON Schemas of a record and of the details of its kind, checked on every write and read."""
 
 from __future__ import annotations
 
@@ -17,12 +17,11 @@ if TYPE_CHECKING:
 
 __all__ = ["check_record"]
 
-_DETAILED = frozenset({"confirmation", "decision"})
-"""Kinds whose details are read by machines and have a schema of their own."""
+_SCHEMAS = files("mlwb.evidence") / "schemas"
 
 
 def check_record(value: Mapping[str, Any]) -> None:
-    """Raise unless a parsed JSON value is a record of the schema.
+    """Raise unless a parsed JSON value is a record of the schema, with the details of its kind.
 
     Parameters
     ----------
@@ -36,7 +35,7 @@ def check_record(value: Mapping[str, Any]) -> None:
     """
     _check(_validator("record"), value, "")
     kind, metrics = value["kind"], value["metrics"]
-    if kind in _DETAILED:
+    if _has_schema(kind):
         _check(_validator(kind), value["details"], "/details")
     names = [(metric["name"], metric["segment"]) for metric in metrics]
     if len(set(names)) != len(names):
@@ -62,9 +61,14 @@ def _place(error: ValidationError) -> str:
 
 
 @cache
+def _has_schema(kind: str) -> bool:
+    """Kinds whose numbers are all metrics have none."""
+    return (_SCHEMAS / f"{kind}.json").is_file()
+
+
+@cache
 def _validator(name: str) -> Draft202012Validator:
     with without_iri_grammar():
         from jsonschema import Draft202012Validator
 
-    text = (files("mlwb.evidence") / "schemas" / f"{name}.json").read_bytes()
-    return Draft202012Validator(parse_json(text))
+    return Draft202012Validator(parse_json((_SCHEMAS / f"{name}.json").read_bytes()))

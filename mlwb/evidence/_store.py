@@ -16,18 +16,19 @@ from filelock import FileLock, Timeout
 
 from mlwb.core import fsops
 from mlwb.core.canonical import digest_bytes, parse_json
-from mlwb.core.chain import Chain, Link, Problem
+from mlwb.core.chain import Chain, Head, Link, Problem
 from mlwb.core.errors import (
     BrokenChainError,
-    EvidenceError,
     EvidenceMissingError,
     EvidenceSchemaError,
     LockHeldError,
 )
+from mlwb.evidence._archive import Shelf
 from mlwb.evidence._kinds import known_name
-from mlwb.evidence._record import Metric, Record
+from mlwb.evidence._record import Record, eval_text
 from mlwb.evidence._schema import check_record
 from mlwb.evidence._trials import TrialLedger
+from mlwb.evidence._verify import Audit
 
 __all__ = ["Entry", "EvidenceStore"]
 
@@ -198,68 +199,25 @@ class EvidenceStore:
         """The last ledger line; cite its digest elsewhere to notice a cut tail."""
         return self._chain.head()
 
-    def verify(self, head: Link | None = None) -> tuple[Problem, ...]:
-        """Name everything edited, missing, reordered, truncated or smuggled in, trials included.
+    def verify(self, heads: Iterable[Head] = ()) -> tuple[Problem, ...]:
+        """Name everything edited, missing, moved, cut, chained anew or smuggled in.
+
+        Ledger, records, copies, archives and trials. Lines that decisions cite must be there.
 
         Parameters
         ----------
-        head : Link, optional
-            A ledger line known from elsewhere that must still be there.
+        heads : iterable of Head
+            Ledger lines known from elsewhere that must still be there.
 
         Returns
         -------
         tuple of Problem
             Empty when all is as it was written.
         """
-        found = list(self._chain.problems(head))
-        try:
-            links = self._chain.links()
-        except BrokenChainError:
-            return (*found, *self._trials.verify())
-        before, cited = "", list[str]()
-        for link in links:
-            found.extend(self._record_problems(link, before, cited))
-            before = link.body["record"]
-        found.extend(self._trials.verify(cited))
-        found.extend(self._stray_problems(links))
-        if links and self._pending(links[-1].body["run_id"]).exists():
-            what = "its writer died before it was done; the next write completes it"
-            found.append(Problem("unfinished", links[-1].body["run_id"], what))
+        audit = Audit(self.root, self._chain)
+        found = list(audit.problems(heads))
+        found.extend(self._trials.verify(audit.trial_heads))
         return tuple(found)
-
-    def _record_problems(self, link: Link, before: str, cited: list[str]) -> Iterator[Problem]:
-        """Problems of one record; adds the line of the trial ledger it cites to ``cited``."""
-        run_id = link.body["run_id"]
-        try:
-            value = parse_json(self._bytes(link))
-        except EvidenceMissingError:
-            yield Problem("missing", run_id, "the ledger names it, the file is gone")
-        except EvidenceError as error:
-            yield Problem("edited", run_id, error.what)
-        else:
-            if value["prev_sha256"] != before:
-                yield Problem("reordered", run_id, "it does not follow the record before it")
-            volatile = value["details"].get("volatile")
-            if isinstance(volatile, dict) and "trials_head" in volatile:
-                cited.append(str(volatile["trials_head"]))
-
-    def _stray_problems(self, links: tuple[Link, ...]) -> Iterator[Problem]:
-        listed = {link.body["run_id"]: link for link in links}
-        copies = {known_name(link.body["kind"], link.body["timestamp"]): link for link in links}
-        for path in sorted(self.root.glob("*.json")):
-            if path.stem not in listed and path.name not in copies:
-                yield Problem("unlisted", path.name, "the ledger does not name it")
-        for name, link in copies.items():
-            yield from self._copy_problems(name, link)
-
-    def _copy_problems(self, name: str, link: Link) -> Iterator[Problem]:
-        try:
-            same = digest_bytes(fsops.read_bytes(self.root / name)) == link.body["record"]
-        except FileNotFoundError:
-            yield Problem("missing", name, f"the copy of {link.body['run_id']} is gone")
-            return
-        if not same:
-            yield Problem("edited", name, f"it is not the newest record {link.body['run_id']}")
 
     def _newest_links(self) -> dict[str, Link]:
         return {link.body["kind"]: link for link in self._chain.links()}
@@ -275,8 +233,8 @@ class EvidenceStore:
         path, pending = self.path(run_id), self._pending(run_id)
         try:
             data = fsops.read_bytes(pending if pending.exists() else path)
-        except FileNotFoundError as error:
-            raise EvidenceMissingError(f"the record {run_id} was removed") from error
+        except FileNotFoundError:
+            data = Shelf.of(self.root, self._chain.links()).read(run_id)
         found = digest_bytes(data)
         if found != named:
             raise BrokenChainError(f"the record {run_id} was edited", expected=named, got=found)
@@ -303,7 +261,7 @@ class EvidenceStore:
         record = Record.from_json(parse_json(data))
         fsops.write_atomic(self.root / known_name(record.kind, record.timestamp), data)
         if record.kind == "eval_result":
-            fsops.write_atomic(self.root / "eval_result.txt", _eval_text(record).encode())
+            fsops.write_atomic(self.root / "eval_result.txt", eval_text(record).encode())
         fsops.remove_file(pending)
 
     @contextmanager
@@ -316,16 +274,3 @@ class EvidenceStore:
             raise LockHeldError(
                 "the evidence ledger is held by another writer", todo="try again later"
             ) from error
-
-
-def _eval_text(record: Record) -> str:
-    verdict = {True: "PASS", False: "FAIL", None: "NOT JUDGED"}[record.is_pass]
-    lines = [f"{verdict} {record.model_version} {record.run_id}"]
-    lines += [_metric_line(metric) for metric in record.metrics]
-    return "\n".join(lines) + "\n"
-
-
-def _metric_line(metric: Metric) -> str:
-    name = f"{metric.name}[{metric.segment}]" if metric.segment else metric.name
-    value = metric.null_reason if metric.value is None else f"{metric.value:.6g}"
-    return f"{name} = {value}"

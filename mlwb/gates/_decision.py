@@ -46,7 +46,7 @@ def decision_record(
     Record
         Its JSON form is what ``Registry.promote`` takes. Every record of the view is cited.
     """
-    judged = tuple(verdicts)
+    judged, head = tuple(verdicts), view.ledger_head
     decision = decide(judged, policy)
     passed = sum(verdict.is_pass for verdict in judged)
     record = new_record(
@@ -60,6 +60,7 @@ def decision_record(
             "manifest_sha256": view.manifest_sha256,
             "chain_problems": view.chain_problems,
             "used_confirmations": view.used_confirmations,
+            "ledger_head": {"seq": head.seq, "sha256": head.sha256} if head else None,
             **_outcome(judged, decision),
         },
         upstream=[Upstream(cited.run_id, cited.sha256) for cited in map(view.cite, view.records)],

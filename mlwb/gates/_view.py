@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol, TypeVar
 
 from mlwb.core.canonical import digest
+from mlwb.core.chain import Head
 from mlwb.evidence import EvidenceStore, Record
 from mlwb.gates._verdict import Cited
 
@@ -35,6 +36,9 @@ class EvidenceView:
         Digest of the candidate's ``manifest.json``; a confirmation is bound to it.
     used_confirmations : tuple of str
         Run ids of confirmations that an earlier promotion used up.
+    ledger_head : Head, optional
+        The ledger's last line when it was read; a decision names it, so that a ledger cut or
+        chained anew before that line shows.
     """
 
     model_version: str
@@ -42,6 +46,7 @@ class EvidenceView:
     chain_problems: tuple[str, ...] | None = None
     manifest_sha256: str = ""
     used_confirmations: tuple[str, ...] = ()
+    ledger_head: Head | None = None
 
     def newest(self, kind: str) -> Record | None:
         """The last record of a kind, about the candidate if there is one."""
@@ -76,6 +81,7 @@ def read_view(
     *,
     manifest_sha256: str = "",
     used_confirmations: tuple[str, ...] = (),
+    heads: Iterable[Head] = (),
 ) -> EvidenceView:
     """Read what the gates need about a candidate, and verify the ledger on the way.
 
@@ -87,6 +93,8 @@ def read_view(
         The candidate.
     manifest_sha256, used_confirmations
         See :class:`EvidenceView`.
+    heads : iterable of Head
+        Ledger lines known from elsewhere that must still be there.
 
     Returns
     -------
@@ -99,7 +107,7 @@ def read_view(
     EvidenceError
         A record or the ledger cannot be read at all.
     """
-    index = store.index()
+    index, head = store.index(), store.head()
     kept = {entry.run_id for entry in index if entry.kind in _SERIES}
     for kind in {entry.kind for entry in index} - {"decision"}:
         newest = _newest([entry for entry in index if entry.kind == kind], model_version)
@@ -107,9 +115,10 @@ def read_view(
     return EvidenceView(
         model_version=model_version,
         records=store.read_each(kept),
-        chain_problems=tuple(str(problem) for problem in store.verify()),
+        chain_problems=tuple(str(problem) for problem in store.verify(heads)),
         manifest_sha256=manifest_sha256,
         used_confirmations=used_confirmations,
+        ledger_head=head.as_head if head else None,
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mlwb.core.chain import GENESIS, Chain
+from mlwb.core.chain import GENESIS, Chain, Head
 from mlwb.core.errors import BrokenChainError, EvidenceSchemaError
 
 
@@ -75,7 +75,8 @@ def test_every_removed_line_but_the_last_is_noticed(chain: Chain) -> None:
         assert [problem.kind for problem in chain.problems()][:1] == ["reordered"]
     chain.path.write_bytes(b"".join(lines[:2]))
     assert chain.problems() == ()
-    assert [problem.kind for problem in chain.problems(head)] == ["truncated"]
+    assert head is not None
+    assert [problem.kind for problem in chain.problems([head.as_head])] == ["truncated"]
 
 
 def test_every_reordering_is_noticed(chain: Chain) -> None:
@@ -151,3 +152,20 @@ def test_long_lines_are_found_from_the_end(tmp_path: Path) -> None:
     head = chain.head()
     assert head is not None
     assert (head.seq, head.body["n"]) == (3, 2)
+
+
+def test_a_file_chained_anew_shows_by_a_remembered_line(chain: Chain) -> None:
+    """Whoever edits a line and redoes every digest after it has no answer to an older head."""
+    heads = [link.as_head for link in chain.links()]
+    bodies = [dict(link.body) for link in chain.links()]
+    bodies[1]["n"] = 99
+    chain.path.unlink()
+    for body in bodies:
+        chain.append(body)
+    assert chain.problems() == ()
+    assert chain.problems(heads[:1]) == ()
+    assert [problem.kind for problem in chain.problems(heads[1:2])] == ["rechained"]
+    found = chain.problems([Head(3, heads[2].sha256, kept_by="the promotion log")])
+    assert [str(problem) for problem in found] == [
+        "log.jsonl: line 3 is not the one that the promotion log names: chained anew [rechained]"
+    ]

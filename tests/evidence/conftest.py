@@ -23,6 +23,7 @@ from mlwb.evidence import (
     new_record,
     rate,
 )
+from tests.records import DETAILS
 
 MakeRecord = Callable[..., Record]
 DieAt = Callable[[int, Callable[[], object]], bool]
@@ -66,6 +67,7 @@ def make(context: Context, clock: ManualClock) -> MakeRecord:
             Metric("auc", None, segment="fold 1", null_reason="one class only"),
         ]
         upstream = [Upstream("earlier", "sha256:" + "5" * 64)]
+        more.setdefault("details", DETAILS.get(kind, {}))
         return new_record(
             kind, default if metrics is None else metrics, context, upstream=upstream, **more
         )

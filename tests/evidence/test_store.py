@@ -20,6 +20,7 @@ from mlwb.core.errors import (
     EvidenceSchemaError,
 )
 from mlwb.evidence import Context, EvidenceStore, Metric, Record, new_record, with_verdict
+from tests.records import DETAILS
 
 MakeRecord = Callable[..., Record]
 DieAt = Callable[[int, Callable[[], object]], bool]
@@ -39,7 +40,7 @@ def _record_paths(store: EvidenceStore) -> list[Path]:
 
 def test_what_was_written_is_read_back(store: EvidenceStore, make: MakeRecord) -> None:
     """A record comes back equal but for its place in the chain; its copy is the same bytes."""
-    record = make("smoke", details={"phases": [1, 2]})
+    record = make("smoke", details={**DETAILS["smoke"], "phases": [1, 2]})
     path = store.write(record)
     assert store.read(record.run_id) == store.newest("smoke") == record
     assert (store.root / "smoke_1k.json").read_bytes() == path.read_bytes()
@@ -68,7 +69,7 @@ def test_records_by_kind_and_run(store: EvidenceStore, context: Context) -> None
     runs = [replace(context, run=run) for run in ("aaaaaaaa", "bbbbbbbb")]
     for each in runs:
         for kind in ("smoke", "parity"):
-            store.write(new_record(kind, [], each))
+            store.write(new_record(kind, [], each, details=DETAILS[kind]))
     assert [record.kind for record in store.records()] == ["smoke", "parity"] * 2
     assert len(store.records("smoke")) == 2
     assert [record.kind for record in store.records(run="bbbbbbbb")] == ["smoke", "parity"]
@@ -151,7 +152,7 @@ def test_a_smuggled_record_is_named(filled: EvidenceStore, make: MakeRecord) -> 
     """A valid record that was put there by hand is no evidence."""
     stranger = make("parity")
     filled.path(stranger.run_id).write_bytes(stranger.to_bytes())
-    assert [problem.kind for problem in filled.verify()] == ["unlisted"]
+    assert [problem.kind for problem in filled.verify()] == ["foreign"]
     assert filled.newest("parity").run_id != stranger.run_id
 
 
@@ -171,11 +172,12 @@ def test_a_cut_ledger_leaves_its_records_behind(filled: EvidenceStore) -> None:
     lines = ledger.read_bytes().splitlines(keepends=True)
     last = _record_paths(filled)[-1]
     ledger.write_bytes(b"".join(lines[:-1]))
-    assert "unlisted" in {problem.kind for problem in filled.verify()}
+    assert "truncated" in {problem.kind for problem in filled.verify()}
     last.unlink()
     next(filled.root.glob("canary_run_*.json")).unlink()
     assert filled.verify() == ()
-    assert [problem.kind for problem in filled.verify(head)] == ["truncated"]
+    assert head is not None
+    assert [problem.kind for problem in filled.verify([head.as_head])] == ["truncated"]
 
 
 def test_a_record_taken_out_with_its_ledger_redone_is_noticed(filled: EvidenceStore) -> None:
@@ -187,7 +189,7 @@ def test_a_record_taken_out_with_its_ledger_redone_is_noticed(filled: EvidenceSt
         filled._chain.append(body)
     removed.unlink()
     (filled.root / "parity.json").unlink()
-    assert [(p.kind, p.where) for p in filled.verify()] == [("reordered", bodies[1]["run_id"])]
+    assert [(p.kind, p.where) for p in filled.verify()] == [("rechained", bodies[1]["run_id"])]
 
 
 def test_a_broken_ledger_stops_reading_and_writing(filled: EvidenceStore, make: MakeRecord) -> None:
@@ -230,7 +232,7 @@ def _write_many(root: str, worker: int) -> None:
     context = Context(clock=ManualClock(), model_version=f"v{worker}")
     store = EvidenceStore(Path(root))
     for n in range(10):
-        store.write(new_record("smoke", [Metric("requests", n)], context))
+        store.write(new_record("smoke", [Metric("requests", n)], context, details=DETAILS["smoke"]))
 
 
 def test_writers_at_once_lose_nothing(store: EvidenceStore) -> None:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from mlwb.core.clock import ManualClock
 from mlwb.core.errors import BrokenChainError, LockHeldError
 from mlwb.evidence import EvidenceStore, Kinship, LoggedTrial, Record, TrialLedger, Tried, _trials
+from tests.records import DETAILS
 
 MakeRecord = Callable[..., Record]
 DieAt = Callable[[int, Callable[[], object]], bool]
@@ -174,7 +175,8 @@ def test_evidence_notices_what_happens_to_trials(
     head = ledger.head()
     assert head is not None
     store.write(make("parity"))
-    store.write(make("smoke", details={"volatile": {"trials_head": head.sha256}}))
+    details = {**DETAILS["smoke"], "volatile": {"trials_head": head.sha256}}
+    store.write(make("smoke", details=details))
     assert store.verify() == ()
     path = ledger.root / "trials.jsonl"
     data = path.read_bytes()

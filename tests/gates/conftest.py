@@ -15,6 +15,7 @@ from mlwb.core.clock import ManualClock, format_utc
 from mlwb.evidence import Context, Metric, new_record
 from mlwb.gates import EvidenceView
 from mlwb.params import Limit, Policy, load_policy
+from tests.records import DETAILS
 
 PARAMS = Path(__file__).resolve().parents[2] / "params"
 VERSION, MANIFEST = "v1.8.1", "sha256:" + "a" * 64
@@ -75,6 +76,10 @@ def _metrics(policy: Policy) -> dict[str, dict[tuple[str, str], Metric]]:
     return found
 
 
+def _night(stamp: str) -> dict[str, Any]:
+    return {"date": stamp[:10], "blocking": []}
+
+
 @pytest.fixture
 def green(policy: Policy, clock: ManualClock) -> EvidenceView:
     """Evidence that passes every gate of the default policy."""
@@ -87,12 +92,12 @@ def green_view(policy: Policy, clock: ManualClock) -> EvidenceView:
     metrics = _metrics(policy)
     kinds = dict.fromkeys((*policy.gates["evidence"].settings["kinds"], "validation"))
     records = [
-        new_record(kind, metrics[kind].values(), context, details={"label": {"kind": "volatility"}})
+        new_record(kind, metrics[kind].values(), context, details=DETAILS.get(kind))
         for kind in kinds
     ]
     for night in range(7):
         stamp = format_utc(clock.now() - timedelta(days=6 - night))
-        record = new_record("nightly", metrics["nightly"].values(), context)
+        record = new_record("nightly", metrics["nightly"].values(), context, details=_night(stamp))
         records.append(replace(record, timestamp=stamp, policy_digest=policy.digest))
     view = EvidenceView(
         model_version=VERSION,

@@ -10,6 +10,7 @@ import pytest
 from mlwb.core.clock import ManualClock
 from mlwb.evidence import Context, EvidenceStore, Metric, Record, new_record
 from mlwb.gates import EvidenceView, read_view
+from tests.records import DETAILS
 
 
 @pytest.fixture
@@ -20,7 +21,8 @@ def store(tmp_path: Path) -> EvidenceStore:
 
 def _write(store: EvidenceStore, clock: ManualClock, kind: str, version: str) -> Record:
     clock.advance(1)
-    record = new_record(kind, [Metric("green", 1)], Context(clock=clock, model_version=version))
+    context = Context(clock=clock, model_version=version)
+    record = new_record(kind, [Metric("green", 1)], context, details=DETAILS[kind])
     store.write(record)
     return store.read(record.run_id)
 

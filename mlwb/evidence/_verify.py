@@ -1,0 +1,164 @@
+"""Every way evidence can differ from what was written, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mlwb.core import fsops
+from mlwb.core.canonical import digest_bytes, parse_json
+from mlwb.core.chain import Chain, Head, Link, Problem
+from mlwb.core.errors import BrokenChainError, EvidenceError
+from mlwb.evidence._archive import Shelf
+from mlwb.evidence._kinds import known_name
+from mlwb.evidence._record import Record, eval_text
+
+__all__ = ["Audit"]
+
+_FOLDERS = ("*.json", "daily/*.json")
+
+
+@dataclass
+class Audit:
+    """One look at a store; what records cite about other chains is collected on the way.
+
+    Parameters
+    ----------
+    root : Path
+        Evidence directory.
+    chain : Chain
+        Its ledger.
+    trial_heads : list of str
+        Digests of lines of the trial ledger that records cite.
+    """
+
+    root: Path
+    chain: Chain
+    trial_heads: list[str] = field(default_factory=list)
+    _heads: list[Head] = field(default_factory=list)
+
+    def problems(self, heads: Iterable[Head]) -> Iterator[Problem]:
+        """Problems of the ledger, and of every file beside it where the ledger is whole."""
+        heads = list(heads)
+        try:
+            links = self.chain.links()
+        except BrokenChainError:
+            yield from self.chain.problems(heads)
+            return
+        shelf = Shelf.of(self.root, links)
+        seen, before = set[str](), ""
+        found: list[Problem] = []
+        for link in links:
+            if link.body["run_id"] in seen:
+                where = f"{self.chain.path.name} line {link.seq}"
+                found.append(Problem("duplicate", where, f"{link.body['run_id']} stands twice"))
+            seen.add(link.body["run_id"])
+            found.extend(self._record(link, before, shelf))
+            before = link.body["record"]
+        yield from self.chain.problems([*heads, *self._heads])
+        yield from found
+        yield from shelf.problems()
+        yield from self._strays(links)
+        yield from self._copies(links, shelf)
+        if links and _pending(self.root, links[-1].body["run_id"]).exists():
+            what = "its writer died before it was done; the next write completes it"
+            yield Problem("unfinished", links[-1].body["run_id"], what)
+
+    def _record(self, link: Link, before: str, shelf: Shelf) -> Iterator[Problem]:
+        run_id = link.body["run_id"]
+        try:
+            data = fsops.read_bytes(_place(self.root, run_id))
+        except FileNotFoundError:
+            if not shelf.has(run_id):
+                yield Problem("missing", run_id, "the ledger names it, the file is gone")
+                return
+            try:
+                data = shelf.read(run_id)
+            except EvidenceError as error:
+                yield Problem("missing", run_id, error.what)
+                return
+        if digest_bytes(data) != link.body["record"]:
+            yield Problem("edited", run_id, f"the record {run_id} was edited")
+            return
+        value = parse_json(data)
+        if value["prev_sha256"] != before:
+            what = "it names another record before it than the ledger: chained anew"
+            yield Problem("rechained", run_id, what)
+        self._remember(run_id, value["details"])
+
+    def _remember(self, run_id: str, details: dict[str, Any]) -> None:
+        volatile = details.get("volatile")
+        if isinstance(volatile, dict) and "trials_head" in volatile:
+            self.trial_heads.append(str(volatile["trials_head"]))
+        head = details.get("ledger_head")
+        if isinstance(head, dict):
+            self._heads.append(Head(head["seq"], head["sha256"], kept_by=f"the decision {run_id}"))
+
+    def _strays(self, links: tuple[Link, ...]) -> Iterator[Problem]:
+        """Files that no line of the ledger names, and what they seem to be."""
+        by_digest = {link.body["record"]: link.body["run_id"] for link in links}
+        listed = {link.body["run_id"] for link in links}
+        copies = {known_name(link.body["kind"], link.body["timestamp"]) for link in links}
+        strays = {
+            path: _try_parse(path)
+            for pattern in _FOLDERS
+            for path in sorted(self.root.glob(pattern))
+            if not (path.parent == self.root and path.stem in listed)
+            and path.relative_to(self.root).as_posix() not in copies
+        }
+        ends = {links[-1].body["record"] if links else ""}
+        ends |= {digest for digest, value in strays.values() if value}
+        for path, (digest, value) in strays.items():
+            name = path.relative_to(self.root).as_posix()
+            if digest in by_digest:
+                yield Problem("duplicate", name, f"a second copy of {by_digest[digest]}")
+            elif value and value.get("run_id") == path.stem and value.get("prev_sha256") in ends:
+                yield Problem("truncated", name, "it follows the last record: the ledger was cut")
+            else:
+                yield Problem("foreign", name, "the ledger does not name it")
+
+    def _copies(self, links: tuple[Link, ...], shelf: Shelf) -> Iterator[Problem]:
+        newest = {known_name(link.body["kind"], link.body["timestamp"]): link for link in links}
+        for name, link in newest.items():
+            run_id = link.body["run_id"]
+            try:
+                data = fsops.read_bytes(self.root / name)
+            except FileNotFoundError:
+                if not shelf.has(run_id):
+                    yield Problem("missing", name, f"the copy of {run_id} is gone")
+                continue
+            if digest_bytes(data) != link.body["record"]:
+                yield Problem("edited", name, f"it is not the newest record {run_id}")
+            elif link.body["kind"] == "eval_result":
+                yield from self._text(Record.from_json(parse_json(data)))
+
+    def _text(self, record: Record) -> Iterator[Problem]:
+        name = "eval_result.txt"
+        try:
+            data = fsops.read_bytes(self.root / name)
+        except FileNotFoundError:
+            yield Problem("missing", name, f"the text of {record.run_id} is gone")
+            return
+        if data != eval_text(record).encode():
+            yield Problem("edited", name, f"it is not what {record.run_id} says")
+
+
+def _place(root: Path, run_id: str) -> Path:
+    """The record's file, or where a writer that died left it."""
+    pending = _pending(root, run_id)
+    return pending if pending.exists() else root / f"{run_id}.json"
+
+
+def _pending(root: Path, run_id: str) -> Path:
+    return root / f".{run_id}.pending"
+
+
+def _try_parse(path: Path) -> tuple[str, dict[str, Any] | None]:
+    data = fsops.read_bytes(path)
+    try:
+        value = parse_json(data)
+    except EvidenceError:
+        value = None
+    return digest_bytes(data), value if isinstance(value, dict) else None
