@@ -1,17 +1,42 @@
-"""Drift of a sample against a frozen reference: bins, PSI, KS, and what chance alone would give.
+"""Drift of a sample against a frozen reference: bins, PSI and other distances, counts by block.
 
 Belongs here: reference bins fitted once in training, counters that merge by addition, statistics
 with their sample size and noise floor.
-Does not belong here: a limit or a verdict (``gates``), or refitting a reference on what it judges.
+Does not belong here: a limit or a verdict (``gates``; :func:`detect_drift` compares with what it is
+given), or refitting a reference on what it judges.
 
 Numpy only, since the server counts live values with it. ``mlwb.drift.calibration`` (scipy) is
 a door of its own: the block null and the bounds of the population PSI.
 """
 
-from mlwb.drift._bins import BinnedReference, bin_counts, cells_of, fit_reference
+from mlwb.drift._bins import BinnedReference, bin_counts, cells_of, fit_reference, out_of_range
 from mlwb.drift._blocks import BLOCK_S, BlockCounts, count_blocks, in_full_blocks
+from mlwb.drift._categories import CategoryReference, fit_categories
+from mlwb.drift._detect import detect_drift
+from mlwb.drift._distances import (
+    STATISTICS,
+    ChiSquareResult,
+    CountStatistic,
+    KsResult,
+    bins_moved,
+    chi_square_test,
+    hellinger,
+    jensen_shannon,
+    ks_at_edges,
+    ks_test,
+    wasserstein,
+)
 from mlwb.drift._martingale import BlockMartingale
-from mlwb.drift._psi import PsiResult, psi, psi_of_counts
+from mlwb.drift._psi import (
+    SMOOTHING,
+    MissingSplit,
+    PsiResult,
+    psi,
+    psi_of_counts,
+    psi_spec,
+    spec_digest,
+    split_missing,
+)
 from mlwb.drift._reference import (
     REFERENCE_SCHEMA,
     FeatureReference,
@@ -25,22 +50,42 @@ from mlwb.drift._wealth import Wealth
 __all__ = [
     "BLOCK_S",
     "REFERENCE_SCHEMA",
+    "SMOOTHING",
+    "STATISTICS",
     "BinnedReference",
     "BlockCounts",
     "BlockMartingale",
+    "CategoryReference",
+    "ChiSquareResult",
+    "CountStatistic",
     "FeatureReference",
+    "KsResult",
+    "MissingSplit",
     "PsiResult",
     "Together",
     "Wealth",
     "bin_counts",
+    "bins_moved",
     "cells_of",
+    "chi_square_test",
     "count_blocks",
+    "detect_drift",
+    "fit_categories",
     "fit_feature_reference",
     "fit_reference",
+    "hellinger",
     "in_full_blocks",
+    "jensen_shannon",
+    "ks_at_edges",
+    "ks_test",
+    "out_of_range",
     "parse_references",
     "psi",
     "psi_of_counts",
+    "psi_spec",
     "references_json",
+    "spec_digest",
+    "split_missing",
     "together",
+    "wasserstein",
 ]

@@ -12,7 +12,7 @@ from mlwb.core.arrays import Float1D, Int1D
 from mlwb.core.canonical import digest
 from mlwb.core.errors import ArtifactError, EmptyWindowError
 
-__all__ = ["BinnedReference", "bin_counts", "cells_of", "fit_reference"]
+__all__ = ["BinnedReference", "bin_counts", "cells_of", "fit_reference", "out_of_range"]
 
 N_SPECIAL = 3
 """Cells after the bins: NaN, +inf, -inf."""
@@ -30,11 +30,16 @@ class BinnedReference:
         Right-closed inner edges in the feature's unit, increasing; the end bins are open.
     counts : ndarray of shape (n_bins + 3,), int64
         Rows in each bin, then NaN, +inf and -inf.
+    low, high : float
+        Least and greatest finite value, in the feature's unit: the open end bins do not show
+        where the reference ended.
     """
 
     name: str
     edges: Float1D
     counts: Int1D
+    low: float
+    high: float
 
     @property
     def n_obs(self) -> int:
@@ -43,12 +48,12 @@ class BinnedReference:
 
     @property
     def n_bins(self) -> int:
-        """Bins for finite values."""
+        """Bins for finite values; with fewer than 3 a PSI says little about a shape."""
         return len(self.edges) + 1
 
     @property
     def digest(self) -> str:
-        """sha256 of name, edges and counts."""
+        """sha256 of name, edges, counts and range."""
         return digest(self.to_json())
 
     def to_json(self) -> dict[str, Any]:
@@ -57,6 +62,8 @@ class BinnedReference:
             "name": self.name,
             "edges": self.edges.tolist(),
             "counts": self.counts.tolist(),
+            "low": self.low,
+            "high": self.high,
             "closed": "right",
         }
 
@@ -72,12 +79,12 @@ class BinnedReference:
         try:
             edges = np.asarray(stored["edges"], dtype=np.float64)
             counts = np.asarray(stored["counts"], dtype=np.int64)
-            reference = cls(str(stored["name"]), edges, counts)
+            low, high = float(stored["low"]), float(stored["high"])
+            reference = cls(str(stored["name"]), edges, counts, low, high)
             fits = counts.shape == (len(edges) + 1 + N_SPECIAL,) and bool((counts >= 0).all())
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ArtifactError(f"not a binned reference: {error}") from error
-        rising = edges.ndim == 1 and np.isfinite(edges).all() and (np.diff(edges) > 0).all()
-        if not fits or not rising:
+        if not fits or not _in_order(edges, low, high):
             raise ArtifactError("not a binned reference", got=reference.name)
         return reference
 
@@ -120,7 +127,33 @@ def fit_reference(name: str, values: Float1D, *, n_bins: int = 10) -> BinnedRefe
     below = distinct[np.maximum(np.searchsorted(distinct, heavy) - 1, 0)]
     edges = np.unique(np.concatenate([quantiles, heavy, below[below < heavy]]))
     edges = edges[(edges >= finite[0]) & (edges < finite[-1])]
-    return BinnedReference(name, edges, bin_counts(edges, values))
+    counts = bin_counts(edges, values)
+    return BinnedReference(name, edges, counts, float(finite[0]), float(finite[-1]))
+
+
+def out_of_range(reference: BinnedReference, values: Float1D) -> tuple[int, int]:
+    """Rows below and above everything the reference held, which open end bins do not show.
+
+    Parameters
+    ----------
+    reference : BinnedReference
+        Frozen bins.
+    values : ndarray of shape (n_obs,), float64
+        Any float; NaN and infinities have cells of their own and are not counted here.
+
+    Returns
+    -------
+    tuple of int
+        Below and above.
+
+    Examples
+    --------
+    >>> out_of_range(fit_reference("x", np.arange(9.0)), np.array([-1.0, 0.0, 8.0, 9.0, np.inf]))
+    (1, 1)
+    """
+    below = int(((values < reference.low) & ~np.isneginf(values)).sum())
+    above = int(((values > reference.high) & ~np.isposinf(values)).sum())
+    return below, above
 
 
 def bin_counts(edges: Float1D, values: Float1D) -> Int1D:
@@ -174,3 +207,11 @@ def cells_of(edges: Float1D, values: Float1D) -> Int1D:
         cells[np.isposinf(values)] = n_bins + 1
         cells[np.isneginf(values)] = n_bins + 2
     return np.asarray(cells, dtype=np.int64)
+
+
+def _in_order(edges: Float1D, low: float, high: float) -> bool:
+    """Whether ``low <= first edge < ... < last edge < high``, all finite."""
+    if edges.ndim != 1:
+        return False
+    rising = bool((np.diff([*edges, high]) > 0).all()) and low <= min([*edges, high])
+    return rising and bool(np.isfinite([*edges, low, high]).all())

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from mlwb.core.arrays import AnyArray, Float1D, Int1D
+from mlwb.core.canonical import digest
 from mlwb.core.errors import EmptyWindowError
-from mlwb.drift._bins import BinnedReference, bin_counts
+from mlwb.drift._bins import N_SPECIAL, BinnedReference, bin_counts
+from mlwb.drift._tails import chi_square_tail
 
-__all__ = ["PsiResult", "psi", "psi_of_counts"]
+__all__ = [
+    "SMOOTHING",
+    "MissingSplit",
+    "PsiResult",
+    "psi",
+    "psi_of_counts",
+    "psi_spec",
+    "spec_digest",
+    "split_missing",
+]
 
 SMOOTHING = 0.5
 """Added to every count on both sides (Krichevsky and Trofimov 1981)."""
@@ -35,6 +48,8 @@ class PsiResult:
         Mean of the statistic without drift if rows were independent.
     n_ref, n_obs : int
         Rows of reference and current.
+    n_cells : int
+        Cells with a row on either side, special cells included; 0 for a mean over features.
     """
 
     name: str
@@ -44,6 +59,47 @@ class PsiResult:
     noise_floor: float
     n_ref: int
     n_obs: int
+    n_cells: int = 0
+
+    @property
+    def p_independent(self) -> float:
+        """Probability of a value at least this large without drift, **for independent rows**.
+
+        Upper tail of ``chi2(n_cells - 1)`` at ``value / (1 / n_ref + 1 / n_obs)``. Minutes of a
+        market are not independent: there it is far too small, and
+        :mod:`mlwb.drift.calibration` has the p value to use. NaN for a mean over features.
+        """
+        if self.n_cells == 0:
+            return float("nan")
+        return chi_square_tail(self.value / (1.0 / self.n_ref + 1.0 / self.n_obs), self.n_cells - 1)
+
+
+@dataclass(frozen=True)
+class MissingSplit:
+    """A PSI in two exact parts: what is missing, and what the finite values say.
+
+    ``value = missing + share_ref * kl_ref + share_obs * kl_obs``
+
+    Parameters
+    ----------
+    missing : float
+        PSI of the classes finite, NaN, +inf, -inf alone, nats.
+    kl_ref, kl_obs : float
+        Divergence of the reference's finite values from the current ones, and back, nats.
+    share_ref, share_obs : float
+        Smoothed shares of finite rows on both sides, in [0, 1].
+    """
+
+    missing: float
+    kl_ref: float
+    kl_obs: float
+    share_ref: float
+    share_obs: float
+
+    @property
+    def finite(self) -> float:
+        """Part of the finite values, nats."""
+        return self.share_ref * self.kl_ref + self.share_obs * self.kl_obs
 
 
 def psi(reference: BinnedReference, current: Float1D, *, smoothing: float = SMOOTHING) -> PsiResult:
@@ -122,8 +178,88 @@ def psi_of_counts(
     raw = float("nan")
     if both.all():
         raw = float(_terms(_shares(reference[used]), _shares(current[used])).sum())
-    floor = (int(used.sum()) - 1) * (1.0 / n_ref + 1.0 / n_obs)
-    return PsiResult(name, float(per_bin.sum()), raw, per_bin, floor, n_ref, n_obs)
+    n_cells = int(used.sum())
+    floor = (n_cells - 1) * (1.0 / n_ref + 1.0 / n_obs)
+    return PsiResult(name, float(per_bin.sum()), raw, per_bin, floor, n_ref, n_obs, n_cells)
+
+
+def split_missing(
+    reference: Int1D, current: Int1D, *, smoothing: float = SMOOTHING
+) -> MissingSplit:
+    """Split a PSI exactly into missing rows and the shape of the finite ones.
+
+    Dropping what is missing hides a loss of completeness; leaving it in one sum lets it drown
+    the shape. The two parts add up to :func:`psi_of_counts` of the same counts.
+
+    Parameters
+    ----------
+    reference, current : ndarray of shape (n_bins + 3,), int64
+        Counts as :func:`mlwb.drift.bin_counts` gives them.
+    smoothing : float, default=0.5
+        As for the PSI, > 0.
+
+    Returns
+    -------
+    MissingSplit
+
+    Raises
+    ------
+    EmptyWindowError
+        One side holds no rows.
+
+    Examples
+    --------
+    >>> split = split_missing(np.array([50, 50, 0, 0, 0]), np.array([40, 40, 20, 0, 0]))
+    >>> round(split.missing, 4), split.finite
+    (0.7752, 0.0)
+    """
+    if not reference.any() or not current.any():
+        raise EmptyWindowError("no rows to compare")
+    used = (reference + current) > 0
+    special = used & (np.arange(len(used)) >= len(used) - N_SPECIAL)
+    p, q = (np.where(used, side + smoothing, 0.0) for side in (reference, current))
+    p, q = p / p.sum(), q / q.sum()
+    inner = used & ~special
+    share_ref, share_obs = float(p[inner].sum()), float(q[inner].sum())
+    missing = float(_terms(p[special], q[special]).sum())
+    if not inner.any():
+        return MissingSplit(missing, 0.0, 0.0, share_ref, share_obs)
+    missing += (share_obs - share_ref) * float(np.log(share_obs / share_ref))
+    log_ratio = np.log((p[inner] / share_ref) / (q[inner] / share_obs))
+    kl_ref = float((p[inner] / share_ref * log_ratio).sum())
+    kl_obs = float((q[inner] / share_obs * -log_ratio).sum())
+    return MissingSplit(missing, kl_ref, kl_obs, share_ref, share_obs)
+
+
+def psi_spec(edges: Float1D | Sequence[float], *, smoothing: float = SMOOTHING) -> dict[str, Any]:
+    """By which definition a published PSI was made, in plain JSON values.
+
+    With it and the counts of both sides anyone recomputes the number; two numbers of different
+    specs must not be compared.
+
+    Parameters
+    ----------
+    edges : sequence of float
+        Frozen inner edges.
+    smoothing : float, default=0.5
+        Added to every used cell on both sides.
+    """
+    return {
+        "formula": "sum over used cells of (q - p) * ln(q / p)",
+        "shares": "(count + smoothing) / sum over used cells of (count + smoothing)",
+        "used": "cells with a row on either side",
+        "log": "natural",
+        "smoothing": float(smoothing),
+        "edges": [float(edge) for edge in edges],
+        "closed": "right",
+        "ends": "open",
+        "special": ["nan", "+inf", "-inf"],
+    }
+
+
+def spec_digest(edges: Float1D | Sequence[float], *, smoothing: float = SMOOTHING) -> str:
+    """sha256 of :func:`psi_spec`: equal digests, comparable numbers."""
+    return digest(psi_spec(edges, smoothing=smoothing))
 
 
 def _shares(counts: AnyArray) -> Float1D:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+from csv import DictReader
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlwb.core.arrays import Float1D
 from mlwb.core.errors import ArtifactError, EmptyWindowError
-from mlwb.drift import BinnedReference, bin_counts, fit_reference
+from mlwb.drift import BinnedReference, PsiResult, bin_counts, fit_reference, out_of_range, psi
 
 ANY_FLOATS = st.lists(st.floats(allow_nan=True, allow_infinity=True), max_size=60)
 
@@ -120,15 +124,17 @@ def test_reference_goes_through_json() -> None:
 
 
 def test_digest_sees_every_part() -> None:
-    """One count, one edge or the name changed is another reference."""
+    """One count, one edge, an end or the name changed is another reference."""
     stored = fit_reference("x", np.arange(100.0)).to_json()
     changed: list[dict[str, Any]] = [
         {**stored, "name": "y"},
         {**stored, "counts": [stored["counts"][0] + 1, *stored["counts"][1:]]},
         {**stored, "edges": [np.nextafter(stored["edges"][0], 0.0), *stored["edges"][1:]]},
+        {**stored, "low": -1.0},
+        {**stored, "high": 100.0},
     ]
     digests = {BinnedReference.from_json(item).digest for item in [stored, *changed]}
-    assert len(digests) == 4
+    assert len(digests) == 6
 
 
 @pytest.mark.parametrize(
@@ -147,18 +153,24 @@ def test_digest_sees_every_part() -> None:
         {"counts": 7},
         {"counts": None},
         {"counts": [[1, 2, 3, 0, 0, 0]]},
+        {"low": 1.5},
+        {"low": None},
+        {"low": "-inf"},
+        {"high": 2.0},
+        {"high": float("nan")},
     ],
     ids=str,
 )
 def test_stored_form_that_is_no_reference_is_refused(change: dict[str, Any]) -> None:
     """Falling, repeated, missing or mangled edges and counts: an artifact error, never a crash."""
-    stored = {"name": "x", "edges": [1.0, 2.0], "counts": [1, 2, 3, 0, 0, 0], "closed": "right"}
+    stored = {"name": "x", "edges": [1.0, 2.0], "counts": [1, 2, 3, 0, 0, 0], "low": 0.0}
+    stored |= {"high": 3.0, "closed": "right"}
     assert BinnedReference.from_json(stored).n_obs == 6
     with pytest.raises(ArtifactError, match="not a binned reference"):
         BinnedReference.from_json({**stored, **change})
 
 
-@pytest.mark.parametrize("lost", ["name", "edges", "counts"])
+@pytest.mark.parametrize("lost", ["name", "edges", "counts", "low", "high"])
 def test_incomplete_stored_form_is_refused(lost: str) -> None:
     """A part that is missing is not made up."""
     stored: dict[str, Any] = fit_reference("x", np.arange(9.0)).to_json()
@@ -170,4 +182,58 @@ def test_incomplete_stored_form_is_refused(lost: str) -> None:
 def test_one_edge_that_is_nan_is_refused() -> None:
     """A single edge cannot fall, but it can be no number."""
     with pytest.raises(ArtifactError):
-        BinnedReference.from_json({"name": "x", "edges": [None], "counts": [1, 1, 0, 0, 0]})
+        BinnedReference.from_json(
+            {"name": "x", "edges": [None], "counts": [1, 1, 0, 0, 0], "low": 0.0, "high": 1.0}
+        )
+
+
+@given(st.lists(st.floats(allow_nan=True, allow_infinity=True), min_size=1, max_size=40))
+def test_any_floats_give_a_reference_that_reads_back(values: list[float]) -> None:
+    """Up to the largest float and down to the smallest: rising edges inside the range."""
+    data = np.array(values)
+    if not np.isfinite(data).any():
+        return
+    reference = fit_reference("x", data)
+    assert BinnedReference.from_json(reference.to_json()).digest == reference.digest
+    finite = data[np.isfinite(data)]
+    assert (reference.low, reference.high) == (finite.min(), finite.max())
+    assert out_of_range(reference, data) == (0, 0)
+
+
+@given(ANY_FLOATS)
+def test_rows_out_of_range_are_counted(values: list[float]) -> None:
+    """Finite values beyond either end of the reference, which open end bins hide."""
+    reference = fit_reference("x", np.array([-1.0, 0.0, 2.5]))
+    below = sum(value < -1.0 for value in values if np.isfinite(value))
+    above = sum(value > 2.5 for value in values if np.isfinite(value))
+    assert out_of_range(reference, np.array(values)) == (below, above)
+
+
+@pytest.mark.realdata
+def test_ticks_are_not_moved_by_the_price(real_data: Path) -> None:
+    """Gold, spread of a few whole ticks: nothing happens and PSI is 0; a broker's steps are seen.
+
+    In basis points the same calm fortnight seems to drift, because the price moves every atom
+    across frozen edges, and no bins can undo a division by a moving price.
+    """
+    path = real_data / "mt5_spread_1m" / "XAUUSD_M1_20260324_20260528.csv.gz"
+    with gzip.open(path, "rt") as lines:
+        rows = [
+            (row["time"][:10], float(row["spread"]), float(row["close"]))
+            for row in DictReader(lines)
+        ]
+    days = np.array([day for day, _, _ in rows])
+    ticks, price = np.array([row[1] for row in rows]), np.array([row[2] for row in rows])
+    spread_bp = 1e4 * 0.01 * ticks / price
+
+    def drift(values: Float1D, first: str, middle: str, last: str) -> PsiResult:
+        before, after = (days >= first) & (days < middle), (days >= middle) & (days < last)
+        return psi(fit_reference("spread", values[before]), values[after])
+
+    calm, stepped = (
+        ("2026-04-29", "2026-05-13", "2026-05-20"),
+        ("2026-03-25", "2026-04-08", "2026-04-15"),
+    )
+    assert drift(ticks, *calm).value < 0.005
+    assert drift(ticks, *stepped).value > 1.0
+    assert drift(spread_bp, *calm).value > 1.0

@@ -64,7 +64,7 @@ def test_psi_bins_without_rows_or_without_drift(reference: BinnedReference) -> N
     """No rows is not measured; equal shares add nothing."""
     nothing = figures.psi_bins(reference, np.zeros_like(reference.counts))
     assert nothing.title == "Bins of rsi14_z: not measured"
-    one = BinnedReference("bias", np.asarray([]), np.asarray([100, 0, 0, 0]))
+    one = BinnedReference("bias", np.asarray([]), np.asarray([100, 0, 0, 0]), 1.0, 1.0)
     assert figures.psi_bins(one, one.counts).title.startswith("bias: PSI 0.000, no bin moved")
 
 
