@@ -4,6 +4,7 @@ Belongs here: estimators that several rooms need, numpy only at import.
 Does not belong here: a limit, a verdict, or anything that knows what a feature is.
 """
 
+from mlwb.stats._betting import MeanBets
 from mlwb.stats._bootstrap import BlockMeans, block_length, block_means, p_against
 from mlwb.stats._intervals import wilson
 from mlwb.stats._multiplicity import benjamini_hochberg, e_benjamini_hochberg, holm
@@ -24,6 +25,7 @@ from mlwb.stats._track_record import TrackRecord, track_record
 
 __all__ = [
     "BlockMeans",
+    "MeanBets",
     "Overfitting",
     "SharpeRatio",
     "Superiority",
