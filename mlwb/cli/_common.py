@@ -11,6 +11,8 @@ from rich.console import Console
 from mlwb.core.canonical import canonical_bytes
 from mlwb.core.clock import SystemClock
 from mlwb.core.home import Home, find_home
+from mlwb.core.signing import Signer
+from mlwb.evidence import EvidenceStore
 from mlwb.registry import Registry
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "SourceOption",
     "console",
     "errors",
+    "evidence_store",
     "home",
     "print_json",
     "registry",
@@ -55,6 +58,11 @@ PolicyOption = Annotated[
 def home() -> Home:
     """Directories, from ``MLWB_HOME`` and the checkout."""
     return find_home(os.environ)
+
+
+def evidence_store() -> EvidenceStore:
+    """The evidence of this home, with the keys of this process."""
+    return EvidenceStore(home().evidence, Signer.from_env(os.environ))
 
 
 def registry() -> Registry:

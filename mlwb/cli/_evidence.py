@@ -1,4 +1,4 @@
-"""``mlwb evidence``: list, show, trials, verify, lint."""
+"""``mlwb evidence``: list, show, trials, verify, sign, lint."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from mlwb.cli._common import JsonFlag, console, home, print_json
-from mlwb.evidence import EvidenceStore, TrialLedger, lint
+from mlwb.cli._common import JsonFlag, console, evidence_store, home, print_json
+from mlwb.core.clock import SystemClock
+from mlwb.core.errors import EvidenceMissingError
+from mlwb.evidence import TrialLedger, lint
 
 __all__ = ["app"]
 
 app = typer.Typer(help="Evidence records and their ledger.", no_args_is_help=True)
-
-
-def _store() -> EvidenceStore:
-    return EvidenceStore(home().evidence)
 
 
 @app.command("list", epilog="Example: mlwb evidence list --kind parity")
@@ -26,7 +24,7 @@ def _list(
     as_json: JsonFlag = False,
 ) -> None:
     """List records, oldest first."""
-    records = _store().records(kind)
+    records = evidence_store().records(kind)
     rows = [[r.timestamp, r.kind, r.model_version, r.origin, r.run_id] for r in records]
     if as_json:
         print_json(rows)
@@ -44,7 +42,7 @@ def _show(
     name: Annotated[str, typer.Argument(help="A run id, or a kind for its newest record.")],
 ) -> None:
     """Print one record as JSON."""
-    store = _store()
+    store = evidence_store()
     record = store.read(name) if name.count("_") >= 4 else store.newest(name)
     print_json(record.to_json())
 
@@ -82,7 +80,7 @@ def _number(value: float | None) -> str:
 @app.command("verify", epilog="Example: mlwb evidence verify")
 def _verify(as_json: JsonFlag = False) -> None:
     """Check every record against the ledger; exit 6 when one was changed."""
-    problems = [str(problem) for problem in _store().verify()]
+    problems = [str(problem) for problem in evidence_store().verify()]
     if as_json:
         print_json(problems)
     else:
@@ -94,10 +92,20 @@ def _verify(as_json: JsonFlag = False) -> None:
         raise typer.Exit(6)
 
 
+@app.command("sign", epilog="Example: mlwb evidence sign")
+def _sign() -> None:
+    """Sign the ledger's last line with the key that MLWB_SIGNING_KEY names."""
+    if not evidence_store().sign_head(SystemClock()):
+        raise EvidenceMissingError(
+            "nothing was signed", todo="set MLWB_SIGNING_KEY, and let there be a record to sign"
+        )
+    console.print("[green]the ledger is signed up to its last line[/]")
+
+
 @app.command("lint", epilog="Example: mlwb evidence lint")
 def _lint(as_json: JsonFlag = False) -> None:
     """Look for numbers that cannot be; exit 6 when there are some."""
-    found = {record.run_id: [str(p) for p in lint(record)] for record in _store().records()}
+    found = {record.run_id: [str(p) for p in lint(record)] for record in evidence_store().records()}
     bad = {run_id: problems for run_id, problems in found.items() if problems}
     if as_json:
         print_json(bad)

@@ -10,12 +10,19 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from mlwb.cli._common import JsonFlag, PolicyOption, console, home, print_json, registry
+from mlwb.cli._common import (
+    JsonFlag,
+    PolicyOption,
+    console,
+    evidence_store,
+    home,
+    print_json,
+    registry,
+)
 from mlwb.cli._run import STYLES, verdict_table
 from mlwb.core.canonical import digest_file
 from mlwb.core.clock import SystemClock
 from mlwb.core.errors import EvidenceMissingError
-from mlwb.evidence import EvidenceStore
 from mlwb.gates import GATES, EvidenceView, decide, evaluate, evaluate_all, read_view, replay
 from mlwb.params import Policy, load_policy
 
@@ -38,7 +45,7 @@ def _view(version: str) -> EvidenceView:
     if not wanted:
         raise EvidenceMissingError("no model to judge", todo="train one first: mlwb run")
     return read_view(
-        EvidenceStore(home().evidence),
+        evidence_store(),
         wanted,
         manifest_sha256=digest_file(models.resolve(wanted) / "manifest.json"),
         used_confirmations=tuple(sorted(models.state().used_confirmations)),
@@ -128,7 +135,7 @@ def _replay(
     as_json: JsonFlag = False,
 ) -> None:
     """Compute an old decision again from the files it cites; exit 1 when it differs."""
-    store = EvidenceStore(home().evidence)
+    store = evidence_store()
     record = store.read(run_id) if run_id else store.newest("decision")
     again = replay(record, store, _policy(policy))
     if as_json:

@@ -8,10 +8,10 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from mlwb.cli._common import JsonFlag, console, home, print_json, registry
+from mlwb.cli._common import JsonFlag, console, evidence_store, print_json, registry
 from mlwb.core.canonical import parse_json, to_plain
+from mlwb.core.clock import SystemClock
 from mlwb.core.errors import BrokenChainError, EvidenceMissingError
-from mlwb.evidence import EvidenceStore
 
 __all__ = ["app"]
 
@@ -98,7 +98,7 @@ def _status(as_json: JsonFlag = False) -> None:
     """Say what serves, what waits, and what the last review found missing."""
     models = registry()
     status = models.status()
-    store = EvidenceStore(home().evidence)
+    store = evidence_store()
     try:
         decision = store.newest("decision")
         status["decision"] = {
@@ -135,7 +135,7 @@ def _promote(
     wanted = version or models.candidate()
     if not wanted:
         raise EvidenceMissingError("no candidate to promote", todo="train one first: mlwb run")
-    store = EvidenceStore(home().evidence)
+    store = evidence_store()
     problems = [str(problem) for problem in store.verify()]
     if problems:
         raise BrokenChainError(
@@ -154,6 +154,7 @@ def _promote(
         reason=reason,
         load_check=load_check,
     )
+    store.sign_head(SystemClock())
     _said(f"latest -> {wanted}", as_json=as_json, seq=state.seq)
 
 

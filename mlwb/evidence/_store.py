@@ -17,13 +17,16 @@ from filelock import FileLock, Timeout
 from mlwb.core import fsops
 from mlwb.core.canonical import digest_bytes, parse_json
 from mlwb.core.chain import Chain, Head, Link, Problem
+from mlwb.core.clock import Clock
 from mlwb.core.errors import (
     BrokenChainError,
     EvidenceMissingError,
     EvidenceSchemaError,
     LockHeldError,
 )
+from mlwb.core.signing import Signer
 from mlwb.evidence._archive import Shelf
+from mlwb.evidence._heads import SignedHeads
 from mlwb.evidence._kinds import known_name
 from mlwb.evidence._record import Record, eval_text
 from mlwb.evidence._schema import check_record
@@ -64,12 +67,17 @@ class EvidenceStore:
     ----------
     root : Path
         Created on the first write.
+    signer : Signer, optional
+        Keys of this process. A private key signs the ledger's head, a pinned public key makes
+        :meth:`verify` demand the signatures.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, signer: Signer | None = None) -> None:
         self.root = root
         self._chain = Chain(root / "ledger.jsonl")
         self._trials = TrialLedger(root)
+        self._signer = signer or Signer()
+        self._heads = SignedHeads(root, self._signer)
 
     def write(self, record: Record) -> Path:
         """Store a record for good.
@@ -199,10 +207,32 @@ class EvidenceStore:
         """The last ledger line; cite its digest elsewhere to notice a cut tail."""
         return self._chain.head()
 
+    def sign_head(self, clock: Clock) -> bool:
+        """Sign the last ledger line, where this process has a key to; whether it did.
+
+        Raises
+        ------
+        SignatureError
+            The key cannot be used.
+        BrokenChainError
+            The ledger, or the file of heads, was edited.
+        LockHeldError
+            Another writer holds the ledger for too long.
+        """
+        if not self._signer.can_sign:
+            return False
+        with self._lock():
+            head = self._chain.head()
+            if head is None:
+                return False
+            self._heads.sign(head.as_head, clock)
+        return True
+
     def verify(self, heads: Iterable[Head] = ()) -> tuple[Problem, ...]:
         """Name everything edited, missing, moved, cut, chained anew or smuggled in.
 
-        Ledger, records, copies, archives and trials. Lines that decisions cite must be there.
+        Ledger, records, copies, archives, trials and signed heads. Ledger lines that decisions
+        cite or a key signed must be there; where a key is pinned, the newest decision is signed.
 
         Parameters
         ----------
@@ -215,7 +245,8 @@ class EvidenceStore:
             Empty when all is as it was written.
         """
         audit = Audit(self.root, self._chain)
-        found = list(audit.problems(heads))
+        found = list(audit.problems([*heads, *self._heads.heads()]))
+        found.extend(self._heads.problems(audit.decided))
         found.extend(self._trials.verify(audit.trial_heads))
         return tuple(found)
 

@@ -32,11 +32,14 @@ class Audit:
         Its ledger.
     trial_heads : list of str
         Digests of lines of the trial ledger that records cite.
+    decided : Head or None
+        Ledger line of the newest decision.
     """
 
     root: Path
     chain: Chain
     trial_heads: list[str] = field(default_factory=list)
+    decided: Head | None = None
     _heads: list[Head] = field(default_factory=list)
 
     def problems(self, heads: Iterable[Head]) -> Iterator[Problem]:
@@ -57,6 +60,7 @@ class Audit:
             seen.add(link.body["run_id"])
             found.extend(self._record(link, before, shelf))
             before = link.body["record"]
+            self.decided = link.as_head if link.body["kind"] == "decision" else self.decided
         yield from self.chain.problems([*heads, *self._heads])
         yield from found
         yield from shelf.problems()

@@ -23,6 +23,7 @@ from mlwb.core.errors import (
     LeakageError,
 )
 from mlwb.core.home import Home, find_home
+from mlwb.core.signing import Signer
 from mlwb.data import Market, load_market, to_bars
 from mlwb.evidence import (
     Code,
@@ -246,8 +247,8 @@ def home_of(run: RunParams) -> Home:
 
 
 def store_of(run: RunParams) -> EvidenceStore:
-    """The evidence of a run."""
-    return EvidenceStore(home_of(run).evidence)
+    """The evidence of a run, with the keys of this process."""
+    return EvidenceStore(home_of(run).evidence, Signer.from_env(os.environ))
 
 
 def policy_of(run: RunParams) -> Policy:

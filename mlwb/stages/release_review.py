@@ -105,15 +105,16 @@ def measure(inputs: Inputs, clock: Clock) -> Result:
 
 
 def record(result: Result, params: ReleaseReviewParams, clock: Clock) -> tuple[Record, ...]:
-    """Write the decision, the offline evaluation and the review."""
+    """Write the decision, the offline evaluation and the review; sign the ledger that far."""
     inputs = result.inputs
     shared = _context(inputs, params, clock)
     decision = decision_record(
         inputs.view, result.verdicts, inputs.policy, now=result.now, context=shared
     )
-    return write_all(
-        store_of(params.run), [decision, _evaluation(result, shared), _review(result, shared)]
-    )
+    store = store_of(params.run)
+    written = write_all(store, [decision, _evaluation(result, shared), _review(result, shared)])
+    store.sign_head(clock)
+    return written
 
 
 def judge(records: Sequence[Record], policy: Policy, store: EvidenceStore) -> Replay:

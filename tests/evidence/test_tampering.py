@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from mlwb.core.canonical import parse_json
 from mlwb.core.chain import Chain, Head
 from mlwb.core.clock import ManualClock
+from mlwb.core.errors import SignatureError
+from mlwb.core.signing import Signer, write_key_pair
 from mlwb.evidence import EvidenceStore, Kinship, LoggedTrial, Metric, Record, TrialLedger
 from tests.records import DETAILS
 
@@ -154,6 +156,81 @@ def test_an_emptied_folder_shows_only_by_a_kept_head(filled: EvidenceStore) -> N
     shutil.rmtree(filled.root)
     assert filled.verify() == ()
     assert _kinds(filled, head.as_head) == {"truncated"}
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Signer:
+    """A key pair of one's own."""
+    private = tmp_path / "keys" / "signing.pem"
+    private.parent.mkdir()
+    return Signer(private, write_key_pair(private))
+
+
+@pytest.fixture
+def signed(filled: EvidenceStore, keys: Signer, clock: ManualClock) -> EvidenceStore:
+    """The store with its head signed, as somebody sees it who pins the key."""
+    store = EvidenceStore(filled.root, keys)
+    assert store.sign_head(clock)
+    assert store.verify() == ()
+    return store
+
+
+def test_without_a_key_nothing_is_signed(filled: EvidenceStore, clock: ManualClock) -> None:
+    """A process without a key leaves no file of heads, and nothing is demanded."""
+    assert filled.sign_head(clock) is False
+    assert not (filled.root / "heads.jsonl").exists()
+    assert filled.verify() == ()
+
+
+def test_an_empty_ledger_has_no_head_to_sign(
+    store: EvidenceStore, keys: Signer, clock: ManualClock
+) -> None:
+    """Signing before the first record is no error and no signature."""
+    assert EvidenceStore(store.root, keys).sign_head(clock) is False
+
+
+def test_a_tail_cut_below_a_signed_head_is_noticed(signed: EvidenceStore) -> None:
+    """Cut the ledger, take its records away and tidy up: the signed line is gone all the same."""
+    lines = (signed.root / "ledger.jsonl").read_bytes().splitlines(keepends=True)
+    (signed.root / "ledger.jsonl").write_bytes(b"".join(lines[:-1]))
+    signed.path(str(parse_json(lines[-1])["run_id"])).unlink()
+    shutil.copy(signed.path(signed.newest("smoke").run_id), signed.root / "smoke_1k.json")
+    assert [problem.kind for problem in signed.verify()] == ["truncated"]
+
+
+def test_a_pinned_key_wants_the_newest_decision_signed(
+    signed: EvidenceStore, make: MakeRecord, clock: ManualClock
+) -> None:
+    """Taking signed heads away, or deciding without signing, is a problem under a pinned key."""
+    signed.write(make("decision"))
+    assert [problem.kind for problem in signed.verify()] == ["unsigned"]
+    signed.sign_head(clock)
+    signed.write(make("smoke"))
+    assert signed.verify() == ()
+    (signed.root / "heads.jsonl").unlink()
+    assert [problem.kind for problem in signed.verify()] == ["unsigned"]
+
+
+def test_a_head_signed_by_another_key_is_forged(
+    signed: EvidenceStore, keys: Signer, tmp_path: Path, clock: ManualClock
+) -> None:
+    """Whoever redoes everything and signs with another key is found out by the pinned one."""
+    stranger = tmp_path / "keys" / "stranger.pem"
+    write_key_pair(stranger)
+    (signed.root / "heads.jsonl").unlink()
+    _forge_all(signed, signed.newest("parity").run_id)
+    assert EvidenceStore(signed.root, Signer(stranger)).sign_head(clock)
+    assert {problem.kind for problem in signed.verify()} == {"forged", "rechained"}
+    only_public = Signer(public_keys=keys.public_keys)
+    with pytest.raises(SignatureError, match="no key to sign"):
+        only_public.sign("a", b"b")
+
+
+def test_an_edited_file_of_heads_is_named(signed: EvidenceStore) -> None:
+    """The file of heads is a chain of its own."""
+    path = signed.root / "heads.jsonl"
+    path.write_bytes(path.read_bytes().replace(b"2026", b"2027"))
+    assert ("edited", "heads.jsonl line 1") in {(p.kind, p.where) for p in signed.verify()}
 
 
 def _files(store: EvidenceStore) -> list[Path]:
