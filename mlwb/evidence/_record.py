@@ -101,6 +101,11 @@ class Metric:
         for name in ("n", "k"):
             object.__setattr__(self, name, to_plain(getattr(self, name)))
 
+    @property
+    def label(self) -> str:
+        """Name, and segment where there is one: ``psi[spread_bp]``."""
+        return f"{self.name}[{self.segment}]" if self.segment else self.name
+
 
 def rate(name: str, k: int, n: int, **more: Any) -> Metric:
     """A share stored as counts: value is ``k / n``, None when nothing was observed.
@@ -323,6 +328,5 @@ def eval_text(record: Record) -> str:
 
 
 def _metric_line(metric: Metric) -> str:
-    name = f"{metric.name}[{metric.segment}]" if metric.segment else metric.name
     value = metric.null_reason if metric.value is None else f"{metric.value:.6g}"
-    return f"{name} = {value}"
+    return f"{metric.label} = {value}"

@@ -95,13 +95,12 @@ def _is_green(record: Record, view: EvidenceView, policy: Policy, origins: tuple
 
 
 def _evidence(view: EvidenceView, policy: Policy, now: datetime) -> dict[str, Derived]:
-    del now
     kinds = policy.gates["evidence"].settings.get("kinds", ())
     newest = {kind: view.newest(kind) for kind in kinds}
     there = [record for record in newest.values() if record is not None]
     missing = [kind for kind, record in newest.items() if record is None]
     other = [record.kind for record in there if not view.is_about(record)]
-    wrong = [f"{record.kind} {problem}" for record in there for problem in lint(record)]
+    wrong = [f"{record.kind} {problem}" for record in there for problem in lint(record, now=now)]
     chain = view.chain_problems
     found = {
         "kinds_missing": _count("kinds_missing", missing if kinds else None),
