@@ -10,7 +10,7 @@ import numpy as np
 from mlwb.core.arrays import Float1D, Float2D, Int1D
 from mlwb.core.bars import INTERVAL_S
 from mlwb.core.canonical import canonical_bytes
-from mlwb.drift import fit_feature_reference, in_full_blocks, references_json
+from mlwb.drift import SCORE, fit_feature_reference, in_full_blocks, references_json
 from mlwb.features import FeatureSpec, spec_digest
 from mlwb.inference import (
     GOLDEN_SCHEMA,
@@ -25,8 +25,6 @@ from mlwb.model._fit import FittedModel
 
 __all__ = ["SCORE", "ModelFacts", "golden_file", "make_sidecar", "reference_file", "scaler_file"]
 
-SCORE = "prediction"
-"""Name under which the model's own scores stand among the reference distributions."""
 GOLDEN_ROWS = 64
 _DAY_S = 86_400
 _WIDEN = 10.0

@@ -46,7 +46,9 @@ def smoke_run(
     latest = Registry(home.models, clock=clock).latest() or ""
     where = RunParams(home=str(home.root), model_version=latest, policy=policy.name, token="")
     inputs = replay.load(replace(params, run=where))
-    with server_process(home, environ={"MLWB_PREDICTION_LOG": "off"}) as server:
+    with server_process(
+        home, environ={"MLWB_PREDICTION_LOG": "off", "MLWB_DRIFT_DIR": "off"}
+    ) as server:
         exchanges = replay.smoke(inputs, server.base_url, cold=cold)
         version = server.version
     found = summarise(replay.to_traffic(exchanges), match_delta=match_delta_of(policy))

@@ -6,10 +6,12 @@ this module: no label is ever taken from a request.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
-__all__ = ["LATENCY_EDGES_MS", "Histogram", "Metrics"]
+__all__ = ["LATENCY_EDGES_MS", "NO_DRIFT", "DriftGauges", "Histogram", "Metrics"]
 
 # Every latency limit in use is an edge (10, 20, 60, 80, 120, 200), so that a rule on a limit
 # reads an exact count and not an interpolation.
@@ -53,7 +55,36 @@ _HELP = {
     "ml_ready": "gauge 1 while predictions are answered.",
     "ml_killed": "gauge 1 while the kill switch is on.",
     "ml_prediction_log_dropped_total": "counter Log lines lost because the buffer was full.",
+    "ml_psi_score": "gauge PSI of the last 24 clock hours against the frozen reference.",
+    "ml_psi_rows": "gauge Rows of the last 24 clock hours.",
+    "ml_drift_evalue": "gauge Evidence of the daily check against no change, mean over features.",
+    "ml_drift_write_failures_total": "counter Times the counts of live rows were not written.",
 }
+
+
+class DriftGauges(NamedTuple):
+    """What a scrape shows of live drift.
+
+    Parameters
+    ----------
+    psi : mapping of str to float
+        By feature, the score last; NaN while the window has not seen enough of a day.
+    rows : int
+        Rows of the last 24 clock hours.
+    e_value : float
+        Of the last daily check; NaN before the first.
+    lost : int
+        Times the counts were not written.
+    """
+
+    psi: Mapping[str, float]
+    rows: int
+    e_value: float
+    lost: int
+
+
+NO_DRIFT = DriftGauges({}, 0, float("nan"), 0)
+"""Nothing is counted."""
 
 
 class Histogram:
@@ -155,7 +186,9 @@ class Metrics:
         for gone in seen[: max(0, len(seen) + 1 - _KEPT_VERSIONS)]:
             self.requests = {key: n for key, n in self.requests.items() if key[0] != gone}
 
-    def text(self, *, is_ready: bool, is_killed: bool, log_dropped: int) -> str:
+    def text(
+        self, *, is_ready: bool, is_killed: bool, log_dropped: int, drift: DriftGauges = NO_DRIFT
+    ) -> str:
         """The exposition, format 0.0.4."""
         version = f'model_version="{self.version}"'
         compared = self.match + self.mismatch
@@ -187,11 +220,28 @@ class Metrics:
             "ml_prediction_log_dropped_total": log_dropped,
         }
         samples.update({name: [f"{name} {value}"] for name, value in plain.items()})
+        samples.update(_drift_samples(drift))
         parts: list[str] = []
         for name, about in _HELP.items():
             kind, _, text = about.partition(" ")
             parts += [f"# HELP {name} {text}", f"# TYPE {name} {kind}", *samples[name]]
         return "\n".join(parts) + "\n"
+
+
+def _drift_samples(drift: DriftGauges) -> dict[str, Iterable[str]]:
+    by_feature = drift.psi.items()
+    return {
+        "ml_psi_score": [
+            f'ml_psi_score{{feature="{name}"}} {_exact(value)}' for name, value in by_feature
+        ],
+        "ml_psi_rows": [f"ml_psi_rows {drift.rows}"],
+        "ml_drift_evalue": [f"ml_drift_evalue {_exact(drift.e_value)}"],
+        "ml_drift_write_failures_total": [f"ml_drift_write_failures_total {drift.lost}"],
+    }
+
+
+def _exact(value: float) -> str:
+    return repr(value) if math.isfinite(value) else "NaN" if math.isnan(value) else "+Inf"
 
 
 def _number(edge: float) -> str:

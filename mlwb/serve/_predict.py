@@ -99,10 +99,13 @@ class PredictRoutes:
             self._state.clock.now(),
         )
         self._count(job, scope["path"])
-        if scope["path"] == PREDICT:
-            await self._send(send, job, _answer(job, query))
-        else:
-            await self._with_shadow(scope, send, job, query)
+        try:
+            if scope["path"] == PREDICT:
+                await self._send(send, job, _answer(job, query))
+            else:
+                await self._with_shadow(scope, send, job, query)
+        finally:
+            self._state.drift.count(champion.version, job.rows, scores, job.ts)
 
     def _ready(self, live: Live | None, refusal: ServeError | None) -> Live:
         if refusal is not None:

@@ -56,6 +56,7 @@ class _Rest:
             is_ready=not state.reasons,
             is_killed=state.is_killed,
             log_dropped=sum(log.dropped for log in state.logs),
+            drift=state.drift.gauges,
         )
         return Response(text, media_type=_METRICS_TYPE)
 
@@ -71,6 +72,10 @@ class _Rest:
                 "sidecar": live.predictor.sidecar,
             }
         )
+
+    async def drift(self, _request: Request) -> Response:
+        """Live drift of the version that answers, or why it is not measured."""
+        return _json(self._state.drift.report())
 
     def _readiness(self) -> dict[str, Any]:
         state = self._state
@@ -100,6 +105,7 @@ def rest_app(state: State) -> Starlette:
         "/ml/health/ready": rest.ready,
         "/ml/metrics": rest.metrics,
         "/ml/model/info": rest.model_info,
+        "/ml/monitoring/drift": rest.drift,
     }
     app = Starlette(
         routes=[Route(path, handler, methods=["GET"]) for path, handler in handlers.items()],

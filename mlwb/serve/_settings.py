@@ -27,6 +27,7 @@ VARIABLES: dict[str, str] = {
     "prediction_log": "MLWB_PREDICTION_LOG",
     "shadow_log": "MLWB_SHADOW_LOG",
     "log_limit": "MLWB_LOG_LIMIT",
+    "drift_dir": "MLWB_DRIFT_DIR",
     "killed": "SERVE_KILL",
     "kill_file": "MLWB_KILL_FILE",
     "reload_s": "MLWB_RELOAD_S",
@@ -63,6 +64,8 @@ class ServeSettings:
         Where scores and comparisons are written; None writes nothing.
     log_limit : int, default=67108864
         Bytes of a log file; beyond it the file becomes ``<name>.1`` and a new one starts.
+    drift_dir : Path, optional
+        Where the counts of served rows are kept; None keeps them in memory only.
     killed : bool, default=False
         Refuse every prediction.
     kill_file : Path, optional
@@ -90,6 +93,7 @@ class ServeSettings:
     prediction_log: Path | None = None
     shadow_log: Path | None = None
     log_limit: int = 67_108_864
+    drift_dir: Path | None = None
     killed: bool = False
     kill_file: Path | None = None
     reload_s: float = 0.2
@@ -147,6 +151,7 @@ class ServeSettings:
         beside = {
             "prediction_log": artifacts / "predictions.jsonl",
             "shadow_log": artifacts / "shadow" / "predictions.jsonl",
+            "drift_dir": artifacts / "drift",
             "kill_file": artifacts / "serve.kill",
         }
         return cls(**{**beside, **values})

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 
 from mlwb.core.clock import Clock
+from mlwb.serve._drift import DriftWatch
 from mlwb.serve._log import LineLog
 from mlwb.serve._metrics import Metrics
 from mlwb.serve._models import Channel, Look
 from mlwb.serve._settings import ServeSettings
+from mlwb.serve._version_drift import VersionDrift
 
 __all__ = ["State"]
 
@@ -27,6 +29,7 @@ class State:
     def __init__(self, settings: ServeSettings, clock: Clock) -> None:
         self.settings, self.clock = settings, clock
         self.metrics = Metrics()
+        self.drift = DriftWatch(settings.models_dir, settings.drift_dir, clock)
         self.champion = Channel(
             settings.models_dir,
             "latest",
@@ -66,7 +69,7 @@ class State:
         """Look at links and kill file now."""
         self.is_killed = self._killed()
         for channel in (self.champion, self.candidate):
-            self._take(channel, channel.look())
+            self._take(channel, *self._look(channel))
 
     async def watch(self) -> None:
         """Look again and again; loading happens on another thread, taking over on this one."""
@@ -74,7 +77,7 @@ class State:
             await asyncio.sleep(self.settings.reload_s)
             self.is_killed = await asyncio.to_thread(self._killed)
             for channel in (self.champion, self.candidate):
-                self._take(channel, await asyncio.to_thread(channel.look))
+                self._take(channel, *await asyncio.to_thread(self._look, channel))
 
     def _killed(self) -> bool:
         file = self.settings.kill_file
@@ -83,11 +86,20 @@ class State:
         except OSError:
             return True  # a switch that cannot be read counts as thrown
 
-    def _take(self, channel: Channel, look: Look | None) -> None:
+    def _look(self, channel: Channel) -> tuple[Look | None, VersionDrift | str | None]:
+        """What is new, and for a champion the counts to go on with; takes a while."""
+        look = channel.look()
+        if look is None or look.live is None or channel is not self.champion:
+            return look, None
+        return look, self.drift.open(look.live)
+
+    def _take(self, channel: Channel, look: Look | None, opened: VersionDrift | str | None) -> None:
         if look is None:
             return
         is_champion = channel is self.champion
         result = channel.take(look, keep=is_champion)
+        if opened is not None:
+            self.drift.follow(opened)
         if result:
             self.metrics.reloads[result if is_champion else f"candidate_{result}"] += 1
         if is_champion and channel.live is not None:

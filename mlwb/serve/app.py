@@ -56,13 +56,15 @@ class App:
         await receive()
         for log in self.state.logs:
             log.start()
-        watching = asyncio.create_task(self.state.watch())
+        tasks = [asyncio.create_task(work) for work in (self.state.watch(), self.state.drift.run())]
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        watching.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watching
+        for task in tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
         self._shadow.close()
+        self.state.drift.close()
         for log in self.state.logs:
             log.close()
         await send({"type": "lifespan.shutdown.complete"})

@@ -12,11 +12,13 @@ from onnx import TensorProto, helper
 from mlwb.core import fsops
 from mlwb.core.arrays import Float1D, Float2D
 from mlwb.core.canonical import canonical_bytes, digest_bytes
+from mlwb.drift import SCORE, FeatureReference, fit_feature_reference, references_json
 from mlwb.inference import FeatureField, LabelField, Sidecar, schema_crc32
 
 __all__ = [
     "NAMES",
     "WEIGHTS",
+    "add_reference",
     "logistic",
     "logistic_onnx",
     "point",
@@ -117,6 +119,27 @@ def rewrite(folder: Path, name: str, changes: Mapping[str, object]) -> None:
     path = folder / name
     path.write_bytes(canonical_bytes({**json.loads(path.read_bytes()), **changes}))
     _write_manifest(folder, folder.name)
+
+
+def add_reference(
+    folder: Path, weights: Sequence[float] = WEIGHTS, *, days: int = 8, seed: int = 1
+) -> dict[str, FeatureReference]:
+    """Freeze a reference of minutes with the version and sign for it: its features, its scores."""
+    sidecar = json.loads((folder / "sidecar.json").read_bytes())["features"]
+    rng, ts = np.random.default_rng(seed), 60 * np.arange(days * 1440)
+    rows = np.column_stack([rng.uniform(field["low"], field["high"], len(ts)) for field in sidecar])
+    columns = {field["name"]: rows[:, place] for place, field in enumerate(sidecar)}
+    columns[SCORE] = logistic(rows, weights)
+    references = [fit_feature_reference(name, values, ts) for name, values in columns.items()]
+    stored = canonical_bytes(references_json(references))
+    (folder / "reference_distributions.json").write_bytes(stored)
+    training = {
+        "artifacts": {"reference_distributions.json": digest_bytes(stored)},
+        "data_window": [0, days * 86_400],
+    }
+    (folder / "training_manifest.json").write_bytes(canonical_bytes(training))
+    _write_manifest(folder, folder.name)
+    return {item.name: item for item in references}
 
 
 def point(models: Path, channel: str, version: str) -> None:

@@ -1,0 +1,144 @@
+"""The counts of one version: in memory by hour, on disk in a file of this worker."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mlwb.core.arrays import Int1D
+from mlwb.drift import (
+    HOUR_S,
+    CheckNote,
+    FeatureReference,
+    HourLog,
+    HourTable,
+    LiveCounts,
+    PsiResult,
+    covered_share,
+    encode_hour,
+    hour_logs,
+    merge_hours,
+    psi_of_counts,
+    read_hour_log,
+    window_counts,
+)
+from mlwb.serve._count_file import CountFile
+
+__all__ = ["VersionDrift"]
+
+_MANY_ROWS = 32
+"""From here on a batch is counted by numpy; below it plain Python is faster."""
+
+
+class VersionDrift:
+    """Counts of one version in this server.
+
+    Parameters
+    ----------
+    version, digest : str
+        Model version, and the digest of its reference.
+    references : sequence of FeatureReference
+        Features in the order of the sidecar, then the score.
+    folder : Path, optional
+        ``artifacts/drift``; None keeps the counts in memory only.
+    """
+
+    def __init__(
+        self,
+        version: str,
+        digest: str,
+        references: Sequence[FeatureReference],
+        folder: Path | None,
+    ) -> None:
+        self.version, self.digest, self.references = version, digest, references
+        self.counts = LiveCounts([item.bins.edges.tolist() for item in references])
+        self.others: dict[int, HourTable] = {}
+        self.note: CheckNote | None = None
+        self.damaged = 0
+        self._folder = folder
+        self._file: CountFile | None = None
+        self._writing = threading.Lock()
+
+    @property
+    def has_no_file(self) -> bool:
+        """Whether counts should be kept and are not."""
+        return self._folder is not None and self._file is None
+
+    def add(self, rows: Sequence[tuple[float, ...]], scores: Sequence[float], ts: float) -> None:
+        """Count the rows of one request; called from the event loop."""
+        if len(rows) < _MANY_ROWS:
+            for row, score in zip(rows, scores, strict=True):
+                self.counts.add((*row, score), ts)
+        else:
+            self.counts.add_rows(np.column_stack([np.array(rows), scores]), ts)
+
+    def acquire(self) -> tuple[CountFile, HourLog] | None:
+        """A file to write to and what stands in it; on any thread.
+
+        Raises
+        ------
+        OSError
+            The disk refuses.
+        """
+        file = None if self._folder is None else CountFile.take(self._folder / self.version)
+        if file is None:
+            return None
+        return file, read_hour_log(file.path, self.digest, self.counts.shape)
+
+    def attach(self, found: tuple[CountFile, HourLog] | None) -> None:
+        """Go on from what a worker before this one had counted; on the event loop."""
+        if found is None:
+            return
+        self._file, log = found
+        self._file.adopt({hour: self._line(hour, table) for hour, table in log.hours.items()})
+        self.damaged += log.damaged
+        self.counts.merge(log.hours)
+
+    def write(self, changed: Mapping[int, HourTable]) -> None:
+        """Write changed hours, and read what other workers and the daily check have written.
+
+        Raises
+        ------
+        OSError
+            The disk refuses; the hours are kept for the next call.
+        """
+        if self._folder is None:
+            return
+        with self._writing:
+            if self._file is not None:
+                self._file.write({hour: self._line(hour, changed[hour]) for hour in changed})
+            own = None if self._file is None else self._file.path
+            files = [path for path in hour_logs(self._folder, self.version) if path != own]
+            shape = self.counts.shape
+            logs = [read_hour_log(path, self.digest, shape) for path in files]
+            self.others = merge_hours(*(log.hours for log in logs))
+            self.note = CheckNote.read(self._folder, self.version, self.digest)
+
+    def close(self) -> None:
+        """Let another worker have the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def window(self, now_s: float, hours: int) -> tuple[list[Int1D], list[int]]:
+        """Rows of the last clock hours by column, and which of these hours have any."""
+        last = int(now_s) // HOUR_S
+        span = range(last - hours + 1, last + 1)
+        parts = (self.counts.hours, self.others)
+        seen = [hour for hour in span if any(hour in part for part in parts)]
+        return window_counts(parts, span), seen
+
+    def psi(self, counts: Sequence[Int1D]) -> dict[str, PsiResult]:
+        """PSI of each column against its reference, by name; empty without rows."""
+        pairs = zip(self.references, counts, strict=True) if counts else ()
+        return {ref.name: psi_of_counts(ref.name, ref.bins.counts, rows) for ref, rows in pairs}
+
+    def covered(self, seen: Sequence[int]) -> float:
+        """Share of the reference's day in the hours with rows."""
+        return covered_share(self.references[0].blocks, seen)
+
+    def _line(self, hour: int, table: HourTable) -> bytes:
+        return encode_hour(self.version, self.digest, hour, table)
