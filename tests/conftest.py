@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from mlwb.core import fsops
 from mlwb.core.clock import ManualClock
 
 settings.register_profile("default", deadline=None)
@@ -52,9 +53,6 @@ def clock() -> ManualClock:
     return ManualClock()
 
 
-_STEPS = ("replace", "rename", "symlink_to", "hardlink_to", "unlink", "mkdir", "rmdir", "chmod")
-
-
 @pytest.fixture
 def die_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], object]], bool]:
     """Run an action in a child that is killed before its n-th file operation.
@@ -78,18 +76,12 @@ def die_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], objec
 def _arm(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     done = [0]
 
-    def counted(call: Callable[..., Any], *, is_write: bool) -> Callable[..., Any]:
-        def wrapper(*arguments: Any, **named: Any) -> Any:
-            done[0] += 1
-            if done[0] == step:
-                if is_write:
-                    call(arguments[0], arguments[1][: len(arguments[1]) // 2])
-                os.kill(os.getpid(), signal.SIGKILL)
-            return call(*arguments, **named)
+    def counted(call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        done[0] += 1
+        if done[0] == step:
+            if call is os.write:
+                call(arguments[0], arguments[1][: len(arguments[1]) // 2])
+            os.kill(os.getpid(), signal.SIGKILL)
+        return call(*arguments, **named)
 
-        return wrapper
-
-    for name in _STEPS:
-        monkeypatch.setattr(Path, name, counted(getattr(Path, name), is_write=False))
-    for name in ("fsync", "ftruncate", "write"):
-        monkeypatch.setattr(os, name, counted(getattr(os, name), is_write=name == "write"))
+    monkeypatch.setattr(fsops, "_do", counted)

@@ -9,7 +9,7 @@
     |                            DataFetchError
     |- ModelError             4  ExportError  ParityError  DegenerateModelError  AccountingError
     |- ArtifactError          5  ArtifactNotFoundError  DigestMismatchError  IncompleteVersionError
-    |                            LockHeldError  StaleStateError  SignatureError
+    |                            LockHeldError  StaleStateError  SignatureError  StorageError
     |- EvidenceError          6  EvidenceSchemaError  EvidenceMissingError  BrokenChainError
     |- PromotionRefusedError  1
     |- RunError               7  NotebookFailedError  KernelDiedError  ServerStartError
@@ -56,6 +56,7 @@ __all__ = [
     "SignatureError",
     "SourceUndecidableError",
     "StaleStateError",
+    "StorageError",
     "UnknownParameterError",
 ]
 
@@ -243,6 +244,13 @@ class SignatureError(ArtifactError):
     """A signature is missing, not good, or by a key that is not pinned; or a key cannot be used."""
 
     code = "artifact.signature"
+
+
+class StorageError(ArtifactError, OSError):
+    """The disk refused: full, read-only, failing. What was there before still is."""
+
+    code = "artifact.storage"
+    __str__ = Exception.__str__
 
 
 class EvidenceError(MlwbError, ValueError):

@@ -3,6 +3,9 @@
 Durability rule: file content is durable after :func:`fsync_file`, a directory entry only after
 :func:`fsync_dir` of its parent. Publishing is: write beside the target, fsync, rename, fsync
 the directory.
+
+Every system call that changes the disk, or makes a change durable, goes through :func:`_do`: tests
+record, count, refuse and interrupt them there.
 """
 
 from __future__ import annotations
@@ -10,7 +13,10 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 __all__ = [
     "append_line",
@@ -20,6 +26,7 @@ __all__ = [
     "fsync_file",
     "last_line",
     "link_new",
+    "make_dirs",
     "read_bytes",
     "read_link",
     "remove_file",
@@ -32,6 +39,14 @@ __all__ = [
 ]
 
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+def _do(call: Callable[_P, _T], *arguments: _P.args, **named: _P.kwargs) -> _T:
+    return call(*arguments, **named)
+
+
 def read_bytes(path: Path) -> bytes:
     """All bytes of a file."""
     return path.read_bytes()
@@ -41,7 +56,7 @@ def fsync_file(path: Path) -> None:
     """Make the content of a written file durable."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        _do(os.fsync, descriptor)
     finally:
         os.close(descriptor)
 
@@ -53,7 +68,7 @@ def fsync_dir(path: Path) -> bool:
     except (PermissionError, NotADirectoryError):
         return False
     try:
-        os.fsync(descriptor)
+        _do(os.fsync, descriptor)
     except OSError as error:
         if error.errno in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
             return False
@@ -63,16 +78,35 @@ def fsync_dir(path: Path) -> bool:
     return True
 
 
+def make_dirs(path: Path) -> None:
+    """Create a directory and those above it that are missing, durably; one that is there is fine.
+
+    Raises
+    ------
+    FileExistsError
+        ``path`` is something else than a directory.
+    """
+    if path.is_dir():
+        return
+    make_dirs(path.parent)
+    _do(Path.mkdir, path, exist_ok=True)
+    fsync_dir(path.parent)
+
+
 def _write(path: Path, data: bytes, mode: int) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
-    descriptor = os.open(path, flags, mode)
+    descriptor = _do(os.open, path, flags, mode)
     try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(descriptor, view) :]
-        os.fsync(descriptor)
+        _write_all(descriptor, data)
     finally:
         os.close(descriptor)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[_do(os.write, descriptor, view) :]
+    _do(os.fsync, descriptor)
 
 
 def write_new(path: Path, data: bytes, mode: int = 0o644) -> None:
@@ -83,26 +117,26 @@ def write_new(path: Path, data: bytes, mode: int = 0o644) -> None:
     FileExistsError
         ``path`` is already there; it is left as it was.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_dirs(path.parent)
     try:
         _write(path, data, mode)
     except FileExistsError:
         raise
     except BaseException:
-        path.unlink(missing_ok=True)
+        _discard(path)
         raise
     fsync_dir(path.parent)
 
 
 def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Replace a file in one step: readers see the old bytes or the new, never a mixture."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_dirs(path.parent)
     beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     try:
         _write(beside, data, mode)
-        beside.replace(path)
+        _do(Path.replace, beside, path)
     except BaseException:
-        beside.unlink(missing_ok=True)
+        _discard(beside)
         raise
     fsync_dir(path.parent)
 
@@ -117,14 +151,11 @@ def append_line(path: Path, line: bytes) -> None:
     line : bytes
         Without a newline; must not hold one.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_dirs(path.parent)
     created = not path.exists()
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    descriptor = _do(os.open, path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     try:
-        view = memoryview(line + b"\n")
-        while view:
-            view = view[os.write(descriptor, view) :]
-        os.fsync(descriptor)
+        _write_all(descriptor, line + b"\n")
     finally:
         os.close(descriptor)
     if created:
@@ -161,10 +192,10 @@ def drop_torn_tail(path: Path) -> int:
     """Cut what stands after the last newline, durably; the number of bytes cut."""
     torn = last_line(path)[1]
     if torn:
-        descriptor = os.open(path, os.O_WRONLY)
+        descriptor = _do(os.open, path, os.O_WRONLY)
         try:
-            os.ftruncate(descriptor, path.stat().st_size - torn)
-            os.fsync(descriptor)
+            _do(os.ftruncate, descriptor, path.stat().st_size - torn)
+            _do(os.fsync, descriptor)
         finally:
             os.close(descriptor)
     return torn
@@ -179,7 +210,7 @@ def link_new(source: Path, target: Path) -> None:
         ``target`` is already there; it is left as it was.
     """
     try:
-        target.hardlink_to(source)
+        _do(Path.hardlink_to, target, source)
     except FileExistsError:
         raise
     except OSError as error:
@@ -192,8 +223,14 @@ def link_new(source: Path, target: Path) -> None:
 
 def remove_file(path: Path) -> None:
     """Remove one file; a missing one is fine."""
-    path.unlink(missing_ok=True)
+    _do(Path.unlink, path, missing_ok=True)
     fsync_dir(path.parent)
+
+
+def _discard(path: Path) -> None:
+    """Remove what was not finished, if the disk lets us; the first error is the one to tell."""
+    with suppress(OSError):
+        _do(Path.unlink, path, missing_ok=True)
 
 
 def copy_tree(source: Path, target: Path) -> None:
@@ -206,7 +243,9 @@ def copy_tree(source: Path, target: Path) -> None:
     OSError
         ``source`` holds something that is neither a file nor a directory.
     """
-    target.mkdir(parents=True)
+    make_dirs(target.parent)
+    _do(Path.mkdir, target)
+    fsync_dir(target.parent)
     for child in sorted(source.iterdir()):
         if child.is_symlink() or not (child.is_file() or child.is_dir()):
             raise OSError(errno.EINVAL, "neither file nor directory", str(child))
@@ -223,7 +262,7 @@ def seal_tree(path: Path) -> None:
         if child.is_dir() and not child.is_symlink():
             seal_tree(child)
         elif not child.is_symlink():
-            child.chmod(0o444)
+            _do(Path.chmod, child, 0o444)
             fsync_file(child)
     fsync_dir(path)
 
@@ -236,11 +275,11 @@ def rename_dir(source: Path, target: Path) -> None:
     FileExistsError
         ``target`` is already there; nothing moved.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_dirs(target.parent)
     if target.exists() or target.is_symlink():
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
     try:
-        source.rename(target)
+        _do(Path.rename, source, target)
     except OSError as error:
         if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from error
@@ -262,17 +301,17 @@ def read_link(path: Path) -> str | None:
 
 def replace_link(path: Path, target: str) -> None:
     """Point ``path`` at ``target`` by rename: readers resolve the old or the new, never nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_dirs(path.parent)
     beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     try:
-        beside.symlink_to(target)
+        _do(Path.symlink_to, beside, target)
     except (NotImplementedError, PermissionError):  # no symlinks here: a file that names the target
         write_atomic(path, target.encode() + b"\n")
         return
     try:
-        beside.replace(path)
+        _do(Path.replace, beside, path)
     except BaseException:
-        beside.unlink(missing_ok=True)
+        _discard(beside)
         raise
     fsync_dir(path.parent)
 
@@ -280,8 +319,8 @@ def replace_link(path: Path, target: str) -> None:
 def remove_tree(path: Path) -> None:
     """Remove a directory and what it holds; a missing one is fine."""
     if path.is_symlink() or not path.is_dir():
-        path.unlink(missing_ok=True)
+        _do(Path.unlink, path, missing_ok=True)
         return
     for child in path.iterdir():
         remove_tree(child)
-    path.rmdir()
+    _do(Path.rmdir, path)

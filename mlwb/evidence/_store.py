@@ -277,6 +277,9 @@ class EvidenceStore:
     def _recover(self) -> Link | None:
         head = self._chain.head()
         if head is not None and self._pending(head.body["run_id"]).exists():
+            # seen is not durable: its writer may have died before the ledger was synced
+            fsops.fsync_file(self._chain.path)
+            fsops.fsync_dir(self.root)
             self._finish(head)
         return head
 
@@ -297,7 +300,7 @@ class EvidenceStore:
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
-        self.root.mkdir(parents=True, exist_ok=True)
+        fsops.make_dirs(self.root)
         try:
             with FileLock(self.root / ".lock", timeout=_PATIENCE_S):
                 yield

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
 from mlwb.core import fsops
 from mlwb.core.chain import Chain
 from mlwb.core.clock import Clock, format_utc
-from mlwb.core.errors import LockHeldError, MlwbError, PromotionRefusedError
+from mlwb.core.errors import LockHeldError, MlwbError, PromotionRefusedError, StorageError
 from mlwb.registry._channels import point, points_at
 from mlwb.registry._state import State, fold
 from mlwb.registry._version import is_intact
@@ -21,6 +22,9 @@ from mlwb.registry._version import is_intact
 __all__ = ["Journal"]
 
 _PATIENCE_S = 10.0
+_RESERVE_BYTES = 262_144
+
+_T = TypeVar("_T")
 
 
 class Journal:
@@ -40,6 +44,7 @@ class Journal:
         self.models_dir, self.home = models_dir, models_dir.parent
         self.chain = Chain(self.home / "promotions.log")
         self.clock, self._actor = clock, actor
+        self._reserve = self.home / ".reserve"
 
     def state(self) -> State:
         """The fold of the log."""
@@ -49,19 +54,26 @@ class Journal:
         """An empty directory inside the registry that no reader looks at."""
         stamp = self.clock.now().strftime("%Y%m%dT%H%M%SZ")
         path = self.models_dir / ".staging" / f"{stamp}-{secrets.token_hex(4)}"
-        path.mkdir(parents=True)
+        fsops.make_dirs(path)
         return path
 
     @contextmanager
     def changing(self) -> Iterator[State]:
         """Hold the lock, close what a crash left open, and give the state to start from."""
-        self.models_dir.mkdir(parents=True, exist_ok=True)
+        fsops.make_dirs(self.models_dir)
         try:
             with FileLock(self.home / ".registry.lock", timeout=_PATIENCE_S):
                 yield self._repair()
         except Timeout as error:
             raise LockHeldError(
                 "somebody else is changing the registry", todo="try again in a moment"
+            ) from error
+        except OSError as error:
+            if isinstance(error, MlwbError):
+                raise
+            raise StorageError(
+                f"the disk refused to change the registry: {error.strerror or error}",
+                todo="what was there before still is; put the disk right and try again",
             ) from error
 
     def begin(self, action: str, version: str, *, manifest_sha256: str, **more: Any) -> None:
@@ -77,20 +89,29 @@ class Journal:
         return self.project()
 
     def flip(self, before: State, version: str, load_check: Callable[[Path], None] | None) -> State:
-        """Point `latest` at a version whose change was announced; undo it when it does not load."""
-        fsops.replace_link(self.models_dir / "latest", version)
+        """Point `latest` at a version whose change was announced; first it must load.
+
+        Loading comes before the flip, so that no reader sees a version that does not load, also
+        when loading kills the process.
+        """
         try:
             if load_check is not None:
                 load_check(self.models_dir / version)
         except BaseException as error:
-            point(self.models_dir, "latest", before.latest)
             self._write("abort", reason=f"the load check failed: {type(error).__name__}")
             if isinstance(error, (MlwbError, OSError)):
                 raise PromotionRefusedError(
                     f"{version} does not load, latest is {before.latest} as before: {error}"
                 ) from error
             raise
+        self._with_room(lambda: fsops.replace_link(self.models_dir / "latest", version))
         return self.commit()
+
+    def keep_reserve(self) -> None:
+        """Keep some room for the log, so that a rollback works when the disk is full."""
+        if not self._reserve.exists():
+            with suppress(OSError):
+                fsops.write_new(self._reserve, bytes(_RESERVE_BYTES))
 
     def project(self) -> State:
         """Bring the channels in line with the log; a `latest` moved by hand is left to doctor."""
@@ -107,6 +128,9 @@ class Journal:
         if state.intent is None:
             return state
         if self._happened(state.intent):
+            # seen is not durable: whoever made the change may have died before it was
+            fsops.fsync_dir(self.models_dir)
+            fsops.fsync_dir(self.home)
             return self.commit(recovered=True)
         self._write("abort", recovered=True, reason="a crash came before the change")
         return self.state()
@@ -123,4 +147,14 @@ class Journal:
 
     def _write(self, event: str, **body: Any) -> None:
         stamp = {"actor": self._actor, "time": format_utc(self.clock.now())}
-        self.chain.append({"event": event, **stamp, **body})
+        self._with_room(lambda: self.chain.append({"event": event, **stamp, **body}))
+
+    def _with_room(self, change: Callable[[], _T]) -> _T:
+        """Do what may be repeated; on a full disk give up the reserve and do it again."""
+        try:
+            return change()
+        except OSError as error:
+            if error.errno != errno.ENOSPC or not self._reserve.exists():
+                raise
+        fsops.remove_file(self._reserve)
+        return change()

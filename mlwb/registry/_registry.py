@@ -170,6 +170,7 @@ class Registry:
         """
         with self._journal.changing():
             self._check_new(version)
+            self._journal.keep_reserve()
             created = format_utc(self._journal.clock.now())
             sha256 = write_manifest(staging, version, created=created)
             fsops.seal_tree(staging)
@@ -203,7 +204,7 @@ class Registry:
         bootstrap : bool, default=False
             The very first `latest` needs no decision.
         load_check : callable, optional
-            Loads the version as the server will; raising undoes the promotion.
+            Loads the version as the server will, before `latest` moves; raising ends the promotion.
 
         Returns
         -------

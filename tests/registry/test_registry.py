@@ -144,8 +144,8 @@ def test_a_tampered_candidate_leaves_latest_alone(
     assert serving.state().latest == "v2"
 
 
-def test_a_version_that_does_not_load_is_taken_back(serving: Registry, yes: Decide) -> None:
-    """The load check sees the new version; when it raises, latest is as before and the log says."""
+def test_a_version_that_does_not_load_is_not_promoted(serving: Registry, yes: Decide) -> None:
+    """The load check runs before latest moves; when it raises nothing moved, and the log says."""
     seen = []
 
     def load(path: Path) -> None:
@@ -154,7 +154,7 @@ def test_a_version_that_does_not_load_is_taken_back(serving: Registry, yes: Deci
 
     with pytest.raises(PromotionRefusedError, match=r"does not load.*no such operator"):
         serving.promote("v3", decision=yes("v3"), expect_current="v2", reason="x", load_check=load)
-    assert seen == [("v3", "v3")]
+    assert seen == [("v3", "v2")]
     assert serving.latest() == "v2"
     assert _log(serving)[-1]["event"] == "abort"
     assert serving.candidate() == "v3"
@@ -163,7 +163,7 @@ def test_a_version_that_does_not_load_is_taken_back(serving: Registry, yes: Deci
     assert serving.latest() == "v3"
 
 
-def test_an_interrupted_load_check_is_taken_back_too(serving: Registry, yes: Decide) -> None:
+def test_an_interrupted_load_check_promotes_nothing(serving: Registry, yes: Decide) -> None:
     """Ctrl-C during the check is passed on, with latest as before."""
 
     def load(path: Path) -> None:
