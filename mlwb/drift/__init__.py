@@ -44,6 +44,7 @@ from mlwb.drift._live import (
     merge_hours,
     window_counts,
 )
+from mlwb.drift._losses import Loss, LossDays, daily_losses
 from mlwb.drift._martingale import BlockMartingale
 from mlwb.drift._psi import (
     SMOOTHING,
@@ -55,6 +56,7 @@ from mlwb.drift._psi import (
     spec_digest,
     split_missing,
 )
+from mlwb.drift._realised import LossWatch
 from mlwb.drift._reference import (
     REFERENCE_SCHEMA,
     FeatureReference,
@@ -62,6 +64,7 @@ from mlwb.drift._reference import (
     parse_references,
     references_json,
 )
+from mlwb.drift._reliability import Reliability, reliability
 from mlwb.drift._together import Together, together
 from mlwb.drift._wealth import Wealth
 
@@ -84,8 +87,12 @@ __all__ = [
     "HourTable",
     "KsResult",
     "LiveCounts",
+    "Loss",
+    "LossDays",
+    "LossWatch",
     "MissingSplit",
     "PsiResult",
+    "Reliability",
     "Together",
     "Wealth",
     "bin_counts",
@@ -94,6 +101,7 @@ __all__ = [
     "chi_square_test",
     "count_blocks",
     "covered_share",
+    "daily_losses",
     "detect_drift",
     "encode_hour",
     "fit_categories",
@@ -115,6 +123,7 @@ __all__ = [
     "read_hour_log",
     "read_live_hours",
     "references_json",
+    "reliability",
     "spec_digest",
     "split_missing",
     "together",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 from mlwb.core.arrays import AnyArray, Float1D, Int1D, Int2D
 from mlwb.core.errors import ArtifactError, DataSchemaError, EmptyWindowError
 from mlwb.drift._psi import SMOOTHING
-from mlwb.drift._wealth import Wealth, rank_p, tie_break
+from mlwb.drift._wealth import Wealth, parse_wealth, rank_p, tie_break
 
 __all__ = ["BlockMartingale"]
 
@@ -277,14 +276,9 @@ def _parsed(stored: Mapping[str, Any]) -> BlockMartingale:
         name=str(stored["name"]),
         bag=np.asarray(stored["bag"], dtype=np.int64),
         pending=np.asarray(stored["pending"], dtype=np.int64),
-        wealth=_parsed_wealth(stored["wealth"]),
+        wealth=parse_wealth(stored["wealth"]),
         **whole,
     )
-
-
-def _parsed_wealth(stored: Mapping[str, Any]) -> Wealth:
-    floats = {key: float(item) for key, item in stored.items() if key != "n_bets"}
-    return Wealth(n_bets=int(stored["n_bets"]), **floats)
 
 
 def _fits(state: BlockMartingale) -> bool:
@@ -292,11 +286,9 @@ def _fits(state: BlockMartingale) -> bool:
         state.bag.ndim == 2
         and state.pending.shape == state.bag[0].shape
         and min(int(state.bag.min()), int(state.pending.min()), state.n_thin) >= 0
-        and state.wealth.n_bets >= 0
         and 2 <= state.n_reference <= len(state.bag)
         and state.block_days >= 1
         and state.last_day >= state.first_day - 1
-        and all(math.isfinite(item) for item in asdict(state.wealth).values())
     )
 
 

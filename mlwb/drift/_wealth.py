@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from mlwb.core.arrays import Float1D
 
-__all__ = ["Wealth", "rank_p", "tie_break"]
+__all__ = ["Wealth", "parse_wealth", "rank_p", "tie_break"]
 
 _LOG_MAX = 700.0
 _LOG_2 = math.log(2.0)
@@ -98,6 +100,15 @@ class Wealth:
     def restarted(self) -> Wealth:
         """One unit again; the highest ever reached is kept."""
         return Wealth(log_highest=self.log_highest, log_sr_highest=self.log_sr_highest)
+
+
+def parse_wealth(stored: Mapping[str, Any]) -> Wealth:
+    """Read the plain form of a wealth; ``ValueError`` and the like where it is none."""
+    logs = {key: float(item) for key, item in stored.items() if key != "n_bets"}
+    wealth = Wealth(n_bets=int(stored["n_bets"]), **logs)
+    if wealth.n_bets < 0 or not all(math.isfinite(item) for item in logs.values()):
+        raise ValueError("a wealth that no bets lead to")
+    return wealth
 
 
 def rank_p(scores: Float1D, tie_break: float) -> float:

@@ -86,22 +86,22 @@ def test_ranks_of_exchangeable_scores_are_uniform() -> None:
 
 
 def test_the_bounds_hold_for_days_that_differ() -> None:
-    """Of 200 quiet months at most 5 % ever reach 1/20, and a run length of a year at most 30/365.
+    """Of 120 quiet months at most 5 % ever reach 1/20, and a run length of a year at most 30/365.
 
     A rank of each day at 5 % would have alarmed in most of them.
     """
     rng = np.random.default_rng(2)
-    ends = [_watch(_days(rng, 25), _days(rng, 30))[-1] for _ in range(200)]
+    ends = [_watch(_days(rng, 25), _days(rng, 30))[-1] for _ in range(120)]
     assert np.mean([end.alarm(0.05) for end in ends]) <= 0.05
     assert np.mean([end.alarm(0.5) for end in ends]) >= 0.10  # the wealth does move
     assert np.mean([end.sr_alarm(365.0) for end in ends]) <= 30.0 / 365.0
 
 
 def test_the_mean_run_length_is_kept() -> None:
-    """Until a false alarm at 20 days pass at least 20 on average; 150 quiet series."""
+    """Until a false alarm at 20 days pass at least 20 on average; 80 quiet series."""
     rng = np.random.default_rng(3)
     lengths = []
-    for _ in range(150):
+    for _ in range(80):
         state, day = BlockMartingale.start("x", _days(rng, 20)), 20
         while not state.sr_alarm(20.0) and day < 220:
             state, day = state.update(day, _days(rng, 1)[0]), day + 1
