@@ -27,6 +27,20 @@ _RESERVE_BYTES = 262_144
 _T = TypeVar("_T")
 
 
+@contextmanager
+def _refusals_named() -> Iterator[None]:
+    """Say what the disk refused as an error of ours."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, (MlwbError, Timeout)):
+            raise
+        raise StorageError(
+            f"the disk refused to change the registry: {error.strerror or error}",
+            todo="what was there before still is; put the disk right and try again",
+        ) from error
+
+
 class Journal:
     """``promotions.log`` and the changes it announces.
 
@@ -54,26 +68,21 @@ class Journal:
         """An empty directory inside the registry that no reader looks at."""
         stamp = self.clock.now().strftime("%Y%m%dT%H%M%SZ")
         path = self.models_dir / ".staging" / f"{stamp}-{secrets.token_hex(4)}"
-        fsops.make_dirs(path)
+        with _refusals_named():
+            fsops.make_dirs(path)
         return path
 
     @contextmanager
     def changing(self) -> Iterator[State]:
         """Hold the lock, close what a crash left open, and give the state to start from."""
-        fsops.make_dirs(self.models_dir)
         try:
-            with FileLock(self.home / ".registry.lock", timeout=_PATIENCE_S):
-                yield self._repair()
+            with _refusals_named():
+                fsops.make_dirs(self.models_dir)
+                with FileLock(self.home / ".registry.lock", timeout=_PATIENCE_S):
+                    yield self._repair()
         except Timeout as error:
             raise LockHeldError(
                 "somebody else is changing the registry", todo="try again in a moment"
-            ) from error
-        except OSError as error:
-            if isinstance(error, MlwbError):
-                raise
-            raise StorageError(
-                f"the disk refused to change the registry: {error.strerror or error}",
-                todo="what was there before still is; put the disk right and try again",
             ) from error
 
     def begin(self, action: str, version: str, *, manifest_sha256: str, **more: Any) -> None:
