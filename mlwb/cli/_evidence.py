@@ -1,50 +1,169 @@
-"""``mlwb evidence``: list, show, trials, verify, sign, lint."""
+"""``mlwb evidence``: list, show, export, trials, verify, sign, lint, archive."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import csv
+import io
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from mlwb.cli._common import JsonFlag, console, evidence_store, home, print_json
-from mlwb.core.clock import SystemClock
-from mlwb.core.errors import EvidenceMissingError
-from mlwb.evidence import TrialLedger, lint
+from mlwb.cli._common import JsonFlag, console, evidence_store, home, print_json, registry
+from mlwb.core import fsops
+from mlwb.core.clock import SystemClock, parse_utc
+from mlwb.core.errors import EvidenceMissingError, ParamsError
+from mlwb.core.ids import RUN_ID
+from mlwb.evidence import (
+    Context,
+    Entry,
+    EvidenceStore,
+    Metric,
+    Record,
+    TrialLedger,
+    lint,
+    plan_retirement,
+    retire,
+)
+from mlwb.params import load_retention
 
 __all__ = ["app"]
 
 app = typer.Typer(help="Evidence records and their ledger.", no_args_is_help=True)
 
+KindOption = Annotated[str, typer.Option("--kind", help="Only this kind.")]
+VersionOption = Annotated[str, typer.Option("--version", help="Only about this model version.")]
+RunOption = Annotated[str, typer.Option("--run", help="Only of this run: the end of its run ids.")]
+SinceOption = Annotated[str, typer.Option("--since", help="Only from this UTC date or time on.")]
+COLUMNS = (
+    "run_id", "kind", "model_version", "timestamp", "origin", "metric", "segment", "value", "unit",
+    "n", "k", "ci_lo", "ci_hi", "null_reason", "policy_digest",
+)  # fmt: skip
 
-@app.command("list", epilog="Example: mlwb evidence list --kind parity")
+
+@app.command("list", epilog="Example: mlwb evidence list --kind parity --version v1.8.1")
 def _list(
-    kind: Annotated[str, typer.Option("--kind", help="Only this kind.")] = "",
+    kind: KindOption = "",
+    version: VersionOption = "",
+    run: RunOption = "",
+    since: SinceOption = "",
     as_json: JsonFlag = False,
 ) -> None:
-    """List records, oldest first."""
-    records = evidence_store().records(kind)
-    rows = [[r.timestamp, r.kind, r.model_version, r.origin, r.run_id] for r in records]
+    """List records, oldest first, and where each one is."""
+    store = evidence_store()
+    shelf = store.shelf()
+    rows = [
+        {**vars(entry), "archive": shelf.members.get(entry.run_id, ("",))[0]}
+        for entry in _chosen(store, kind, version, run, since=since)
+    ]
     if as_json:
         print_json(rows)
         return
     table = Table(box=None, header_style="dim")
-    for column in ("time", "kind", "model", "origin", "run id"):
-        table.add_column(column, no_wrap=column == "run id")
+    for column in ("kind", "run id", "archive"):
+        table.add_column(column, no_wrap=column != "archive")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(row["kind"], row["run_id"], row["archive"])
     console.print(table)
 
 
-@app.command("show", epilog="Example: mlwb evidence show psi_snapshot")
+def _chosen(store: EvidenceStore, kind: str, version: str, run: str, *, since: str) -> list[Entry]:
+    begin = parse_utc(since if "T" in since else f"{since}T00:00:00Z") if since else None
+    return [
+        entry
+        for entry in store.index()
+        if kind in ("", entry.kind)
+        and version in ("", entry.model_version)
+        and (not run or entry.run_id.endswith(f"_{run}"))
+        and (begin is None or parse_utc(entry.timestamp) >= begin)
+    ]
+
+
+@app.command("show", epilog="Example: mlwb evidence show psi_snapshot --metric psi")
 def _show(
     name: Annotated[str, typer.Argument(help="A run id, or a kind for its newest record.")],
+    metric: Annotated[str, typer.Option("--metric", help="Only numbers of this name.")] = "",
+    as_json: JsonFlag = False,
 ) -> None:
-    """Print one record as JSON."""
+    """Show one record: where it comes from and its numbers; --json prints all of it."""
     store = evidence_store()
-    record = store.read(name) if name.count("_") >= 4 else store.newest(name)
-    print_json(record.to_json())
+    record = store.read(name) if RUN_ID.fullmatch(name) else store.newest(name)
+    if as_json:
+        print_json(record.to_json())
+        return
+    for key in ("run_id", "kind", "model_version", "timestamp", "origin"):
+        console.print(f"[dim]{key:<14}[/] {getattr(record, key)}", soft_wrap=True)
+    verdict = {True: "pass", False: "no pass", None: "a measurement, not judged"}[record.is_pass]
+    console.print(f"[dim]{'verdict':<14}[/] {verdict}")
+    for item in record.inputs:
+        console.print(f"[dim]{'input':<14}[/] {item.role}: {escape(item.uri)}", soft_wrap=True)
+    table = Table(box=None, header_style="dim")
+    for column in ("number", "value", "unit", "n", "interval"):
+        table.add_column(column)
+    for found in record.metrics:
+        if metric in ("", found.name):
+            table.add_row(*map(escape, _cells(found)))
+    console.print(table)
+
+
+def _cells(found: Metric) -> tuple[str, ...]:
+    value = f"- ({found.null_reason})" if found.value is None else f"{found.value:.6g}"
+    count = (
+        "" if found.n is None else (f"{found.k} of " if found.k is not None else "") + f"{found.n}"
+    )
+    interval = f"[{found.ci.lo:.4g}, {found.ci.hi:.4g}]" if found.ci else ""
+    return found.label, value, found.unit, count, interval
+
+
+@app.command("export", epilog="Example: mlwb evidence export --csv --kind smoke --out smoke.csv")
+def _export(
+    as_csv: Annotated[bool, typer.Option("--csv", help="One row a number.")] = False,
+    as_json: JsonFlag = False,
+    kind: KindOption = "",
+    version: VersionOption = "",
+    run: RunOption = "",
+    since: SinceOption = "",
+    out: Annotated[str, typer.Option("--out", help="File to write; else standard output.")] = "",
+) -> None:
+    """Give the numbers of records to other tools: as CSV, one row a number, or as whole JSON."""
+    if as_csv == as_json:
+        raise ParamsError("say --csv or --json", expected="one of the two")
+    store = evidence_store()
+    chosen = [entry.run_id for entry in _chosen(store, kind, version, run, since=since)]
+    records = store.read_each(chosen)
+    if as_json and not out:
+        print_json([record.to_json() for record in records])
+        return
+    text = _as_csv(records) if as_csv else _as_lines(records)
+    if out:
+        fsops.write_atomic(Path(out).expanduser(), text.encode())
+        console.print(f"{len(records)} records in {escape(out)}")
+    else:
+        print(text, end="")
+
+
+def _as_lines(records: Iterable[Record]) -> str:
+    return "".join(record.to_bytes().decode() + "\n" for record in records)
+
+
+def _as_csv(records: Iterable[Record]) -> str:
+    buffer = io.StringIO(newline="")
+    writer = csv.DictWriter(buffer, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for record in records:
+        shared = {name: getattr(record, name) for name in COLUMNS if hasattr(record, name)}
+        writer.writerows({**shared, **_row(metric)} for metric in record.metrics)
+    return buffer.getvalue()
+
+
+def _row(metric: Metric) -> dict[str, Any]:
+    names = ("segment", "value", "unit", "n", "k", "null_reason")
+    bounds = {"ci_lo": metric.ci.lo, "ci_hi": metric.ci.hi} if metric.ci else {}
+    return {"metric": metric.name, **{name: getattr(metric, name) for name in names}, **bounds}
 
 
 @app.command("trials", epilog="Example: mlwb evidence trials")
@@ -105,7 +224,9 @@ def _sign() -> None:
 @app.command("lint", epilog="Example: mlwb evidence lint")
 def _lint(as_json: JsonFlag = False) -> None:
     """Look for numbers that cannot be; exit 6 when there are some."""
-    found = {record.run_id: [str(p) for p in lint(record)] for record in evidence_store().records()}
+    now = SystemClock().now()
+    records = evidence_store().records()
+    found = {record.run_id: [str(p) for p in lint(record, now=now)] for record in records}
     bad = {run_id: problems for run_id, problems in found.items() if problems}
     if as_json:
         print_json(bad)
@@ -117,3 +238,56 @@ def _lint(as_json: JsonFlag = False) -> None:
             console.print(f"[green]{len(found)} records, nothing impossible[/]")
     if bad:
         raise typer.Exit(6)
+
+
+@app.command("archive", epilog="Example: mlwb evidence archive --retention regulated --apply")
+def _archive(
+    retention: Annotated[
+        str, typer.Option("--retention", help="A profile of params/retention.yml.")
+    ] = "",
+    apply: Annotated[bool, typer.Option("--apply", help="Do it; else only say what.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Move records past their time into a verified archive; without --apply, only say which."""
+    store, clock = evidence_store(), SystemClock()
+    rules = load_retention(home().params / "retention.yml", retention)
+    plan = plan_retirement(store, rules.days_of, now=clock.now(), cited=_served_on(store))
+    files = _old_shadow_logs(clock, rules.days["shadow_predictions"])
+    record = None
+    if apply:
+        context = Context(clock=clock, origin="live")
+        record = retire(store, plan, context, retention=rules.name, files=files)
+    if as_json:
+        old = [entry.run_id for entry in plan.old]
+        said = record.details["file"] if record else ""
+        print_json({"old": old, "kept": plan.kept, "files": sorted(files), "archive": said})
+        return
+    verb = "archived" if apply else "would be archived"
+    for entry in plan.old:
+        console.print(f"{verb}: {entry.run_id}", soft_wrap=True)
+    for name in sorted(files):
+        console.print(f"{verb}: {escape(name)}", soft_wrap=True)
+    for run_id, why in plan.kept.items():
+        console.print(f"[dim]kept: {run_id}, {why}[/]", soft_wrap=True)
+    if record:
+        console.print(f"[green]{record.details['file']} was read again, byte for byte[/]")
+    elif not (plan.old or files):
+        console.print(f"nothing is past its time ({rules.name})")
+
+
+def _served_on(store: EvidenceStore) -> set[str]:
+    """Records that decisions about a version in a channel rest on."""
+    models = registry()
+    served = {models.latest(), models.previous(), models.candidate()}
+    decisions = [record for record in store.records("decision") if record.model_version in served]
+    return {item.run_id for record in decisions for item in record.upstream}
+
+
+def _old_shadow_logs(clock: SystemClock, days: int) -> dict[str, Path]:
+    """Rotated logs of shadow predictions; the one being written is never touched."""
+    folder, oldest = home().artifacts / "shadow", clock.now() - timedelta(days=days)
+    return {
+        f"shadow/{path.name}": path
+        for path in sorted(folder.glob("predictions.jsonl.*"))
+        if path.is_file() and path.stat().st_mtime < oldest.timestamp()
+    }

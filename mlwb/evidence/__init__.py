@@ -22,6 +22,7 @@ from mlwb.evidence._record import (
     Upstream,
     rate,
 )
+from mlwb.evidence._retire import Retirement, plan_retirement, retire
 from mlwb.evidence._schema import check_record
 from mlwb.evidence._store import Entry, EvidenceStore
 from mlwb.evidence._trials import Kinship, LoggedTrial, TrialLedger, Tried
@@ -41,6 +42,7 @@ __all__ = [
     "Metric",
     "Params",
     "Record",
+    "Retirement",
     "TrialLedger",
     "Tried",
     "Upstream",
@@ -51,6 +53,8 @@ __all__ = [
     "lint",
     "metrics_digest",
     "new_record",
+    "plan_retirement",
     "rate",
+    "retire",
     "with_verdict",
 ]

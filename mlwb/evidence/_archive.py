@@ -19,9 +19,10 @@ from mlwb.core.canonical import canonical_bytes, digest_bytes, parse_json
 from mlwb.core.chain import Link, Problem
 from mlwb.core.errors import BrokenChainError, EvidenceError, EvidenceMissingError
 
-__all__ = ["ARCHIVED", "MANIFEST", "Shelf", "member_of", "pack", "unpack"]
+__all__ = ["ARCHIVED", "Shelf", "member_of", "pack", "pending_of", "place_of", "unpack"]
 
-ARCHIVED, MANIFEST = "archived", "manifest.json"
+ARCHIVED = "archived"
+_MANIFEST = "manifest.json"
 _SCHEMA = "mlwb.archive/1"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """A zip's oldest date: the same members are the same bytes whenever they are packed."""
@@ -87,6 +88,19 @@ class Shelf:
             raise BrokenChainError(f"{run_id} in the archive {name} was edited")
         return data
 
+    def sweep(self, root: Path) -> None:
+        """Remove what an archiving that died left: unannounced, and every member still in place."""
+        for path in self._unannounced():
+            if _is_in_place(root, path):
+                fsops.remove_file(path)
+
+    def _unannounced(self) -> list[Path]:
+        return [
+            path
+            for path in sorted(self.folder.glob("*"))
+            if path.name not in self.archives and not path.name.startswith(".")
+        ]
+
     def problems(self) -> Iterator[Problem]:
         """Archives that are gone, edited, or that no record announces."""
         for name, details in self.archives.items():
@@ -98,9 +112,19 @@ class Shelf:
             if digest_bytes(data) != details["sha256"]:
                 what = "the archive is not the bytes that were written"
                 yield Problem("edited", f"{ARCHIVED}/{name}", what)
-        for path in sorted(self.folder.glob("*")):
-            if path.name not in self.archives and not path.name.startswith("."):
-                yield Problem("foreign", f"{ARCHIVED}/{path.name}", "no record announces it")
+        for path in self._unannounced():
+            yield Problem("foreign", f"{ARCHIVED}/{path.name}", "no record announces it")
+
+
+def pending_of(root: Path, run_id: str) -> Path:
+    """Where a record waits while it is written."""
+    return root / f".{run_id}.pending"
+
+
+def place_of(root: Path, run_id: str) -> Path:
+    """The file of a record, or where a writer that died left it."""
+    pending = pending_of(root, run_id)
+    return pending if pending.exists() else root / f"{run_id}.json"
 
 
 def member_of(run_id: str) -> str:
@@ -116,7 +140,7 @@ def pack(members: Mapping[str, bytes]) -> bytes:
     manifest = canonical_bytes({"schema": _SCHEMA, "files": entries})
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as packed:
-        for name, data in (*sorted(members.items()), (MANIFEST, manifest)):
+        for name, data in (*sorted(members.items()), (_MANIFEST, manifest)):
             packed.writestr(zipfile.ZipInfo(name, _EPOCH), data, zipfile.ZIP_DEFLATED)
     return buffer.getvalue()
 
@@ -132,7 +156,7 @@ def unpack(data: bytes) -> dict[str, bytes]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as packed:
             members = {name: packed.read(name) for name in packed.namelist()}
-        entries = parse_json(members.pop(MANIFEST))["files"]
+        entries = parse_json(members.pop(_MANIFEST))["files"]
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, KeyError) as error:
         raise BrokenChainError("the archive cannot be read") from error
     except (NotImplementedError, RuntimeError, EvidenceError) as error:
@@ -145,9 +169,21 @@ def unpack(data: bytes) -> dict[str, bytes]:
     return members
 
 
+def _is_in_place(root: Path, archive: Path) -> bool:
+    try:
+        members = unpack(fsops.read_bytes(archive))
+        return all(
+            fsops.read_bytes(root / Path(name).name) == data
+            for name, data in members.items()
+            if name.startswith("records/")
+        )
+    except (OSError, BrokenChainError):
+        return False
+
+
 def _announced(root: Path, link: Link) -> Mapping[str, Any] | None:
     try:
-        data = fsops.read_bytes(root / f"{link.body['run_id']}.json")
+        data = fsops.read_bytes(place_of(root, link.body["run_id"]))
     except FileNotFoundError:
         return None
     if digest_bytes(data) != link.body["record"]:

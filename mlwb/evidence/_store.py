@@ -25,7 +25,7 @@ from mlwb.core.errors import (
     LockHeldError,
 )
 from mlwb.core.signing import Signer
-from mlwb.evidence._archive import Shelf
+from mlwb.evidence._archive import Shelf, pending_of, place_of
 from mlwb.evidence._heads import SignedHeads
 from mlwb.evidence._kinds import known_name
 from mlwb.evidence._record import Record, eval_text
@@ -111,7 +111,7 @@ class EvidenceStore:
                     todo="records are never replaced; measure again under a new run id",
                 )
             data = replace(record, prev_sha256=head.body["record"] if head else "").to_bytes()
-            pending = self._pending(record.run_id)
+            pending = pending_of(self.root, record.run_id)
             fsops.write_atomic(pending, data)
             link = self._chain.append(
                 {
@@ -124,6 +124,20 @@ class EvidenceStore:
             )
             self._finish(link)
         return final
+
+    def recover(self) -> None:
+        """Complete what a writer that died left; :meth:`write` does so by itself.
+
+        Raises
+        ------
+        BrokenChainError
+            The ledger, or what waits to be completed, was edited.
+        LockHeldError
+            Another writer holds the ledger for too long.
+        """
+        with self._lock():
+            fsops.drop_torn_tail(self._chain.path)
+            self._recover()
 
     def path(self, run_id: str) -> Path:
         """Where the record of a run id stands, or would."""
@@ -203,6 +217,10 @@ class EvidenceStore:
             and (not run or link.body["run_id"].endswith(f"_{run}"))
         )
 
+    def shelf(self) -> Shelf:
+        """The archives; :meth:`read` looks into them by itself."""
+        return Shelf.of(self.root, self._chain.links())
+
     def head(self) -> Link | None:
         """The last ledger line; cite its digest elsewhere to notice a cut tail."""
         return self._chain.head()
@@ -261,22 +279,18 @@ class EvidenceStore:
     def _bytes(self, link: Link) -> bytes:
         """The file of a record, checked against the ledger."""
         run_id, named = link.body["run_id"], link.body["record"]
-        path, pending = self.path(run_id), self._pending(run_id)
         try:
-            data = fsops.read_bytes(pending if pending.exists() else path)
+            data = fsops.read_bytes(place_of(self.root, run_id))
         except FileNotFoundError:
-            data = Shelf.of(self.root, self._chain.links()).read(run_id)
+            data = self.shelf().read(run_id)
         found = digest_bytes(data)
         if found != named:
             raise BrokenChainError(f"the record {run_id} was edited", expected=named, got=found)
         return data
 
-    def _pending(self, run_id: str) -> Path:
-        return self.root / f".{run_id}.pending"
-
     def _recover(self) -> Link | None:
         head = self._chain.head()
-        if head is not None and self._pending(head.body["run_id"]).exists():
+        if head is not None and pending_of(self.root, head.body["run_id"]).exists():
             # seen is not durable: its writer may have died before the ledger was synced
             fsops.fsync_file(self._chain.path)
             fsops.fsync_dir(self.root)
@@ -286,7 +300,7 @@ class EvidenceStore:
     def _finish(self, link: Link) -> None:
         """Everything after the commit point; may be repeated."""
         run_id = link.body["run_id"]
-        pending, final = self._pending(run_id), self.path(run_id)
+        pending, final = pending_of(self.root, run_id), self.path(run_id)
         data = fsops.read_bytes(pending)
         if digest_bytes(data) != link.body["record"]:
             raise BrokenChainError(f"the pending record {run_id} is not what the ledger names")

@@ -11,7 +11,7 @@ from mlwb.core import fsops
 from mlwb.core.canonical import digest_bytes, parse_json
 from mlwb.core.chain import Chain, Head, Link, Problem
 from mlwb.core.errors import BrokenChainError, EvidenceError
-from mlwb.evidence._archive import Shelf
+from mlwb.evidence._archive import Shelf, pending_of, place_of
 from mlwb.evidence._kinds import known_name
 from mlwb.evidence._record import Record, eval_text
 
@@ -66,14 +66,14 @@ class Audit:
         yield from shelf.problems()
         yield from self._strays(links)
         yield from self._copies(links, shelf)
-        if links and _pending(self.root, links[-1].body["run_id"]).exists():
+        if links and pending_of(self.root, links[-1].body["run_id"]).exists():
             what = "its writer died before it was done; the next write completes it"
             yield Problem("unfinished", links[-1].body["run_id"], what)
 
     def _record(self, link: Link, before: str, shelf: Shelf) -> Iterator[Problem]:
         run_id = link.body["run_id"]
         try:
-            data = fsops.read_bytes(_place(self.root, run_id))
+            data = fsops.read_bytes(place_of(self.root, run_id))
         except FileNotFoundError:
             if not shelf.has(run_id):
                 yield Problem("missing", run_id, "the ledger names it, the file is gone")
@@ -147,16 +147,6 @@ class Audit:
             return
         if data != eval_text(record).encode():
             yield Problem("edited", name, f"it is not what {record.run_id} says")
-
-
-def _place(root: Path, run_id: str) -> Path:
-    """The record's file, or where a writer that died left it."""
-    pending = _pending(root, run_id)
-    return pending if pending.exists() else root / f"{run_id}.json"
-
-
-def _pending(root: Path, run_id: str) -> Path:
-    return root / f".{run_id}.pending"
 
 
 def _try_parse(path: Path) -> tuple[str, dict[str, Any] | None]:

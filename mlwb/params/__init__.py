@@ -19,6 +19,7 @@ from mlwb.params._policy import (
     Policy,
     load_policy,
 )
+from mlwb.params._retention import RETENTION_CLASSES, Retention, load_retention
 from mlwb.params._stages import (
     STAGES,
     BacktestParams,
@@ -46,6 +47,7 @@ from mlwb.params._yaml import parse_yaml, read_yaml
 __all__ = [
     "COMPARATORS",
     "GATE_IDS",
+    "RETENTION_CLASSES",
     "STAGES",
     "BacktestParams",
     "CanaryAnalysisParams",
@@ -64,6 +66,7 @@ __all__ = [
     "ReleaseReviewParams",
     "ReplayParams",
     "ResampleParams",
+    "Retention",
     "RunParams",
     "SearchParams",
     "TrafficParams",
@@ -72,6 +75,7 @@ __all__ = [
     "check_overrides",
     "load_params",
     "load_policy",
+    "load_retention",
     "params_values",
     "parse_override",
     "parse_params",
