@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from scipy import optimize, stats
@@ -10,7 +11,7 @@ from mlwb.drift._null import BlockNull
 
 __all__ = ["Bounds", "bounds"]
 
-_SPREADLESS, _FAR = 1e-4, 1e-9
+_SPREADLESS, _FAR = 1e-4, 1e-6
 """Scales below these shares of the null's mean and of the value move a bound by 3 % at most, and
 are beyond what the noncentral chi-square can be computed for."""
 
@@ -32,14 +33,19 @@ class Bounds:
     level: float
 
 
-def bounds(value: float, null: BlockNull, *, level: float = 0.95) -> Bounds:
-    """Bounds of the population PSI by inverting a moment-matched noncentral chi-square.
+def bounds(
+    value: float, null: BlockNull, *, level: float = 0.95, root_error: float = 0.0
+) -> Bounds:
+    """Bounds of the population PSI: the wider of two.
 
-    The null scores are matched by ``g * chi2_h``; the bounds are ``g * lambda`` with lambda the
-    noncentrality at which the observed value sits at the level's quantile. A value unusually
-    small for its null would give an upper bound of 0; the bound is never below the value.
-    A null without spread (the time of day: every day is the same) leaves no uncertainty; the
-    bounds are then the value less the null's mean, and the value.
+    The first inverts the null as a noncentral chi-square: the bounds are ``g * lambda`` with g the
+    null's scale and lambda the noncentrality at which the observed value sits at the level's
+    quantile. It takes every direction to be as uncertain as their average. The second knows the
+    direction of the change that was found: the root of PSI, less what chance adds in the other
+    directions, give or take Student's quantile times its standard error. A value unusually small
+    for its null would give an upper bound of 0; the bound is never below the value. A null without
+    spread (the time of day: every day is the same) leaves no uncertainty; the bounds are then the
+    value less the null's mean, and the value.
 
     Parameters
     ----------
@@ -49,21 +55,30 @@ def bounds(value: float, null: BlockNull, *, level: float = 0.95) -> Bounds:
         Its null for a window of the same length.
     level : float, default=0.95
         One-sided coverage of each bound.
+    root_error : float, default=0.0
+        Standard error of the root of PSI along the change found, in root nats; with 0 the first
+        bounds alone answer.
 
     Returns
     -------
     Bounds
     """
-    mean, variance = float(null.scores.mean()), float(null.scores.var(ddof=1))
-    scale = variance / (2.0 * mean) if mean > 0.0 else 0.0
-    if scale <= max(_SPREADLESS * mean, _FAR * value):
-        return Bounds(lower=max(value - mean, 0.0), upper=value, level=level)
-    x, degrees = value / scale, mean / scale
-    return Bounds(
-        lower=scale * _noncentrality(x, degrees, level),
-        upper=max(scale * _noncentrality(x, degrees, 1.0 - level), value),
-        level=level,
-    )
+    lower, upper = _every_direction(value, null, level)
+    if root_error > 0.0:
+        elsewhere = max(null.mean - root_error**2, 0.0)
+        centre = math.sqrt(max(value - elsewhere, 0.0))
+        reach = root_error * float(stats.t.ppf(level, null.n_blocks - 1))
+        lower = min(lower, max(centre - reach, 0.0) ** 2)
+        upper = max(upper, (centre + reach) ** 2)
+    return Bounds(lower=lower, upper=upper, level=level)
+
+
+def _every_direction(value: float, null: BlockNull, level: float) -> tuple[float, float]:
+    if null.scale <= max(_SPREADLESS * null.mean, _FAR * value):
+        return max(value - null.mean, 0.0), value
+    x, degrees = value / null.scale, null.degrees
+    lower = null.scale * _noncentrality(x, degrees, level)
+    return lower, max(null.scale * _noncentrality(x, degrees, 1.0 - level), value)
 
 
 def _noncentrality(x: float, degrees: float, probability: float) -> float:

@@ -8,73 +8,100 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from mlwb.core.arrays import Float1D, Int1D
+from mlwb.core.arrays import AnyArray, Float1D, Int1D, Int2D
 from mlwb.core.errors import EmptyWindowError
-from mlwb.drift._psi import psi_of_counts
+from mlwb.drift._memory import day_memory
+from mlwb.drift._psi import SMOOTHING
 
-__all__ = ["MIN_BLOCKS", "BlockNull", "block_null"]
+__all__ = ["BlockNull", "block_null"]
 
-MIN_BLOCKS = 5
+_MIN_BLOCKS = 5
 """Fewer blocks than this say nothing about the spread of a statistic."""
+_DRAWS = 400
+_MOST_DEGREES = 1e6
+"""A null of less spread than this (the time of day: every day is the same) has it all the same,
+since the law cannot be computed for none."""
 
 
 @dataclass(frozen=True)
 class BlockNull:
-    """PSI of each reference window against the rest of the reference.
+    """PSI of windows of the reference against the rest of it, and the law that they follow.
+
+    ``PSI / mean`` follows ``F(h, h * (n_blocks - 1))``, with ``h = 2 * mean ** 2 / variance`` of
+    the scores: the chi-square with their mean and variance (Satterthwaite, Rao and Scott), whose
+    scale is itself an estimate from so many blocks.
 
     Parameters
     ----------
     scores : ndarray of shape (n_windows,), float64
-        Nats. Windows overlap when they are longer than a block.
+        Nats: each block, or windows of blocks drawn at random, scaled by ``memory``.
     window_blocks : int
         Blocks a window.
+    n_blocks : int
+        Blocks of the reference.
+    memory : float
+        How many times a window of blocks in a row exceeds one of blocks drawn at random, >= 1.
     """
 
     scores: Float1D
     window_blocks: int
+    n_blocks: int
+    memory: float = 1.0
+
+    @property
+    def mean(self) -> float:
+        """What chance gives on average, nats."""
+        return float(self.scores.mean())
+
+    @property
+    def degrees(self) -> float:
+        """Degrees of freedom h of the law, > 0: directions in which the window can be off."""
+        spread = float(self.scores.var(ddof=1))
+        least = 2.0 * self.mean**2 / _MOST_DEGREES
+        return 2.0 * self.mean**2 / max(spread, least) if self.mean > 0.0 else 1.0
+
+    @property
+    def scale(self) -> float:
+        """Variance of the root of PSI in one such direction, nats: mean over degrees."""
+        return self.mean / self.degrees
 
     @property
     def limit95(self) -> float:
         """95 % quantile of the null: a change below this cannot be told from chance."""
-        return float(np.quantile(self.scores, 0.95))
+        return self.quantile(0.95)
 
     @property
     def n_disjoint(self) -> int:
-        """Windows that share no block: what the scores are worth as a sample."""
-        return (len(self.scores) - 1) // self.window_blocks + 1
+        """Windows that share no block: what the reference is worth as a sample of them."""
+        return self.n_blocks // self.window_blocks
 
-    def fitted(self) -> tuple[float, float]:
-        """Scale g and degrees h of ``g * chi2_h`` with the scores' mean and variance."""
-        mean, variance = float(self.scores.mean()), float(self.scores.var(ddof=1))
-        if mean <= 0.0:
-            return 1e-12, 1.0
-        scale = max(variance / (2.0 * mean), 1e-12)
-        return scale, max(mean / scale, 1e-6)
+    def quantile(self, probability: float) -> float:
+        """PSI that chance stays below with this probability, nats."""
+        h = self.degrees
+        return self.mean * float(stats.f.ppf(probability, h, h * (self.n_blocks - 1)))
 
     def p_value(self, value: float) -> float:
-        """Probability of a window at least this far off, without any change.
-
-        The rank among the scores, ``(1 + #{score >= value}) / (n + 1)``. A value beyond every
-        score has no rank to tell it from the next one: there the tail of the fitted
-        ``g * chi2_h`` answers, never above the rank.
-        """
-        above = int((self.scores >= value).sum())
-        rank = (1 + above) / (len(self.scores) + 1)
-        if above:
-            return float(rank)
-        scale, degrees = self.fitted()
-        return float(min(rank, stats.chi2.sf(value / scale, degrees)))
+        """Probability of a window at least this far off, without any change."""
+        if self.mean <= 0.0:
+            return 1.0 if value <= 0.0 else 0.0
+        h = self.degrees
+        return float(stats.f.sf(value / self.mean, h, h * (self.n_blocks - 1)))
 
 
-def block_null(name: str, counts: Sequence[Int1D], *, window_blocks: int) -> BlockNull:
-    """Score every window of the reference against the rest of it.
+def block_null(name: str, counts: Sequence[Int1D] | Int2D, *, window_blocks: int) -> BlockNull:
+    """Score windows of the reference against the rest of it.
+
+    A reference of forty days holds two disjoint windows of a fortnight, too few to know a
+    distribution from. So the windows are blocks drawn at random, four hundred times, and their
+    scores are scaled by what blocks in a row add through their memory
+    (``docs/decisions/0011-days-drawn-at-random.md``). A window of one block is each block once.
 
     Parameters
     ----------
     name : str
         Feature name.
     counts : sequence of ndarray
-        Counts of each block, in time order.
+        Counts of each block, in time order, none empty.
     window_blocks : int
         Blocks a window; the length of the sample that will be judged.
 
@@ -85,17 +112,36 @@ def block_null(name: str, counts: Sequence[Int1D], *, window_blocks: int) -> Blo
     Raises
     ------
     EmptyWindowError
-        Fewer than five windows fit beside a remainder of equal length.
+        Fewer than five blocks, or no remainder of a window's length.
     """
     table = np.asarray(counts)
-    n_windows = len(table) - window_blocks + 1
-    if n_windows < MIN_BLOCKS or len(table) < 2 * window_blocks:
+    n_blocks = len(table)
+    if n_blocks < max(_MIN_BLOCKS, 2 * window_blocks):
         raise EmptyWindowError(
             f"the reference of {name} is too short for its own null",
-            expected=f"at least {max(2 * window_blocks, window_blocks + MIN_BLOCKS - 1)} blocks",
-            got=f"{len(table)}",
+            expected=f"at least {max(_MIN_BLOCKS, 2 * window_blocks)} blocks",
+            got=f"{n_blocks}",
         )
-    total, running = table.sum(axis=0), np.cumsum(np.vstack([0 * table[0], table]), axis=0)
-    windows = running[window_blocks:] - running[:-window_blocks]
-    scores = [psi_of_counts(name, total - window, window).value for window in windows]
-    return BlockNull(np.asarray(scores), window_blocks)
+    windows = table if window_blocks == 1 else _draw(table, window_blocks)
+    memory = day_memory(table).inflation(window_blocks, n_blocks)
+    # a drawn window meets the blocks that are left, the current one will meet all of them
+    fair = 1.0 - (window_blocks / n_blocks) ** 2
+    scores = _psi_of_rows(table.sum(axis=0) - windows, windows) * fair * memory
+    return BlockNull(scores, window_blocks, n_blocks, memory)
+
+
+def _draw(table: Int2D, window_blocks: int) -> Int2D:
+    """Sums of blocks drawn without replacement; the same draws for every feature."""
+    order = np.random.default_rng(0).random((_DRAWS, len(table))).argsort(axis=1)
+    return np.asarray(table[order[:, :window_blocks]].sum(axis=1))
+
+
+def _psi_of_rows(reference: Int2D, current: Int2D) -> Float1D:
+    """:func:`mlwb.drift.psi_of_counts` row by row; cells that no row uses are left out."""
+    used = (reference[0] + current[0]) > 0
+    p, q = (_shares(side[:, used] + SMOOTHING) for side in (reference, current))
+    return np.asarray(((q - p) * np.log(q / p)).sum(axis=1))
+
+
+def _shares(counts: AnyArray) -> AnyArray:
+    return np.asarray(counts / counts.sum(axis=1, keepdims=True))

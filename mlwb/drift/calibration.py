@@ -1,28 +1,30 @@
 """What PSI chance alone gives on dependent data, and what a value then says.
 
-Minutes of a market are not independent, so the reference is cut into days and windows of it are
-compared with the rest: those scores are the null distribution of a window as long as the current
-one. Offline only (scipy).
+Minutes of a market are not independent, so the reference is cut into days, and windows of days are
+compared with the rest of it: those scores are the null of a window as long as the current one.
+Offline only (scipy).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from scipy import stats
 
-from mlwb.core.arrays import Float1D, Int1D, Int2D
+from mlwb.core.arrays import Float1D, Int1D
 from mlwb.core.errors import EmptyWindowError
 from mlwb.drift._bins import N_SPECIAL, bin_counts
 from mlwb.drift._blocks import BlockCounts
 from mlwb.drift._bounds import Bounds, bounds
 from mlwb.drift._null import BlockNull, block_null
-from mlwb.drift._psi import PsiResult, psi_of_counts
+from mlwb.drift._psi import SMOOTHING, PsiResult, psi_of_counts
 from mlwb.drift._reference import FeatureReference
-from mlwb.drift._windows import matched
+from mlwb.drift._sweep import WINDOWS_DAYS, WindowNull, first_quiet, gateable_days, window_nulls
+from mlwb.drift._windows import Matched, matched
 
 __all__ = [
     "WINDOWS_DAYS",
@@ -45,8 +47,6 @@ __all__ = [
 
 Reading = Literal["pass", "fail", "insufficient", "not_gateable"]
 """What a statistic says about a number it is held against."""
-WINDOWS_DAYS = (1, 2, 3, 4, 5, 7, 10, 14, 21, 28, 42, 56, 84)
-"""Window lengths tried, as far as the reference is at least twice as long."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,15 @@ class Calibrated:
         Its null for a window of the same length; None where the reference is too short for one.
     bounds : Bounds or None
         Of the population PSI, from that null.
+    swings : ndarray of shape (n_days,), float64
+        What each reference day would have moved PSI by, along the change that was found, scaled to
+        the window: their standard deviation is that of PSI. Empty without a null.
     """
 
     psi: PsiResult
     null: BlockNull | None
     bounds: Bounds | None
+    swings: Float1D
 
     @property
     def name(self) -> str:
@@ -75,7 +79,7 @@ class Calibrated:
     @property
     def corrected(self) -> float:
         """PSI less what chance gives on average, nats; without a null, of independent rows."""
-        chance = self.psi.noise_floor if self.null is None else float(self.null.scores.mean())
+        chance = self.psi.noise_floor if self.null is None else self.null.mean
         return self.psi.value - chance
 
     @property
@@ -91,36 +95,13 @@ class Calibrated:
         """
         if self.null is None or self.psi.noise_floor <= 0.0:
             return None
-        return max(float(self.null.scores.mean()) / self.psi.noise_floor, 1.0)
+        return max(self.null.mean / self.psi.noise_floor, 1.0)
 
     @property
     def n_eff(self) -> float | None:
         """Independent rows that the current window is worth."""
         effect = self.design_effect
         return None if effect is None else self.psi.n_obs / effect
-
-
-@dataclass(frozen=True)
-class WindowNull:
-    """What chance alone gives in a window of some days.
-
-    Parameters
-    ----------
-    days : int
-        Length of the window.
-    limit95 : float
-        95 % quantile of the PSI without any change, nats.
-    n_eff : float
-        Independent rows the window is worth: rows over the design effect, which is the mean of
-        those PSIs over the mean they would have if rows were independent.
-    n_disjoint : int
-        Windows that share no day: what the quantile rests on.
-    """
-
-    days: int
-    limit95: float
-    n_eff: float
-    n_disjoint: int
 
 
 def calibrate(frozen: FeatureReference, current: BlockCounts, *, level: float = 0.95) -> Calibrated:
@@ -148,10 +129,10 @@ def calibrate(frozen: FeatureReference, current: BlockCounts, *, level: float = 
     window = matched(frozen.blocks, current)
     found = psi_of_counts(frozen.name, window.reference, window.current)
     try:
-        null = block_null(frozen.name, list(window.days), window_blocks=window.window)
+        null = block_null(frozen.name, window.days, window_blocks=window.window)
     except EmptyWindowError:
-        return Calibrated(found, None, None)
-    return Calibrated(found, null, bounds(found.value, null, level=level))
+        return _calibrated(found, None, np.empty(0), level)
+    return _calibrated(found, null, _swings(window, null), level)
 
 
 def overall(items: Sequence[Calibrated], *, level: float = 0.95) -> Calibrated:
@@ -190,11 +171,15 @@ def overall(items: Sequence[Calibrated], *, level: float = 0.95) -> Calibrated:
         n_obs=min(item.psi.n_obs for item in items),
     )
     nulls = [item.null for item in items if item.null is not None]
-    if len(nulls) < len(items) or len({(n.window_blocks, len(n.scores)) for n in nulls}) > 1:
-        return Calibrated(found, None, None)
-    scores: Float1D = np.mean([null.scores for null in nulls], axis=0)
-    null = BlockNull(scores, nulls[0].window_blocks)
-    return Calibrated(found, null, bounds(found.value, null, level=level))
+    kinds = {(null.window_blocks, null.n_blocks) for null in nulls}
+    if len(nulls) < len(items) or len(kinds) > 1:
+        return _calibrated(found, None, np.empty(0), level)
+    null = replace(
+        nulls[0],
+        scores=np.mean([null.scores for null in nulls], axis=0),
+        memory=float(np.mean([null.memory for null in nulls])),
+    )
+    return _calibrated(found, null, np.mean([item.swings for item in items], axis=0), level)
 
 
 def reading(
@@ -230,58 +215,27 @@ def reading(
     return "fail" if changed or found.bounds.lower >= limit else "insufficient"
 
 
-def window_nulls(name: str, days: Int2D) -> tuple[WindowNull, ...]:
-    """What chance alone gives, by length of the window.
-
-    Parameters
-    ----------
-    name : str
-        Feature name.
-    days : ndarray of shape (n_days, n_cells), int64
-        Reference counts of each full day, in time order.
-
-    Returns
-    -------
-    tuple of WindowNull
-        One a length of ``WINDOWS_DAYS`` that the reference is long enough for.
-    """
-    n, n_cells = int(days.sum()), int((days.sum(axis=0) > 0).sum())
-    found = []
-    for width in WINDOWS_DAYS:
-        try:
-            null = block_null(name, list(days), window_blocks=width)
-        except EmptyWindowError:
-            break
-        rows = n * width / len(days)
-        independent = (n_cells - 1) * (1.0 / rows + 1.0 / n)
-        effect = max(float(null.scores.mean()) / independent, 1.0) if n_cells > 1 else 1.0
-        found.append(WindowNull(width, null.limit95, rows / effect, null.n_disjoint))
-    return tuple(found)
+def _calibrated(
+    found: PsiResult, null: BlockNull | None, swings: Float1D, level: float
+) -> Calibrated:
+    if null is None:
+        return Calibrated(found, None, None, swings)
+    # d sqrt(PSI) = d PSI / (2 sqrt(PSI)); a PSI of 0 has no direction
+    root = 2.0 * math.sqrt(found.value)
+    error = float(swings.std(ddof=1)) / root if root > 0.0 else 0.0
+    return Calibrated(found, null, bounds(found.value, null, level=level, root_error=error), swings)
 
 
-def gateable_days(frozen: FeatureReference, limit: float) -> int | None:
-    """Shortest window that a gate with this limit can judge.
-
-    Parameters
-    ----------
-    frozen : FeatureReference
-        Frozen in training.
-    limit : float
-        PSI the gate allows, nats.
-
-    Returns
-    -------
-    int or None
-        Days, from which on every longer window tried keeps the 95 % quantile of its null below
-        the limit; None where none does, or where the reference is too short for a null.
-    """
-    return first_quiet(window_nulls(frozen.name, frozen.blocks.daily), limit)
-
-
-def first_quiet(nulls: Sequence[WindowNull], limit: float) -> int | None:
-    """Days of the shortest window from which on no longer one reaches the limit by chance."""
-    loud = max((item.days for item in nulls if item.limit95 >= limit), default=0)
-    return next((item.days for item in nulls if item.days > loud), None)
+def _swings(window: Matched, null: BlockNull) -> Float1D:
+    """Departures of reference days from their mean, along the gradient of PSI in the window."""
+    used = (window.reference + window.current) > 0
+    p, q = (side[used] + SMOOTHING for side in (window.reference, window.current))
+    p, q = p / p.sum(), q / q.sum()
+    gradient = np.log(q / p) + 1.0 - p / q
+    shares = window.days[:, used] / window.days.sum(axis=1, keepdims=True)
+    moved = (shares - shares.mean(axis=0)) @ gradient
+    spread = null.memory * (1.0 / null.window_blocks + 1.0 / null.n_blocks)
+    return np.asarray(moved * math.sqrt(spread), dtype=np.float64)
 
 
 def block_counts(edges: Float1D, values: Float1D, blocks: Int1D) -> list[Int1D]:

@@ -275,7 +275,7 @@ def _overall_bounds(features: Sequence[FeatureDrift], overall: float) -> Bounds 
     if len(nulls) != len(features):
         return None
     scores = np.mean([item.scores for item in nulls], axis=0)
-    return bounds(overall, BlockNull(scores, nulls[0].window_blocks))
+    return bounds(overall, BlockNull(scores, nulls[0].window_blocks, nulls[0].n_blocks))
 
 
 def is_averaged(item: FeatureDrift, prepared: Prepared) -> bool:

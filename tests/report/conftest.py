@@ -186,7 +186,7 @@ def make_drift() -> Callable[..., Drifted]:
         name: str, value: float, ends: tuple[float, float] | None, null95: float | None = 0.01
     ) -> Drifted:
         psi = PsiResult(name, value, value, np.asarray([value]), 0.001, 20_000, 5_000)
-        null = None if null95 is None else BlockNull(np.full(20, null95), 7)
+        null = None if null95 is None else BlockNull(np.full(20, null95), 7, 40)
         bounds = None if ends is None else Bounds(*ends, level=0.95)
         return Drifted(name, psi, null, bounds)
 
