@@ -17,6 +17,7 @@ PLAIN_ROOMS = {"core", "stages", "report"}  # their modules are imported by full
 DOORS = {
     "data/fetch.py",
     "drift/calibration.py",
+    "drift/multivariate.py",
     "features/batch.py",
     "features/labels.py",
     "features/probe.py",
