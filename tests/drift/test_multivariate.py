@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import lfilter
 from sklearn.decomposition import PCA  # type: ignore[import-untyped]
@@ -40,6 +40,7 @@ def together(values: Float2D, rho: float) -> Float2D:
     return out
 
 
+@settings(max_examples=30)
 @given(SCORES, SCORES)
 def test_area_is_sklearns_with_ties(lower: Float1D, upper: Float1D) -> None:
     """Rank statistic, ties half."""
