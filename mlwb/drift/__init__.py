@@ -56,6 +56,7 @@ from mlwb.drift._psi import (
     spec_digest,
     split_missing,
 )
+from mlwb.drift._ranks import Memory
 from mlwb.drift._realised import LossWatch
 from mlwb.drift._reference import (
     REFERENCE_SCHEMA,
@@ -90,6 +91,7 @@ __all__ = [
     "Loss",
     "LossDays",
     "LossWatch",
+    "Memory",
     "MissingSplit",
     "PsiResult",
     "Reliability",

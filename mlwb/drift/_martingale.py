@@ -11,7 +11,8 @@ import numpy as np
 from mlwb.core.arrays import AnyArray, Float1D, Int1D, Int2D
 from mlwb.core.errors import ArtifactError, DataSchemaError, EmptyWindowError
 from mlwb.drift._psi import SMOOTHING
-from mlwb.drift._wealth import Wealth, parse_wealth, rank_p, tie_break
+from mlwb.drift._ranks import Memory, memory_of, parse_memory, rank_p, tie_break
+from mlwb.drift._wealth import Wealth, parse_wealth
 
 __all__ = ["BlockMartingale"]
 
@@ -31,9 +32,9 @@ class BlockMartingale:
 
     The PSI of every block against all others is ranked; where nothing changed, the newest block
     is equally likely to take any rank, whatever the feature does within a block. The p values of
-    the ranks are independent and uniform, so that wealth from betting on them exceeds
-    ``1 / level`` ever with probability ``level`` at most (Ville 1939). A value: :meth:`update`
-    gives the next one.
+    the ranks are then independent and uniform, so that wealth from betting on them exceeds
+    ``1 / level`` ever with probability ``level`` at most (Ville 1939). What a rank keeps of the
+    one before is taken out of it first. A value: :meth:`update` gives the next one.
 
     Parameters
     ----------
@@ -52,6 +53,8 @@ class BlockMartingale:
         taken.
     pending : ndarray of shape (n_cells,), int64
         Counts of the block under way.
+    memory : Memory
+        What a block's rank keeps of the one before, by the reference.
     wealth : Wealth
         The bets so far.
     n_thin : int
@@ -61,8 +64,9 @@ class BlockMartingale:
 
     Notes
     -----
-    The assumption is that blocks are exchangeable. Features whose level lasts longer than a block
-    (volatility) break it mildly: choose ``block_days`` longer, see ``docs/drift.md`` for rates.
+    The bound is exact for exchangeable blocks and ``memory`` 0, and close to it for ranks that
+    are a short autoregression. Features whose level lasts for days on end (volatility) exceed it:
+    ``docs/drift.md`` says by how much, and what longer blocks and references do about it.
 
     References
     ----------
@@ -89,6 +93,7 @@ class BlockMartingale:
     first_day: int
     last_day: int
     pending: Int1D
+    memory: Memory = field(default_factory=Memory)
     wealth: Wealth = field(default_factory=Wealth)
     n_thin: int = 0
     n_restarts: int = 0
@@ -101,6 +106,7 @@ class BlockMartingale:
         *,
         days: Int1D | None = None,
         block_days: int = 1,
+        memory: float | None = None,
         seed: int = 0,
     ) -> BlockMartingale:
         """Begin from the days of a reference.
@@ -116,6 +122,9 @@ class BlockMartingale:
         block_days : int, default=1
             Days a block. Blocks of the reference are cut backwards from its last day; blocks
             with less than three quarters of the usual rows are left out.
+        memory : float, optional
+            Correlation of neighbouring blocks' ranks, in [0, 0.95]; estimated on the reference
+            where not given. 0 for blocks that are known to be exchangeable: the bound is exact.
         seed : int, default=0
             Breaks ties.
 
@@ -146,7 +155,8 @@ class BlockMartingale:
                 got=f"{len(bag)}",
             )
         last = int(at[-1])
-        return cls(name, seed, block_days, len(bag), bag, last + 1, last, 0 * bag[0])
+        kept = memory_of(block_scores(bag), share=memory)
+        return cls(name, seed, block_days, len(bag), bag, last + 1, last, 0 * bag[0], kept)
 
     def update(self, day: int, counts: Int1D) -> BlockMartingale:
         """Take one more day.
@@ -276,6 +286,7 @@ def _parsed(stored: Mapping[str, Any]) -> BlockMartingale:
         name=str(stored["name"]),
         bag=np.asarray(stored["bag"], dtype=np.int64),
         pending=np.asarray(stored["pending"], dtype=np.int64),
+        memory=parse_memory(stored["memory"]),
         wealth=parse_wealth(stored["wealth"]),
         **whole,
     )
@@ -306,8 +317,13 @@ def _closed(state: BlockMartingale) -> BlockMartingale:
     if n_rows < _FULL * usual:
         return replace(empty, n_thin=state.n_thin + 1)
     bag = np.vstack([state.bag, state.pending])
-    drawn = tie_break(state.seed, state.name, state.last_day)
-    after = replace(empty, bag=bag, wealth=state.wealth.bet(rank_p(_block_scores(bag), drawn)))
+    p_value = rank_p(block_scores(bag), tie_break(state.seed, state.name, state.last_day))
+    after = replace(
+        empty,
+        bag=bag,
+        memory=state.memory.after(p_value),
+        wealth=state.wealth.bet(state.memory.cleared(p_value)),
+    )
     return after if after.n_watched < MAX_WATCHED else _restarted(after)
 
 
@@ -321,7 +337,7 @@ def _restarted(state: BlockMartingale) -> BlockMartingale:
     )
 
 
-def _block_scores(bag: Int2D) -> Float1D:
+def block_scores(bag: Int2D) -> Float1D:
     """PSI of every block against all others together, shape (n_blocks,)."""
     used = bag[:, bag.sum(axis=0) > 0]
     p, q = _shares(used.sum(axis=0) - used), _shares(used)

@@ -12,7 +12,8 @@ import numpy as np
 from mlwb.core.arrays import Float1D
 from mlwb.core.errors import ArtifactError, DataSchemaError, EmptyWindowError
 from mlwb.drift._losses import Loss, LossDays
-from mlwb.drift._wealth import Wealth, parse_wealth, rank_p, tie_break
+from mlwb.drift._ranks import Memory, memory_of, parse_memory, rank_p, tie_break
+from mlwb.drift._wealth import Wealth, parse_wealth
 
 __all__ = ["LossWatch"]
 
@@ -49,6 +50,8 @@ class LossWatch:
         Mean losses of the reference's days, then those watched, less the tolerance.
     last_day : int
         Last UTC day taken.
+    memory : Memory
+        What a day's rank keeps of the one before, by the reference.
     wealth : Wealth
         The bets so far.
     n_thin, n_restarts : int
@@ -56,7 +59,7 @@ class LossWatch:
 
     Notes
     -----
-    Days are taken as exchangeable, as in :class:`BlockMartingale`. Ranks replace the bets on a mean
+    Days as in :class:`BlockMartingale`. Ranks replace the bets on a mean
     in [0, 1] of [1]_, which need the risk given the past to stay below the limit at every moment
     and see little in daily means: a Brier loss moves by a few hundredths.
 
@@ -73,6 +76,7 @@ class LossWatch:
     usual_rows: float
     bag: Float1D
     last_day: int
+    memory: Memory = field(default_factory=Memory)
     wealth: Wealth = field(default_factory=Wealth)
     n_thin: int = 0
     n_restarts: int = 0
@@ -84,6 +88,7 @@ class LossWatch:
         *,
         tolerance: float = 0.0,
         loss: Loss = "brier",
+        memory: float | None = None,
         seed: int = 0,
     ) -> LossWatch:
         """Begin from losses on rows that the model has not been fitted on.
@@ -96,6 +101,8 @@ class LossWatch:
             Rise that is accepted, >= 0.
         loss : {"brier", "log_loss"}, default="brier"
             What is ranked.
+        memory : float, optional
+            Correlation of neighbouring days' ranks; estimated on the reference where not given.
         seed : int, default=0
             Breaks ties.
 
@@ -120,7 +127,8 @@ class LossWatch:
                 expected="at least 2 full days",
                 got=f"{len(bag)}",
             )
-        return cls(loss, float(tolerance), seed, len(bag), usual, bag, int(reference.days[-1]))
+        kept, last = memory_of(bag, share=memory), int(reference.days[-1])
+        return cls(loss, float(tolerance), seed, len(bag), usual, bag, last, kept)
 
     def update(self, matured: LossDays) -> LossWatch:
         """Take the days whose labels have all matured.
@@ -194,6 +202,7 @@ class LossWatch:
                 float(stored["usual_rows"]),
                 np.asarray(stored["bag"], dtype=np.float64),
                 int(stored["last_day"]),
+                parse_memory(stored["memory"]),
                 parse_wealth(stored["wealth"]),
                 int(stored["n_thin"]),
                 int(stored["n_restarts"]),
@@ -212,11 +221,17 @@ def _after(state: LossWatch, rows: int, mean: float) -> LossWatch:
         return replace(state, n_thin=state.n_thin + 1)
     bag = np.append(state.bag, mean - state.tolerance)
     p_value = rank_p(bag, tie_break(state.seed, state.loss, state.last_day))
-    if len(bag) - state.n_reference < MAX_WATCHED:
-        return replace(state, bag=bag, wealth=state.wealth.bet(p_value))
-    return replace(
+    after = replace(
         state,
+        bag=bag,
+        memory=state.memory.after(p_value),
+        wealth=state.wealth.bet(state.memory.cleared(p_value)),
+    )
+    if len(bag) - state.n_reference < MAX_WATCHED:
+        return after
+    return replace(
+        after,
         bag=state.bag[: state.n_reference],
-        wealth=state.wealth.bet(p_value).restarted(),
+        wealth=after.wealth.restarted(),
         n_restarts=state.n_restarts + 1,
     )

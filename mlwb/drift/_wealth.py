@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,9 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mlwb.core.arrays import Float1D
-
-__all__ = ["Wealth", "parse_wealth", "rank_p", "tie_break"]
+__all__ = ["Wealth", "parse_wealth"]
 
 _LOG_MAX = 700.0
 _LOG_2 = math.log(2.0)
@@ -109,16 +106,3 @@ def parse_wealth(stored: Mapping[str, Any]) -> Wealth:
     if wealth.n_bets < 0 or not all(math.isfinite(item) for item in logs.values()):
         raise ValueError("a wealth that no bets lead to")
     return wealth
-
-
-def rank_p(scores: Float1D, tie_break: float) -> float:
-    """Share of scores at least as high as the last one, ties broken by a number in (0, 1)."""
-    newest = scores[-1]
-    above, same = int((scores > newest).sum()), int((scores == newest).sum())
-    return (above + tie_break * same) / len(scores)
-
-
-def tie_break(seed: int, name: str, day: int) -> float:
-    """A number in (0, 1) that depends on nothing observed."""
-    drawn = hashlib.sha256(f"{seed}/{name}/{day}".encode()).digest()
-    return (int.from_bytes(drawn[:6], "big") + 0.5) / 2.0**48

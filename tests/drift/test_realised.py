@@ -94,15 +94,15 @@ def test_a_certain_error_is_finite() -> None:
 
 
 def test_months_without_harm_are_quiet() -> None:
-    """Of 300 months at exactly the tolerance at most 5 % alarm; of better months, fewer."""
+    """Of 200 months at exactly the tolerance at most 5 % alarm; of better months, fewer."""
     rng = np.random.default_rng(2)
     at, better = 0, 0
-    for _ in range(300):
+    for _ in range(200):
         days = 0.24 + 0.01 * rng.normal(size=69)
         watch = LossWatch.start(_days(days[:39]), tolerance=0.01)
         at += watch.update(_days(days[39:] + 0.01, 39)).alarm(0.05)
         better += watch.update(_days(days[39:] - 0.02, 39)).alarm(0.5)
-    assert at <= 0.05 * 300
+    assert at <= 0.05 * 200
     assert better == 0
 
 
@@ -179,6 +179,7 @@ def test_damaged_states_are_refused() -> None:
         {**watch, "loss": "auc"},
         {**watch, "bag": [0.1]},
         {**watch, "tolerance": -1.0},
+        {**watch, "memory": {"share": 0.1}},
         {**watch, "wealth": {"n_bets": -1}},
         {**watch, "wealth": None},
         {key: item for key, item in watch.items() if key != "seed"},
