@@ -49,7 +49,7 @@ $(ORACLES): $(STAMP)
 	@$(PIP) install --no-deps --only-binary :all: --require-hashes --target $(VENV)/oracles -r tests/oracles.lock
 	@touch $@
 
-.PHONY: setup run demo test fast check lab serve smoke promote rollback status verify bench clean help
+.PHONY: setup run demo test fast check lab serve smoke drift-check promote rollback status verify bench clean help
 
 setup: $(STAMP) ## set up .venv from requirements.lock (every other target does it by itself)
 
@@ -83,6 +83,9 @@ serve: $(STAMP) ## serve the promoted model on 127.0.0.1:4010
 smoke: $(STAMP) ## 1,000 requests from held-out bars to a server of its own (ARGS=--cold)
 	@$(PY) -m mlwb smoke $(ARGS)
 
+drift-check: $(STAMP) ## the daily job: rows served until yesterday against the frozen reference
+	@$(PY) -m mlwb drift check $(ARGS)
+
 promote: $(STAMP) ## make the candidate `latest`, if the newest decision about it says so
 	@$(PY) -m mlwb registry promote $(ARGS)
 
@@ -107,5 +110,5 @@ clean: ## remove what runs have left: outputs, artifacts, evidence (the environm
 
 help: ## this list
 	@echo "mlwb: make run does everything on a fresh machine, make test proves it."
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do printf '  %-10s %s\n' "$$name" "$$text"; done
-	@printf '  %-10s %s\n' 'gate:NAME' 'ask one gate (data signal ablation wf pnl parity schema psi drift perf shadow canary ...)'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do printf '  %-11s %s\n' "$$name" "$$text"; done
+	@printf '  %-11s %s\n' 'gate:NAME' 'ask one gate (data signal ablation wf pnl parity schema psi drift perf shadow canary ...)'

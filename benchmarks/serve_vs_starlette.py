@@ -122,7 +122,8 @@ def _cpu_s(pid: int) -> float:
 
 
 @contextmanager
-def _server(code: str, argument: Path) -> Iterator[tuple[int, int]]:
+def server(code: str, argument: Path) -> Iterator[tuple[int, int]]:
+    """Process id and port of a server that runs this code until the block ends."""
     with subprocess.Popen(
         [sys.executable, "-c", code, str(argument)], stdout=subprocess.PIPE, text=True
     ) as process:
@@ -132,7 +133,8 @@ def _server(code: str, argument: Path) -> Iterator[tuple[int, int]]:
             process.terminate()
 
 
-def _turn(pid: int, port: int, path: str, seconds: float) -> Run:
+def turn(pid: int, port: int, path: str, seconds: float) -> Run:
+    """Load one server for a while and count what it used."""
     before, start = _cpu_s(pid), time.perf_counter()
     times = sorted(uvloop.run(_load(port, path, seconds)))
     taken, n = time.perf_counter() - start, len(times)
@@ -151,19 +153,19 @@ def main() -> None:
         for channel, version in (("latest", "v1"), ("candidate", "v2")):
             write_version(models, version)
             point(models, channel, version)
-        bare = stack.enter_context(_server(BARE, models / "v1" / "model.onnx"))
-        ours = stack.enter_context(_server(OURS, models))
+        bare = stack.enter_context(server(BARE, models / "v1" / "model.onnx"))
+        ours = stack.enter_context(server(OURS, models))
         arms = {
             "starlette": (*bare, "/ml/predict"),
             "predict": (*ours, "/ml/predict"),
             "shadow": (*ours, "/ml/predict-with-shadow"),
         }
         for arm in arms.values():
-            _turn(*arm, 0.3)
+            turn(*arm, 0.3)
         runs: dict[str, list[Run]] = {name: [] for name in arms}
         for _ in range(options.rounds):
             for name, arm in arms.items():
-                runs[name].append(_turn(*arm, options.seconds))
+                runs[name].append(turn(*arm, options.seconds))
     found = {
         name: Run(*(statistics.median(column) for column in zip(*rows, strict=True)))
         for name, rows in runs.items()

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mlwb import __version__
-from mlwb.cli import _evidence, _features, _gate, _market, _registry, _run, _serve, _train
+from mlwb.cli import _drift, _evidence, _features, _gate, _market, _registry, _run, _serve, _train
 from mlwb.cli._common import console, errors
 from mlwb.core.errors import MlwbError
 
@@ -44,6 +44,7 @@ _train.add(app)
 _serve.add(app)
 _market.add(app)
 _features.add(app)
+app.add_typer(_drift.app, name="drift")
 app.add_typer(_gate.app, name="gate")
 app.add_typer(_registry.app, name="registry")
 app.add_typer(_evidence.app, name="evidence")

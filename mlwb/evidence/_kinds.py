@@ -21,6 +21,7 @@ KNOWN_NAMES: Mapping[str, str] = MappingProxyType(
         "parity": "parity.json",
         "bench": "bench.json",
         "psi_snapshot": "psi_snapshot.json",
+        "drift_check": "drift_check.json",
         "smoke": "smoke_1k.json",
         "shadow": "shadow_smoke_1k.json",
         "canary_preflight": "canary_preflight.json",

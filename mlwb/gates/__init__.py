@@ -9,7 +9,7 @@ store, everything is a pure function.
 
 from mlwb.gates._check import holds
 from mlwb.gates._decision import Replay, decision_record, replay
-from mlwb.gates._evaluate import GATES, decide, evaluate, evaluate_all
+from mlwb.gates._evaluate import GATES, decide, evaluate, evaluate_all, evaluate_watch
 from mlwb.gates._verdict import Check, Cited, Decision, Outcome, Verdict
 from mlwb.gates._view import EvidenceView, read_view
 
@@ -26,6 +26,7 @@ __all__ = [
     "decision_record",
     "evaluate",
     "evaluate_all",
+    "evaluate_watch",
     "holds",
     "read_view",
     "replay",

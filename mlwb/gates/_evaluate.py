@@ -7,13 +7,13 @@ from datetime import datetime
 
 from mlwb.core.errors import PolicyError
 from mlwb.evidence import Record
-from mlwb.gates._check import check_limit
+from mlwb.gates._check import Derived, check_limit
 from mlwb.gates._derive import DERIVE
 from mlwb.gates._verdict import Check, Decision, Outcome, Verdict
 from mlwb.gates._view import EvidenceView, as_view
 from mlwb.params import GATE_IDS, GatePolicy, Policy
 
-__all__ = ["GATES", "decide", "evaluate", "evaluate_all"]
+__all__ = ["GATES", "decide", "evaluate", "evaluate_all", "evaluate_watch"]
 
 GATES = GATE_IDS
 """Gate ids in the order of the verdict table."""
@@ -52,22 +52,7 @@ def evaluate(
     view, gate = as_view(records), policy.gates[gate_id]
     derive = DERIVE.get(gate_id)
     derived = derive(view, policy, now) if derive else {}
-    checks = tuple(
-        check for limit in gate.limits for check in check_limit(limit, view, derived, now=now)
-    )
-    kinds = {limit.kind for limit in gate.limits}
-    used = {kind: view.newest(kind) for kind in sorted(kinds)}
-    outcome = _worst(checks)
-    return Verdict(
-        gate=gate_id,
-        outcome=outcome,
-        severity=_severity(gate, view),
-        waived=gate.waived,
-        reason=_reason(outcome, checks),
-        checks=checks,
-        evidence=tuple(view.cite(record) for record in used.values() if record),
-        policy_digest=policy.digest,
-    )
+    return _verdict(gate, view, derived, policy, now=now)
 
 
 def evaluate_all(
@@ -76,6 +61,39 @@ def evaluate_all(
     """The verdicts of all gates, in the order of :data:`GATES`; see :func:`evaluate`."""
     view = as_view(records)
     return tuple(evaluate(gate, view, policy, now) for gate in GATES)
+
+
+def evaluate_watch(
+    name: str, records: Mapping[str, Record] | EvidenceView, policy: Policy, now: datetime
+) -> Verdict:
+    """The verdict on limits that must hold while a version serves; no part of a decision.
+
+    Parameters
+    ----------
+    name : str
+        A group of ``Policy.watch``.
+    records : mapping of str to Record, or EvidenceView
+        Evidence by kind, or a view.
+    policy : Policy
+        The limits.
+    now : datetime
+        Timezone-aware; ages are counted back from it.
+
+    Returns
+    -------
+    Verdict
+        ``gate`` is the name of the group.
+
+    Raises
+    ------
+    PolicyError
+        No such group.
+    """
+    if name not in policy.watch:
+        raise PolicyError("no such watch", expected=", ".join(policy.watch), got=name)
+    limits = policy.watch[name]
+    group = GatePolicy(id=name, about="", severity="hard", limits=limits)
+    return _verdict(group, as_view(records), {}, policy, now=now)
 
 
 def decide(verdicts: Iterable[Verdict], policy: Policy) -> Decision:
@@ -103,6 +121,32 @@ def decide(verdicts: Iterable[Verdict], policy: Policy) -> Decision:
     waived = [(gate, policy.gates[gate].waived) for gate in GATES]
     return Decision(
         promote=True, reasons=tuple(f"{gate} waived: {why}" for gate, why in waived if why)
+    )
+
+
+def _verdict(
+    gate: GatePolicy,
+    view: EvidenceView,
+    derived: Mapping[str, Derived],
+    policy: Policy,
+    *,
+    now: datetime,
+) -> Verdict:
+    checks = tuple(
+        check for limit in gate.limits for check in check_limit(limit, view, derived, now=now)
+    )
+    kinds = {limit.kind for limit in gate.limits}
+    used = {kind: view.newest(kind) for kind in sorted(kinds)}
+    outcome = _worst(checks)
+    return Verdict(
+        gate=gate.id,
+        outcome=outcome,
+        severity=_severity(gate, view),
+        waived=gate.waived,
+        reason=_reason(outcome, checks),
+        checks=checks,
+        evidence=tuple(view.cite(record) for record in used.values() if record),
+        policy_digest=policy.digest,
     )
 
 

@@ -16,7 +16,9 @@ __all__ = ["EvidenceView", "as_view", "read_view"]
 
 _WITHOUT_MODEL = frozenset({"data_quality", "feature_study"})
 _SERIES = frozenset({"nightly"})
-_OUTSIDE = frozenset({"decision", "confirmation", "eval_result", "release_review", "daily_report"})
+_OUTSIDE = frozenset(
+    {"decision", "confirmation", "drift_check", "eval_result", "release_review", "daily_report"}
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,7 +37,7 @@ GATE_IDS = (
 
 COMPARATORS = ("<", "<=", ">", ">=", "==")
 
-_WATCHES = ("canary_abort", "rollback")
+_WATCHES = ("canary_abort", "drift_check", "rollback")
 _NEVER_WAIVED = frozenset({"parity", "schema", "psi", "evidence"})
 _ORIGINS = ("live", "replay", "simulated")
 _DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?")
@@ -152,7 +152,7 @@ class Policy:
     gates : mapping of str to GatePolicy
         Every gate of :data:`GATE_IDS`, in that order.
     watch : mapping of str to tuple of Limit
-        ``canary_abort`` and ``rollback``: limits that must hold while serving.
+        ``canary_abort``, ``drift_check`` and ``rollback``: limits that must hold while serving.
     """
 
     name: str

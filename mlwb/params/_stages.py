@@ -12,9 +12,11 @@ __all__ = [
     "STAGES",
     "BacktestParams",
     "CanaryAnalysisParams",
+    "CheckParams",
     "CostParams",
     "CvParams",
     "DataParams",
+    "DriftCheckParams",
     "FeatureModuleParams",
     "FeatureParams",
     "FeatureStudyParams",
@@ -392,6 +394,27 @@ class ReplayParams:
 
 
 @dataclass(frozen=True)
+class CheckParams:
+    """How the daily check looks at live counts.
+
+    Parameters
+    ----------
+    rolling_days : int
+        UTC days of the rolling window, the last full one included.
+    """
+
+    rolling_days: int = _between(1, 31)
+
+
+@dataclass(frozen=True)
+class DriftCheckParams:
+    """Every day: the rows a server counted against the reference frozen with its version."""
+
+    run: RunParams
+    check: CheckParams
+
+
+@dataclass(frozen=True)
 class CanaryAnalysisParams:
     """Stage 04: what the traffic showed."""
 
@@ -411,6 +434,7 @@ STAGES: dict[str, type[Any]] = {
     "training": TrainingParams,
     "psi_validation": PsiValidationParams,
     "replay": ReplayParams,
+    "drift_check": DriftCheckParams,
     "canary_analysis": CanaryAnalysisParams,
     "release_review": ReleaseReviewParams,
 }

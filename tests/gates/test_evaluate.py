@@ -12,7 +12,15 @@ import pytest
 from mlwb.core.clock import ManualClock
 from mlwb.core.errors import PolicyError
 from mlwb.evidence import KNOWN_NAMES, Context, Metric, new_record, rate
-from mlwb.gates import GATES, EvidenceView, Outcome, decide, evaluate, evaluate_all
+from mlwb.gates import (
+    GATES,
+    EvidenceView,
+    Outcome,
+    decide,
+    evaluate,
+    evaluate_all,
+    evaluate_watch,
+)
 from mlwb.params import GatePolicy, Policy, load_policy
 
 PARAMS = Path(__file__).resolve().parents[2] / "params"
@@ -227,3 +235,35 @@ def test_broken_recordings_fail_the_data_gate(
     verdict = evaluate("data", _quality(numbers), policy, clock.now())
     failed = [check.metric for check in verdict.checks if check.outcome is Outcome.FAIL]
     assert len(failed) == defects, failed
+
+
+def test_a_watch_is_judged_as_a_gate_and_decides_nothing(
+    policy: Policy, clock: ManualClock
+) -> None:
+    """Hard limits make the outcome, soft ones warn, and no decision looks at it."""
+    metrics = [
+        Metric("golden_max_abs_diff", 0.0),
+        Metric("gateable", 1, segment="a"),
+        Metric("psi_upper", 0.4, segment="a"),
+        Metric("psi_lower", 0.1, segment="a"),
+        Metric("psi_overall_upper", 0.1),
+        Metric("psi_overall_lower", 0.0),
+        Metric("prediction_psi_upper", 0.1),
+        Metric("prediction_psi_lower", 0.0),
+        Metric("moved", 0, segment="a"),
+        Metric("e_value", 25.0),
+    ]
+    shared = Context(clock=clock, model_version="v1.8.1", origin="live")
+    outcomes = {}
+    for lower in (0.1, 0.35):
+        metrics[3] = Metric("psi_lower", lower, segment="a")
+        record = new_record("drift_check", metrics, shared)
+        verdict = evaluate_watch("drift_check", {"drift_check": record}, policy, clock.now())
+        outcomes[lower] = verdict.outcome
+        soft = {check.id: check.outcome for check in verdict.checks if not check.is_binding}
+        assert soft["drift_check.e_value"] is Outcome.FAIL
+        assert soft["drift_check.sr"] is Outcome.MISSING
+    assert outcomes == {0.1: Outcome.UNPROVEN, 0.35: Outcome.FAIL}
+    assert "drift_check" not in GATES
+    with pytest.raises(PolicyError, match="no such watch"):
+        evaluate_watch("drift", {}, policy, clock.now())

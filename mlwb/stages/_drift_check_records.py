@@ -1,0 +1,191 @@
+"""The daily check as evidence: numbers, counts of both sides, the state of the watch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mlwb.drift import HourLog
+from mlwb.drift.calibration import Calibrated, reading
+from mlwb.evidence import Metric
+from mlwb.stages._drift_check_result import Column, Result, day_name
+from mlwb.stages.common import null
+from mlwb.stats import holm
+
+__all__ = ["Limits", "check_details", "check_metrics"]
+
+NATS = "nats"
+_NO_DAY = "no full UTC day was served yet"
+_SHORT = "the reference is too short for a null of this window"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Numbers that readings are held against; their home is the policy."""
+
+    feature: float
+    overall: float
+    prediction: float
+
+
+def check_metrics(
+    result: Result,
+    limits: Limits,
+    *,
+    golden: tuple[float, int],
+    logged: Mapping[int, int],
+) -> list[Metric]:
+    """Every number of the check.
+
+    Parameters
+    ----------
+    result : Result
+        What was measured.
+    limits : Limits
+        For the metrics that say whether a window of this length can be judged.
+    golden : tuple of (float, int)
+        Largest difference of the golden rows, and how many there are.
+    logged : mapping of int to int
+        Rows in the prediction log by UTC day.
+    """
+    columns = [_of_column(item, limits.feature) for item in result.features]
+    return [
+        Metric("golden_max_abs_diff", golden[0], n=golden[1]),
+        Metric("days", len(result.rolling_days), unit="d"),
+        _rows(result),
+        _rows_logged(result, logged),
+        *(metric for found in columns for metric in found),
+        *_window("psi_overall", result.overall, limits.overall, prefix="overall_"),
+        *_window(
+            "prediction_psi", result.prediction.rolling, limits.prediction, prefix="prediction_"
+        ),
+        *_moved(result, limits),
+        *_ks(result),
+        *_watch(result),
+    ]
+
+
+def check_details(result: Result, reference: str, log: HourLog) -> dict[str, Any]:
+    """What the numbers can be worked out from again, and the state the next check takes up."""
+    return {
+        "reference": reference,
+        "days": [day_name(day) for day in result.days],
+        "rolling_days": [day_name(day) for day in result.rolling_days],
+        "partial_days": [day_name(day) for day in result.partial_days],
+        "averaged": list(result.averaged),
+        "features": [_detail(item) for item in (*result.features, result.prediction)],
+        "watch": {watch.name: watch.to_json() for watch in result.watches},
+        "volatile": {"damaged_lines": log.damaged, "foreign_lines": log.foreign},
+    }
+
+
+def _of_column(item: Column, limit: float) -> Iterator[Metric]:
+    yield from _window("psi", item.rolling, limit, segment=item.name)
+    day = item.day
+    if day is None:
+        yield null("psi_day", _NO_DAY, NATS, item.name)
+    else:
+        yield Metric("psi_day", day.psi.value, unit=NATS, n=day.psi.n_obs, segment=item.name)
+    watch = item.watch
+    if watch is not None:
+        yield Metric("e_value", watch.e_value, n=watch.n_watched, segment=item.name)
+        yield Metric("sr", watch.sr, n=watch.n_watched, segment=item.name)
+
+
+def _window(
+    name: str, found: Calibrated | None, limit: float, *, prefix: str = "", segment: str = ""
+) -> Iterator[Metric]:
+    """A statistic of the rolling days with bounds, p value and whether it can be judged."""
+    bounded = (f"{name}_upper", f"{name}_lower", f"{prefix}p_block", f"{prefix}psi_null95")
+    gateable = f"{prefix}gateable"
+    if found is None or found.null is None or found.bounds is None:
+        why = _NO_DAY if found is None else _SHORT
+        value = None if found is None else found.psi.value
+        yield Metric(name, value, unit=NATS, segment=segment, null_reason="" if found else why)
+        for lacking in bounded:
+            yield null(lacking, why, NATS, segment)
+        # Before a full day nothing says that a feature cannot be judged: unproven, not left out.
+        yield Metric(gateable, int(found is None), segment=segment, definition=why)
+        return
+    n, windows = found.psi.n_obs, len(found.null.scores)
+    yield Metric(name, found.psi.value, unit=NATS, n=n, segment=segment)
+    yield Metric(bounded[0], found.bounds.upper, unit=NATS, n=n, segment=segment)
+    yield Metric(bounded[1], found.bounds.lower, unit=NATS, n=n, segment=segment)
+    yield Metric(bounded[2], found.p_value, n=windows, segment=segment)
+    yield Metric(bounded[3], found.null.limit95, unit=NATS, n=windows, segment=segment)
+    can = reading(found, limit) != "not_gateable"
+    definition = f"95 % of the reference's own windows stay below the limit of {limit:g}"
+    yield Metric(gateable, int(can), segment=segment, definition=definition)
+
+
+def _moved(result: Result, limits: Limits) -> Iterator[Metric]:
+    """Whether a window is beyond chance and no smaller than its limit, Holm over the features."""
+    judged = [item.rolling for item in result.features if _is_judged(item.rolling, limits.feature)]
+    known = {item.name: item.p_value for item in judged if item and item.p_value is not None}
+    adjusted = dict(zip(known, holm(np.array(list(known.values()))), strict=True))
+    for item in result.features:
+        p_value = adjusted.get(item.name)
+        yield _has_moved(item.name, item.rolling, limits.feature, p_adjusted=p_value)
+    yield _has_moved("overall", result.overall, limits.overall)
+    yield _has_moved(result.prediction.name, result.prediction.rolling, limits.prediction)
+
+
+def _is_judged(found: Calibrated | None, limit: float) -> bool:
+    return found is not None and reading(found, limit) != "not_gateable"
+
+
+def _has_moved(
+    segment: str, found: Calibrated | None, limit: float, *, p_adjusted: float | None = None
+) -> Metric:
+    if found is None:
+        return null("moved", _NO_DAY, segment=segment)
+    has_moved = reading(found, limit, p_adjusted) == "fail"
+    about = f"beyond chance and at least {limit:g}"
+    return Metric("moved", int(has_moved), n=found.psi.n_obs, segment=segment, definition=about)
+
+
+def _rows(result: Result) -> Metric:
+    counts = result.prediction.counts
+    return Metric("rows", 0 if counts is None else int(counts.sum()), unit="rows")
+
+
+def _rows_logged(result: Result, logged: Mapping[int, int]) -> Metric:
+    rows = sum(logged.get(day, 0) for day in result.rolling_days)
+    about = "of the same days in the prediction log, which may have been set aside or dropped lines"
+    return Metric("rows_logged", rows, unit="rows", definition=about, deterministic=False)
+
+
+def _ks(result: Result) -> Iterator[Metric]:
+    if result.ks is None:
+        yield null("prediction_ks", _NO_DAY)
+        return
+    yield Metric("prediction_ks", result.ks[0])
+    yield Metric("prediction_ks_p", result.ks[1], definition="for independent rows")
+
+
+def _watch(result: Result) -> Iterator[Metric]:
+    watched = [item.watch for item in result.features if item.name in result.averaged]
+    sums = [watch.sr for watch in watched if watch is not None]
+    if result.together is None or not sums:
+        yield null("e_value", _NO_DAY)
+        yield null("sr", _NO_DAY)
+        return
+    about = "mean over " + ", ".join(result.averaged)
+    n = len(result.days)
+    yield Metric("e_value", result.together.e_value, n=n, definition=about)
+    yield Metric("sr", sum(sums) / len(sums), n=n, definition=about)
+
+
+def _detail(item: Column) -> dict[str, Any]:
+    bins = item.frozen.bins
+    return {
+        "name": item.name,
+        "edges": bins.edges,
+        "reference_counts": bins.counts,
+        "current_counts": [] if item.counts is None else item.counts,
+        "per_bin": [] if item.rolling is None else item.rolling.psi.per_bin,
+        "reference_digest": bins.digest,
+    }

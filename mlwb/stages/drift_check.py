@@ -1,0 +1,320 @@
+"""Every day: the rows a server counted, against the reference frozen with its version.
+
+It reads what the server wrote and never the server itself, so that it can run at any time, beside
+any number of workers. Only full UTC days are judged, and no day is bet on twice: run again on the
+same day it measures the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mlwb.core.clock import Clock, SystemClock
+from mlwb.core.errors import ArtifactNotFoundError, EmptyWindowError, ModelError
+from mlwb.core.home import Home
+from mlwb.core.predictionlog import read_predictions
+from mlwb.drift import (
+    SCORE,
+    BlockMartingale,
+    CheckNote,
+    FeatureReference,
+    HourLog,
+    HourTable,
+    covered_share,
+    hours_to_blocks,
+    read_live_hours,
+    together,
+)
+from mlwb.drift.calibration import Calibrated, calibrate, ks_of_counts, overall
+from mlwb.evidence import Input, Record, Upstream, new_record
+from mlwb.features import FEATURES
+from mlwb.gates import Verdict, evaluate_watch
+from mlwb.inference import Predictor, VersionReference, load_reference
+from mlwb.params import DriftCheckParams, Policy
+from mlwb.registry import Registry
+from mlwb.stages._drift_check_records import Limits, check_details, check_metrics
+from mlwb.stages._drift_check_result import FULL_DAY, Column, Result, day_name
+from mlwb.stages.common import context, home_of, policy_of, store_of, write_all
+
+__all__ = ["Inputs", "Result", "judge", "load", "measure", "record", "run"]
+
+WATCH = "drift_check"
+_DAY_HOURS = 24
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the daily check reads.
+
+    Parameters
+    ----------
+    params : DriftCheckParams
+        As loaded.
+    version : str
+        The version that serves.
+    reference : VersionReference
+        Frozen with it.
+    names : tuple of str
+        Its features in column order, then the score.
+    golden_diff : float
+        Largest difference of a golden row scored again with the model on disk.
+    n_golden : int
+        Golden rows.
+    log : HourLog
+        What all workers have counted.
+    today : int
+        UTC day number of now; only days before it are over.
+    before : Record, optional
+        The check before this one, of the same version and reference.
+    logged : mapping of int to int
+        Rows of the version in the prediction log, by UTC day.
+    """
+
+    params: DriftCheckParams
+    version: str
+    reference: VersionReference
+    names: tuple[str, ...]
+    golden_diff: float
+    n_golden: int
+    log: HourLog
+    today: int
+    before: Record | None
+    logged: Mapping[int, int]
+
+    @property
+    def references(self) -> list[FeatureReference]:
+        """In column order."""
+        return [self.reference.features[name] for name in self.names]
+
+
+def load(params: DriftCheckParams, clock: Clock) -> Inputs:
+    """Read the served version, what was counted for it, and the check before.
+
+    Raises
+    ------
+    ArtifactNotFoundError
+        Nothing is served.
+    ModelError
+        A golden row does not come out as in training.
+    EmptyWindowError
+        The server has not counted a row for this version.
+    """
+    home = home_of(params.run)
+    registry = Registry(home.models, clock=SystemClock())
+    version = params.run.model_version or registry.latest()
+    if not version:
+        raise ArtifactNotFoundError(
+            "there is no served version to check", todo="promote one: mlwb registry promote"
+        )
+    folder = registry.resolve(version)
+    predictor, reference = Predictor.load(folder), load_reference(folder)
+    names = (*predictor.sidecar.names, SCORE)
+    diff, n_golden = _golden(predictor)
+    return Inputs(
+        params=params,
+        version=version,
+        reference=reference,
+        names=names,
+        golden_diff=diff,
+        n_golden=n_golden,
+        log=_counted(home, version, reference, names),
+        today=int(clock.now().timestamp()) // (_DAY_HOURS * 3_600),
+        before=_before(params, version, reference),
+        logged=_logged(home, version),
+    )
+
+
+def measure(inputs: Inputs) -> Result:
+    """Index of the last full day and of the rolling days with what chance gives, and the watch."""
+    days = _full_days(inputs)
+    first = days[-1] - inputs.params.check.rolling_days + 1 if days else 0
+    rolling = [day for day in days if day >= first]
+    columns = tuple(
+        _column(inputs, place, days, rolling) for place in range(len(inputs.references))
+    )
+    features, prediction = columns[:-1], columns[-1]
+    averaged = [item for item in features if item.rolling is not None and _is_averaged(item)]
+    mean = overall([item.rolling for item in averaged if item.rolling]) if averaged else None
+    seen = _rows_of(inputs.log.hours, rolling)
+    counted = hours_to_blocks(seen, len(features)).total if seen else None
+    frozen = prediction.frozen.bins.counts
+    watched = [item.watch for item in features if item.watch is not None and _is_averaged(item)]
+    return Result(
+        features=features,
+        prediction=prediction,
+        overall=mean,
+        averaged=tuple(item.name for item in averaged),
+        ks=None if counted is None else ks_of_counts(frozen, counted),
+        together=together(watched) if watched else None,
+        days=tuple(days),
+        rolling_days=tuple(rolling),
+        partial_days=tuple(sorted(_days_with_rows(inputs) - set(days))),
+    )
+
+
+def record(
+    inputs: Inputs, result: Result, params: DriftCheckParams, clock: Clock
+) -> tuple[Record, ...]:
+    """Write the check with edges and counts of both sides, and the note the server shows."""
+    frozen = Input("reference", f"models/{inputs.version}", inputs.reference.digest)
+    shared = context(
+        "drift_check", params, clock, version=inputs.version, origin="live", inputs=(frozen,)
+    )
+    before = inputs.before
+    check = new_record(
+        "drift_check",
+        check_metrics(
+            result,
+            _limits(policy_of(params.run)),
+            golden=(inputs.golden_diff, inputs.n_golden),
+            logged=inputs.logged,
+        ),
+        shared,
+        details=check_details(result, inputs.reference.digest, inputs.log),
+        upstream=() if before is None else (Upstream(before.run_id, before.sha256),),
+    )
+    written = write_all(store_of(params.run), [check])
+    if result.together is not None and result.days:
+        day, e_value = day_name(result.days[-1]), result.together.e_value
+        note = CheckNote(inputs.version, inputs.reference.digest, day, e_value)
+        note.write(home_of(params.run).artifacts / "drift")
+    return written
+
+
+def judge(records: Sequence[Record], policy: Policy, clock: Clock) -> Verdict:
+    """Hold the check against the limits that must hold while a version serves."""
+    return evaluate_watch(WATCH, {item.kind: item for item in records}, policy, clock.now())
+
+
+def run(params: DriftCheckParams, policy: Policy, clock: Clock) -> Verdict:
+    """All four verbs."""
+    inputs = load(params, clock)
+    return judge(record(inputs, measure(inputs), params, clock), policy, clock)
+
+
+def _golden(predictor: Predictor) -> tuple[float, int]:
+    """Loading has refused any difference beyond the load check's; this is what is left of it."""
+    if predictor.golden is None:
+        raise ModelError(f"{predictor.version} has no golden rows", todo="publish it again")
+    rows, scores = predictor.golden.arrays()
+    return float(np.abs(predictor.predict(rows) - scores).max()), len(scores)
+
+
+def _counted(
+    home: Home, version: str, reference: VersionReference, names: Sequence[str]
+) -> HourLog:
+    shape = [len(reference.features[name].bins.counts) for name in names]
+    log = read_live_hours(home.artifacts / "drift", version, reference.digest, shape)
+    if not log.hours:
+        raise EmptyWindowError(
+            f"no served row of {version} was counted",
+            expected=f"counts in {home.artifacts / 'drift' / version}",
+            got=f"{log.foreign} lines of another reference, {log.damaged} damaged",
+            todo="serve it (mlwb serve) and send it requests; counts are written once a minute",
+        )
+    return log
+
+
+def _before(params: DriftCheckParams, version: str, reference: VersionReference) -> Record | None:
+    store = store_of(params.run)
+    entries = [
+        entry
+        for entry in store.index()
+        if entry.kind == "drift_check" and entry.model_version == version
+    ]
+    found = store.read_each([entries[-1].run_id]) if entries else ()
+    same = [item for item in found if item.details.get("reference") == reference.digest]
+    return same[0] if same else None
+
+
+def _logged(home: Home, version: str) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for name in ("predictions.jsonl.1", "predictions.jsonl"):
+        for line in read_predictions(home.artifacts / name):
+            if line.model_version == version:
+                day = int(line.ts.timestamp()) // (_DAY_HOURS * 3_600)
+                found[day] = found.get(day, 0) + 1
+    return found
+
+
+def _days_with_rows(inputs: Inputs) -> set[int]:
+    return {hour // _DAY_HOURS for hour in inputs.log.hours if hour // _DAY_HOURS < inputs.today}
+
+
+def _full_days(inputs: Inputs) -> list[int]:
+    """Days that are over and have seen three quarters of what a day of the reference holds."""
+    reference = inputs.references[-1].blocks
+    by_day: dict[int, list[int]] = {}
+    for hour in inputs.log.hours:
+        by_day.setdefault(hour // _DAY_HOURS, []).append(hour)
+    return sorted(
+        day for day in _days_with_rows(inputs) if covered_share(reference, by_day[day]) >= FULL_DAY
+    )
+
+
+def _rows_of(hours: Mapping[int, HourTable], days: Sequence[int]) -> dict[int, HourTable]:
+    chosen = set(days)
+    return {hour: table for hour, table in hours.items() if hour // _DAY_HOURS in chosen}
+
+
+def _column(inputs: Inputs, place: int, days: Sequence[int], rolling: Sequence[int]) -> Column:
+    frozen, hours = inputs.references[place], inputs.log.hours
+    week, last = _rows_of(hours, rolling), _rows_of(hours, rolling[-1:])
+    return Column(
+        frozen=frozen,
+        day=_calibrated(frozen, last, place),
+        rolling=_calibrated(frozen, week, place),
+        counts=hours_to_blocks(week, place).total if week else None,
+        watch=_watched(inputs, frozen, place, days),
+    )
+
+
+def _calibrated(
+    frozen: FeatureReference, hours: Mapping[int, HourTable], place: int
+) -> Calibrated | None:
+    if not hours:
+        return None
+    try:
+        return calibrate(frozen, hours_to_blocks(hours, place))
+    except EmptyWindowError:  # the reference has no day with these hours
+        return None
+
+
+def _watched(
+    inputs: Inputs, frozen: FeatureReference, place: int, days: Sequence[int]
+) -> BlockMartingale | None:
+    """The watch of one column, taken up where the check before left it; none of a constant."""
+    if frozen.bins.n_bins == 1:
+        return None
+    stored: Mapping[str, Any] = inputs.before.details["watch"] if inputs.before else {}
+    try:
+        watch = (
+            BlockMartingale.from_json(stored[frozen.name])
+            if frozen.name in stored
+            else BlockMartingale.start(frozen.name, frozen.blocks.daily)
+        )
+    except EmptyWindowError:
+        return None
+    for day in days:
+        if day > watch.last_day:
+            counts = hours_to_blocks(_rows_of(inputs.log.hours, [day]), place).total
+            watch = watch.update(day, counts)
+    return watch
+
+
+def _is_averaged(item: Column) -> bool:
+    """A constant or a clock would only dilute the mean."""
+    inputs = next((spec.inputs for spec in FEATURES if spec.name == item.name), ("close",))
+    return item.frozen.bins.n_bins > 1 and set(inputs) - {"ts"} != set()
+
+
+def _limits(policy: Policy) -> Limits:
+    return Limits(
+        feature=policy.number("drift_check.feature"),
+        overall=policy.number("drift_check.overall"),
+        prediction=policy.number("drift_check.prediction"),
+    )
