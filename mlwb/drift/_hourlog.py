@@ -45,7 +45,7 @@ class CheckNote(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     day : str
         Last UTC day that was looked at, ``YYYY-MM-DD``.
     e_value : float
-        Evidence against "nothing has changed", the mean over features.
+        Highest evidence so far against "nothing has changed", the mean over features.
     schema : str
         ``"mlwb.drift-note/1"``.
     """

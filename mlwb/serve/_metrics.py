@@ -57,7 +57,7 @@ _HELP = {
     "ml_prediction_log_dropped_total": "counter Log lines lost because the buffer was full.",
     "ml_psi_score": "gauge PSI of the last 24 clock hours against the frozen reference.",
     "ml_psi_rows": "gauge Rows of the last 24 clock hours.",
-    "ml_drift_evalue": "gauge Evidence of the daily check against no change, mean over features.",
+    "ml_drift_evalue": "gauge Highest evidence of the daily checks against no change.",
     "ml_drift_write_failures_total": "counter Times the counts of live rows were not written.",
 }
 
@@ -72,7 +72,7 @@ class DriftGauges(NamedTuple):
     rows : int
         Rows of the last 24 clock hours.
     e_value : float
-        Of the last daily check; NaN before the first.
+        The highest the daily checks have found; NaN before the first.
     lost : int
         Times the counts were not written.
     """

@@ -78,6 +78,7 @@ def check_details(result: Result, reference: str, log: HourLog) -> dict[str, Any
         "averaged": list(result.averaged),
         "features": [_detail(item) for item in (*result.features, result.prediction)],
         "watch": {watch.name: watch.to_json() for watch in result.watches},
+        "highest": _highest(result),
         "volatile": {"damaged_lines": log.damaged, "foreign_lines": log.foreign},
     }
 
@@ -92,7 +93,6 @@ def _of_column(item: Column, limit: float) -> Iterator[Metric]:
     watch = item.watch
     if watch is not None:
         yield Metric("e_value", watch.e_value, n=watch.n_watched, segment=item.name)
-        yield Metric("sr", watch.sr, n=watch.n_watched, segment=item.name)
 
 
 def _window(
@@ -167,16 +167,20 @@ def _ks(result: Result) -> Iterator[Metric]:
 
 
 def _watch(result: Result) -> Iterator[Metric]:
-    watched = [item.watch for item in result.features if item.name in result.averaged]
-    sums = [watch.sr for watch in watched if watch is not None]
-    if result.together is None or not sums:
-        yield null("e_value", _NO_DAY)
-        yield null("sr", _NO_DAY)
+    watch, n = result.watch, len(result.days)
+    if watch is None or not n:
+        for name in ("e_value", "e_value_highest", "sr_highest"):
+            yield null(name, _NO_DAY)
         return
     about = "mean over " + ", ".join(result.averaged)
-    n = len(result.days)
-    yield Metric("e_value", result.together.e_value, n=n, definition=about)
-    yield Metric("sr", sum(sums) / len(sums), n=n, definition=about)
+    yield Metric("e_value", watch.e_value, n=n, definition=about)
+    yield Metric("e_value_highest", watch.highest_e_value, n=n, definition=f"{about}, on any day")
+    yield Metric("sr_highest", watch.highest_sr, n=n, definition=f"{about}, on any day")
+
+
+def _highest(result: Result) -> dict[str, float]:
+    watch = result.watch
+    return {} if watch is None else {"e_value": watch.highest_e_value, "sr": watch.highest_sr}
 
 
 def _detail(item: Column) -> dict[str, Any]:

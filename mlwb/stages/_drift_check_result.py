@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from mlwb.core.arrays import Int1D
-from mlwb.drift import BlockMartingale, FeatureReference, Together
+from mlwb.drift import BlockMartingale, FeatureReference
 from mlwb.drift.calibration import Calibrated
 
 __all__ = ["FULL_DAY", "Column", "Result", "day_name"]
@@ -27,20 +27,45 @@ class Column:
         Of the last full day and of the rolling days; None without a full day.
     counts : ndarray of shape (n_cells,), int64, or None
         Rows of the rolling days in each cell.
-    watch : BlockMartingale or None
-        Of all full days since the version serves; None where the reference is too short.
+    watches : tuple of BlockMartingale
+        As the check before left it, and after each full day since; empty for a constant, and
+        where the reference is too short.
     """
 
     frozen: FeatureReference
     day: Calibrated | None
     rolling: Calibrated | None
     counts: Int1D | None
-    watch: BlockMartingale | None
+    watches: tuple[BlockMartingale, ...]
 
     @property
     def name(self) -> str:
         """Feature name."""
         return self.frozen.name
+
+    @property
+    def watch(self) -> BlockMartingale | None:
+        """Of all full days since the version serves."""
+        return self.watches[-1] if self.watches else None
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Evidence over the watched features.
+
+    Parameters
+    ----------
+    e_value : float
+        Mean of their e-values now.
+    highest_e_value, highest_sr : float
+        Highest mean of e-values, and of Shiryaev-Roberts sums, on any day so far: what the bounds
+        on false alarms are about. Days that differ become part of what days are compared with,
+        so that evidence falls again where nobody acts on it.
+    """
+
+    e_value: float
+    highest_e_value: float
+    highest_sr: float
 
 
 @dataclass(frozen=True)
@@ -59,8 +84,8 @@ class Result:
         Features that vary and are no function of the clock.
     ks : tuple of float or None
         KS of the scores at the frozen edges, and its p value for independent rows.
-    together : Together or None
-        Evidence over the watched features.
+    watch : Watch or None
+        Evidence over the features named in ``averaged``.
     days, rolling_days, partial_days : tuple of int
         UTC day numbers: full ones, those of the rolling window, and those passed over.
     """
@@ -70,7 +95,7 @@ class Result:
     overall: Calibrated | None
     averaged: tuple[str, ...]
     ks: tuple[float, float] | None
-    together: Together | None
+    watch: Watch | None
     days: tuple[int, ...]
     rolling_days: tuple[int, ...]
     partial_days: tuple[int, ...]

@@ -37,7 +37,7 @@ from mlwb.inference import Predictor, VersionReference, load_reference
 from mlwb.params import DriftCheckParams, Policy
 from mlwb.registry import Registry
 from mlwb.stages._drift_check_records import Limits, check_details, check_metrics
-from mlwb.stages._drift_check_result import FULL_DAY, Column, Result, day_name
+from mlwb.stages._drift_check_result import FULL_DAY, Column, Result, Watch, day_name
 from mlwb.stages.common import context, home_of, policy_of, store_of, write_all
 
 __all__ = ["Inputs", "Result", "judge", "load", "measure", "record", "run"]
@@ -142,14 +142,14 @@ def measure(inputs: Inputs) -> Result:
     seen = _rows_of(inputs.log.hours, rolling)
     counted = hours_to_blocks(seen, len(features)).total if seen else None
     frozen = prediction.frozen.bins.counts
-    watched = [item.watch for item in features if item.watch is not None and _is_averaged(item)]
+    watched = [item.watches for item in features if item.watches and _is_averaged(item)]
     return Result(
         features=features,
         prediction=prediction,
         overall=mean,
         averaged=tuple(item.name for item in averaged),
         ks=None if counted is None else ks_of_counts(frozen, counted),
-        together=together(watched) if watched else None,
+        watch=_together(inputs, watched) if watched else None,
         days=tuple(days),
         rolling_days=tuple(rolling),
         partial_days=tuple(sorted(_days_with_rows(inputs) - set(days))),
@@ -178,8 +178,8 @@ def record(
         upstream=() if before is None else (Upstream(before.run_id, before.sha256),),
     )
     written = write_all(store_of(params.run), [check])
-    if result.together is not None and result.days:
-        day, e_value = day_name(result.days[-1]), result.together.e_value
+    if result.watch is not None and result.days:
+        day, e_value = day_name(result.days[-1]), result.watch.highest_e_value
         note = CheckNote(inputs.version, inputs.reference.digest, day, e_value)
         note.write(home_of(params.run).artifacts / "drift")
     return written
@@ -269,7 +269,7 @@ def _column(inputs: Inputs, place: int, days: Sequence[int], rolling: Sequence[i
         day=_calibrated(frozen, last, place),
         rolling=_calibrated(frozen, week, place),
         counts=hours_to_blocks(week, place).total if week else None,
-        watch=_watched(inputs, frozen, place, days),
+        watches=_watched(inputs, frozen, place, days),
     )
 
 
@@ -286,24 +286,41 @@ def _calibrated(
 
 def _watched(
     inputs: Inputs, frozen: FeatureReference, place: int, days: Sequence[int]
-) -> BlockMartingale | None:
-    """The watch of one column, taken up where the check before left it; none of a constant."""
-    if frozen.bins.n_bins == 1:
-        return None
+) -> tuple[BlockMartingale, ...]:
+    """The watch of one column where the check before left it, and after each day since.
+
+    Empty for a constant, and where the reference is too short.
+    """
     stored: Mapping[str, Any] = inputs.before.details["watch"] if inputs.before else {}
+    if frozen.bins.n_bins == 1:
+        return ()
     try:
-        watch = (
+        watches = [
             BlockMartingale.from_json(stored[frozen.name])
             if frozen.name in stored
             else BlockMartingale.start(frozen.name, frozen.blocks.daily)
-        )
+        ]
     except EmptyWindowError:
-        return None
+        return ()
     for day in days:
-        if day > watch.last_day:
+        if day > watches[-1].last_day:
             counts = hours_to_blocks(_rows_of(inputs.log.hours, [day]), place).total
-            watch = watch.update(day, counts)
-    return watch
+            watches.append(watches[-1].update(day, counts))
+    return tuple(watches)
+
+
+def _together(inputs: Inputs, watched: Sequence[Sequence[BlockMartingale]]) -> Watch:
+    """Evidence over the features now, and the highest on any day since the version serves."""
+    before = inputs.before.details["highest"] if inputs.before else {}
+    means = [
+        (together(of_day).e_value, float(np.mean([watch.sr for watch in of_day])))
+        for of_day in zip(*watched, strict=True)
+    ]
+    return Watch(
+        e_value=means[-1][0],
+        highest_e_value=max(before.get("e_value", 0.0), *(e_value for e_value, _ in means)),
+        highest_sr=max(before.get("sr", 0.0), *(sr for _, sr in means)),
+    )
 
 
 def _is_averaged(item: Column) -> bool:

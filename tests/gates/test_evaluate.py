@@ -251,7 +251,7 @@ def test_a_watch_is_judged_as_a_gate_and_decides_nothing(
         Metric("prediction_psi_upper", 0.1),
         Metric("prediction_psi_lower", 0.0),
         Metric("moved", 0, segment="a"),
-        Metric("e_value", 25.0),
+        Metric("e_value_highest", 25.0),
     ]
     shared = Context(clock=clock, model_version="v1.8.1", origin="live")
     outcomes = {}

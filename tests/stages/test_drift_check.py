@@ -106,13 +106,24 @@ def test_a_shift_fails(home: Path) -> None:
     assert _value(record, "prediction_ks_p") < 1e-6
 
 
-def test_the_watch_grows_until_it_alarms(home: Path) -> None:
-    """A shift too small for the limits raises the e-value day after day; it blocks nothing."""
-    serve_days(home, _days(0, 30), shift=0.25)
-    record, verdict = _check(home, 30)
-    assert _value(record, "e_value", "rsi14_z") > 20
-    assert _value(record, "e_value") > 5
-    assert verdict.outcome is not Outcome.FAIL
+def test_the_watch_alarms_where_no_limit_is_missed(home: Path) -> None:
+    """A shift too small for the limits is found by betting on days; it blocks nothing."""
+    serve_days(home, _days(0, 20), shift=0.25)
+    record, verdict = _check(home, 20)
+    assert _value(record, "e_value_highest") > 20
+    assert verdict.outcome is Outcome.PASS
+    assert "warning: e_value_highest" in verdict.reason
+
+
+def test_an_alarm_stays(home: Path) -> None:
+    """Evidence falls when nobody acts on it; the highest is kept, from check to check."""
+    serve_days(home, _days(0, 12), shift=0.5)
+    first, _ = _check(home, 12)
+    serve_days(home, _days(12, 25))
+    second, _ = _check(home, 25)
+    assert _value(second, "e_value") < _value(first, "e_value")
+    for name in ("e_value_highest", "sr_highest"):
+        assert _value(second, name) >= _value(first, name)
 
 
 def test_twice_a_day_is_once(home: Path) -> None:
