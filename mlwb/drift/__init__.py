@@ -17,14 +17,12 @@ from mlwb.drift._distances import (
     STATISTICS,
     ChiSquareResult,
     CountStatistic,
-    KsResult,
     bins_moved,
     chi_square_test,
     hellinger,
     jensen_shannon,
     ks_at_edges,
-    ks_test,
-    wasserstein,
+    score_windows,
 )
 from mlwb.drift._hourlog import (
     CheckNote,
@@ -66,6 +64,7 @@ from mlwb.drift._reference import (
     references_json,
 )
 from mlwb.drift._reliability import Reliability, reliability
+from mlwb.drift._samples import KsResult, ks_test, wasserstein
 from mlwb.drift._together import Together, together
 from mlwb.drift._wealth import Wealth
 
@@ -126,6 +125,7 @@ __all__ = [
     "read_live_hours",
     "references_json",
     "reliability",
+    "score_windows",
     "spec_digest",
     "split_missing",
     "together",

@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 
 from mlwb.core.arrays import Float1D
 from mlwb.drift._bins import fit_reference, out_of_range
-from mlwb.drift._distances import ks_test
 from mlwb.drift._psi import psi
+from mlwb.drift._samples import ks_test
 
 __all__ = ["detect_drift"]
 

@@ -1,12 +1,11 @@
-"""Other distances between two samples: from raw values, and from the counts of frozen cells.
+"""Statistics of the counts of frozen cells, of one window or of many at once.
 
-Statistics of counts share one form, ``(reference counts, current counts) -> float``, so that
-whatever scores windows of a reference for the PSI scores them for any of these.
+They share one form, ``(reference counts, current counts) -> float``, so that whatever scores
+windows of a reference for the PSI scores them for any of these.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -14,48 +13,26 @@ from typing import TypeAlias
 
 import numpy as np
 
-from mlwb.core.arrays import AnyArray, Float1D, Int1D
+from mlwb.core.arrays import AnyArray, Float1D, Int1D, Int2D
 from mlwb.core.errors import EmptyWindowError
 from mlwb.drift._bins import N_SPECIAL
-from mlwb.drift._psi import psi_of_counts
-from mlwb.drift._tails import chi_square_tail, kolmogorov_tail
+from mlwb.drift._psi import SMOOTHING
+from mlwb.drift._tails import chi_square_tail
 
 __all__ = [
     "STATISTICS",
     "ChiSquareResult",
     "CountStatistic",
-    "KsResult",
     "bins_moved",
     "chi_square_test",
     "hellinger",
     "jensen_shannon",
     "ks_at_edges",
-    "ks_test",
-    "wasserstein",
+    "score_windows",
 ]
 
 CountStatistic: TypeAlias = Callable[[Int1D, Int1D], float]
 """Statistic of reference and current counts, each of shape (n_cells,)."""
-
-
-@dataclass(frozen=True)
-class KsResult:
-    """Two-sample Kolmogorov-Smirnov statistic of raw values.
-
-    Parameters
-    ----------
-    statistic : float
-        Largest difference of the two distribution functions, in [0, 1].
-    p_value : float
-        By Kolmogorov's limit, **for independent rows**; far too small for minutes of a market.
-    n_ref, n_obs : int
-        Finite rows of both sides.
-    """
-
-    statistic: float
-    p_value: float
-    n_ref: int
-    n_obs: int
 
 
 @dataclass(frozen=True)
@@ -77,82 +54,6 @@ class ChiSquareResult:
     p_value: float
 
 
-def ks_test(reference: Float1D, current: Float1D) -> KsResult:
-    """Two-sample Kolmogorov-Smirnov test of raw values, ties counted on both sides at once.
-
-    Parameters
-    ----------
-    reference, current : ndarray of shape (n_obs,), float64
-        In any order. What is not finite is left out; it has cells of its own in the PSI.
-
-    Returns
-    -------
-    KsResult
-
-    Raises
-    ------
-    EmptyWindowError
-        One side has no finite value.
-
-    Notes
-    -----
-    The p value assumes independent rows. For a series, take the statistic's own null from
-    windows of the reference (:mod:`mlwb.drift.calibration`). From about 30 rows a side it is
-    within 0.05 of the exact permutation value, and above it.
-
-    Examples
-    --------
-    >>> ks_test(np.array([1.0, 2.0, 3.0, 4.0]), np.array([3.0, 4.0, 5.0, 6.0])).statistic
-    0.5
-    """
-    first, second = _finite(reference), _finite(current)
-    points = np.concatenate([first, second])
-    n, m = len(first), len(second)
-    below_first = np.searchsorted(first, points, side="right") / n
-    below_second = np.searchsorted(second, points, side="right") / m
-    gap = float(np.abs(below_first - below_second).max())
-    return KsResult(gap, kolmogorov_tail(gap * math.sqrt(n * m / (n + m))), n, m)
-
-
-def wasserstein(reference: Float1D, current: Float1D) -> float:
-    """Mean distance by which rows must move, in standard deviations of the reference.
-
-    ``W1 = integral |F(x) - G(x)| dx``, over the reference's standard deviation (ddof 0).
-
-    Parameters
-    ----------
-    reference, current : ndarray of shape (n_obs,), float64
-        In any order; what is not finite is left out.
-
-    Returns
-    -------
-    float
-        >= 0, without unit; infinite where a constant reference was left, 0 where it was not.
-
-    Raises
-    ------
-    EmptyWindowError
-        One side has no finite value.
-
-    Notes
-    -----
-    Not robust: one corrupt tick of 1e6 among a thousand rows moves it by a thousand.
-
-    Examples
-    --------
-    >>> wasserstein(np.array([-1.0, 1.0]), np.array([0.0, 2.0]))
-    1.0
-    """
-    first, second = _finite(reference), _finite(current)
-    points = np.sort(np.concatenate([first, second]))
-    below_first = np.searchsorted(first, points[:-1], side="right") / len(first)
-    below_second = np.searchsorted(second, points[:-1], side="right") / len(second)
-    moved = float((np.abs(below_first - below_second) * np.diff(points)).sum())
-    if first[0] == first[-1]:
-        return math.inf if moved else 0.0
-    return moved / float(first.std())
-
-
 def ks_at_edges(reference: Int1D, current: Int1D) -> float:
     """Largest difference of the two distribution functions over the frozen edges.
 
@@ -171,7 +72,7 @@ def ks_at_edges(reference: Int1D, current: Int1D) -> float:
     EmptyWindowError
         One side has no finite value.
     """
-    return float(np.abs(_gaps(reference, current)).max())
+    return float(_ks(reference, current))
 
 
 def bins_moved(reference: Int1D, current: Int1D) -> float:
@@ -200,7 +101,7 @@ def bins_moved(reference: Int1D, current: Int1D) -> float:
     >>> bins_moved(np.array([5, 5, 0, 0, 0, 0]), np.array([0, 5, 5, 0, 0, 0]))
     1.0
     """
-    return float(np.abs(_gaps(reference, current)).sum())
+    return float(_moved(reference, current))
 
 
 def jensen_shannon(reference: Int1D, current: Int1D) -> float:
@@ -221,10 +122,7 @@ def jensen_shannon(reference: Int1D, current: Int1D) -> float:
     EmptyWindowError
         One side holds no rows.
     """
-    p, q = _shares(reference, current)
-    middle = (p + q) / 2.0
-    divergence = (_entropy(p, middle) + _entropy(q, middle)) / 2.0
-    return math.sqrt(max(0.0, divergence / math.log(2.0)))
+    return float(_jensen_shannon(reference, current))
 
 
 def hellinger(reference: Int1D, current: Int1D) -> float:
@@ -245,8 +143,7 @@ def hellinger(reference: Int1D, current: Int1D) -> float:
     EmptyWindowError
         One side holds no rows.
     """
-    p, q = _shares(reference, current)
-    return math.sqrt(float(((np.sqrt(p) - np.sqrt(q)) ** 2).sum()) / 2.0)
+    return float(_hellinger(reference, current))
 
 
 def chi_square_test(reference: Int1D, current: Int1D) -> ChiSquareResult:
@@ -271,59 +168,110 @@ def chi_square_test(reference: Int1D, current: Int1D) -> ChiSquareResult:
     >>> chi_square_test(np.array([10, 10]), np.array([5, 15])).degrees
     1
     """
-    p, q = _shares(reference, current)
-    n, m = float(reference.sum()), float(current.sum())
-    used = (p + q) > 0.0
-    pooled = (n * p[used] + m * q[used]) / (n + m)
-    statistic = float(((p[used] - q[used]) ** 2 / pooled).sum()) * n * m / (n + m)
-    degrees = int(used.sum()) - 1
+    statistic = float(_chi_square(reference, current))
+    degrees = int(((reference + current) > 0).sum()) - 1
     return ChiSquareResult(statistic, degrees, chi_square_tail(statistic, degrees))
 
 
-def _chi_square(reference: Int1D, current: Int1D) -> float:
-    return chi_square_test(reference, current).statistic
+def score_windows(name: str, reference: Int2D, current: Int2D) -> Float1D:
+    """Score many windows at once by a statistic of :data:`STATISTICS`.
+
+    Parameters
+    ----------
+    name : str
+        Key of the statistic.
+    reference, current : ndarray of shape (n_windows, n_cells), int64
+        Counts of both sides, window by window.
+
+    Returns
+    -------
+    ndarray of shape (n_windows,), float64
+        What the statistic gives for each row.
+
+    Raises
+    ------
+    EmptyWindowError
+        A row of one side is empty.
+
+    Examples
+    --------
+    >>> days = np.array([[4, 1, 0, 0, 0], [1, 4, 0, 0, 0]])
+    >>> score_windows("ks", days.sum(axis=0) - days, days).round(3).tolist()
+    [0.6, 0.6]
+    """
+    return np.asarray(_BY_ROW[name](reference, current), dtype=np.float64)
 
 
-def _psi(reference: Int1D, current: Int1D) -> float:
-    return psi_of_counts("", reference, current).value
+def _psi(reference: AnyArray, current: AnyArray) -> AnyArray:
+    _shares(reference, current)
+    used = (reference + current) > 0
+    p, q = ((side + SMOOTHING) * used for side in (reference, current))
+    p, q = (side / side.sum(axis=-1, keepdims=True) for side in (p, q))
+    return np.asarray(((q - p) * _log_ratio(q, p)).sum(axis=-1))
 
 
-STATISTICS: Mapping[str, CountStatistic] = MappingProxyType(
+def _ks(reference: AnyArray, current: AnyArray) -> AnyArray:
+    return np.asarray(np.abs(_gaps(reference, current)).max(axis=-1))
+
+
+def _moved(reference: AnyArray, current: AnyArray) -> AnyArray:
+    return np.asarray(np.abs(_gaps(reference, current)).sum(axis=-1))
+
+
+def _jensen_shannon(reference: AnyArray, current: AnyArray) -> AnyArray:
+    p, q = _shares(reference, current)
+    middle = (p + q) / 2.0
+    divergence = sum((side * _log_ratio(side, middle)).sum(axis=-1) for side in (p, q)) / 2.0
+    return np.asarray(np.sqrt(np.maximum(divergence / np.log(2.0), 0.0)))
+
+
+def _hellinger(reference: AnyArray, current: AnyArray) -> AnyArray:
+    p, q = _shares(reference, current)
+    return np.asarray(np.sqrt(((np.sqrt(p) - np.sqrt(q)) ** 2).sum(axis=-1) / 2.0))
+
+
+def _chi_square(reference: AnyArray, current: AnyArray) -> AnyArray:
+    p, q = _shares(reference, current)
+    n, m = reference.sum(axis=-1), current.sum(axis=-1)
+    both = np.maximum(reference + current, 1)
+    share = (p - q) ** 2 / both
+    return np.asarray(share.sum(axis=-1) * n * m)
+
+
+_BY_ROW: Mapping[str, Callable[[AnyArray, AnyArray], AnyArray]] = MappingProxyType(
     {
         "psi": _psi,
-        "ks": ks_at_edges,
-        "wasserstein_bins": bins_moved,
-        "jensen_shannon": jensen_shannon,
-        "hellinger": hellinger,
+        "ks": _ks,
+        "wasserstein_bins": _moved,
+        "jensen_shannon": _jensen_shannon,
+        "hellinger": _hellinger,
         "chi_square": _chi_square,
     }
 )
-"""Every statistic of counts by name: one null construction serves them all."""
 
 
-def _finite(values: Float1D) -> Float1D:
-    kept = np.sort(values[np.isfinite(values)])
-    if len(kept) == 0:
-        raise EmptyWindowError("no rows to compare", expected="finite values on both sides")
-    return kept
+def _of_one(by_row: Callable[[AnyArray, AnyArray], AnyArray]) -> CountStatistic:
+    return lambda reference, current: float(by_row(reference, current))
 
 
-def _gaps(reference: Int1D, current: Int1D) -> Float1D:
-    first, second = reference[:-N_SPECIAL], current[:-N_SPECIAL]
-    n, m = int(first.sum()), int(second.sum())
-    if n == 0 or m == 0:
-        raise EmptyWindowError("no finite rows to compare", got=f"{n} and {m}")
-    return np.asarray(np.cumsum(first) / n - np.cumsum(second) / m, dtype=np.float64)
+STATISTICS: Mapping[str, CountStatistic] = MappingProxyType(
+    {name: _of_one(by_row) for name, by_row in _BY_ROW.items()}
+)
+"""Every statistic of counts by name: one construction of a null serves them all."""
 
 
-def _shares(reference: AnyArray, current: AnyArray) -> tuple[Float1D, Float1D]:
-    n, m = int(reference.sum()), int(current.sum())
-    if n == 0 or m == 0:
-        raise EmptyWindowError("no rows to compare", got=f"{n} and {m}")
-    return np.asarray(reference / n), np.asarray(current / m)
+def _gaps(reference: AnyArray, current: AnyArray) -> AnyArray:
+    p, q = _shares(reference[..., :-N_SPECIAL], current[..., :-N_SPECIAL])
+    return np.asarray(np.cumsum(p, axis=-1) - np.cumsum(q, axis=-1))
 
 
-def _entropy(p: Float1D, q: Float1D) -> float:
-    """Relative entropy of p to q in nats; what p does not hold adds nothing."""
-    held = p > 0.0
-    return float((p[held] * np.log(p[held] / q[held])).sum())
+def _shares(reference: AnyArray, current: AnyArray) -> tuple[AnyArray, AnyArray]:
+    n, m = (side.sum(axis=-1, keepdims=True) for side in (reference, current))
+    if not (n.all() and m.all()):
+        raise EmptyWindowError("no rows to compare", got=f"{n.min()} and {m.min()}")
+    return reference / n, current / m
+
+
+def _log_ratio(p: AnyArray, q: AnyArray) -> AnyArray:
+    """``ln(p / q)``; 0 where p holds nothing, which adds nothing."""
+    return np.asarray(np.log(np.divide(p, q, out=np.ones_like(p), where=p > 0.0)))

@@ -24,6 +24,7 @@ from mlwb.drift import (
     ks_at_edges,
     ks_test,
     psi_of_counts,
+    score_windows,
     wasserstein,
 )
 
@@ -128,8 +129,22 @@ def test_what_is_not_finite_is_left_out() -> None:
 def test_scores_of_any_statistic_come_by_name() -> None:
     """One construction of a null serves them all; PSI among them is the PSI."""
     a, b = np.array([100, 100, 100, 5, 0, 0]), np.array([20, 40, 60, 0, 0, 0])
-    assert STATISTICS["psi"](a, b) == psi_of_counts("x", a, b).value
+    assert STATISTICS["psi"](a, b) == pytest.approx(psi_of_counts("x", a, b).value, rel=1e-13)
     assert all(score(a, b) > 0.0 for score in STATISTICS.values())
+
+
+@pytest.mark.parametrize("name", sorted(STATISTICS))
+def test_many_windows_at_once_are_each_alone(name: str) -> None:
+    """Row by row the same number, with cells that only some windows use."""
+    rng = np.random.default_rng(6)
+    days = rng.integers(0, 40, size=(30, 9)) * (rng.random((30, 9)) < 0.6)
+    days[:, 0] += 1
+    rest = days.sum(axis=0) - days
+    alone = [STATISTICS[name](old, new) for old, new in zip(rest, days, strict=True)]
+    np.testing.assert_allclose(score_windows(name, rest, days), alone, rtol=1e-13)
+    days[3] = 0
+    with pytest.raises(EmptyWindowError):
+        score_windows(name, rest, days)
 
 
 @pytest.mark.parametrize("name", sorted(STATISTICS))
