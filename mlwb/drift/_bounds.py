@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from scipy import optimize, stats
+from scipy import special, stats
 
 from mlwb.drift._null import BlockNull
 
@@ -83,13 +83,6 @@ def _every_direction(value: float, null: BlockNull, level: float) -> tuple[float
 
 def _noncentrality(x: float, degrees: float, probability: float) -> float:
     """Lambda at which ``P(X <= x) = probability``; 0 where even no shift is less likely."""
-    if x <= 0.0 or float(stats.chi2.cdf(x, degrees)) <= probability:
+    if x <= 0.0 or special.chdtr(degrees, x) <= probability:
         return 0.0
-
-    def excess(noncentrality: float) -> float:
-        return float(stats.ncx2.cdf(x, degrees, noncentrality)) - probability
-
-    top = max(1.0, x)
-    while excess(top) > 0.0:
-        top *= 2.0
-    return float(optimize.brentq(excess, 0.0, top, xtol=1e-9 * top))
+    return float(special.chndtrinc(x, degrees, probability))

@@ -42,6 +42,7 @@ _REASONS = {
     "quiet": "chance stays below the limit",
     "unit root": "a wandering level has no fixed distribution",
     "constant": "a constant cannot drift",
+    "few values": "fewer than three bins show too little",
     "too short": "too few days to know its own chance",
     "noisy": "chance alone exceeds the limit",
 }

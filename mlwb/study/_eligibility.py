@@ -13,6 +13,8 @@ from mlwb.drift.calibration import WindowNull, block_counts, first_quiet, window
 
 __all__ = ["Eligibility", "WindowNull", "eligibility"]
 
+_LEAST_BINS = 3
+
 
 @dataclass(frozen=True)
 class Eligibility:
@@ -24,7 +26,8 @@ class Eligibility:
         Feature name.
     reason : str
         ``"quiet"`` (eligible), ``"unit root"`` (it has no fixed distribution to be held against),
-        ``"constant"``, ``"too short"`` (no null from so few days), ``"noisy"`` (chance alone
+        ``"constant"``, ``"few values"`` (fewer than three bins remain, too coarse to see more than
+        one share move), ``"too short"`` (no null from so few days), ``"noisy"`` (chance alone
         exceeds the limit in every window tried).
     window_days : int or None
         Smallest window from which on every longer one tried stays below the limit.
@@ -92,6 +95,8 @@ def eligibility(
         reason = "constant" if known.any() else "too short"
         return Eligibility(name, reason, None, math.nan, limit, ())
     reference = fit_reference(name, values, n_bins=n_bins)
+    if reference.n_bins < _LEAST_BINS:
+        return Eligibility(name, "few values", None, math.nan, limit, ())
     nulls = window_nulls(name, np.asarray(block_counts(reference.edges, values, days)))
     if has_unit_root or not nulls:
         reason = "unit root" if has_unit_root else "too short"

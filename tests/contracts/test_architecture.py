@@ -18,6 +18,7 @@ DOORS = {
     "data/fetch.py",
     "drift/calibration.py",
     "drift/multivariate.py",
+    "drift/planning.py",
     "features/batch.py",
     "features/labels.py",
     "features/probe.py",

@@ -70,10 +70,11 @@ def test_random_walk_is_refused_by_its_own_past() -> None:
         (np.ones(30 * ROWS), "constant"),
         (np.full(30 * ROWS, np.nan), "too short"),
         (np.random.default_rng(5).normal(size=4 * ROWS), "too short"),
+        (np.random.default_rng(5).integers(0, 2, 30 * ROWS).astype(float), "few values"),
     ],
 )
 def test_what_has_no_null_says_why(values: Float1D, reason: str) -> None:
-    """A constant cannot drift; a few days know nothing of their own spread."""
+    """A constant cannot drift, two values show little, a few days know nothing of their spread."""
     found = judged(values)
     assert (found.is_eligible, found.reason, found.nulls) == (False, reason, ())
 
