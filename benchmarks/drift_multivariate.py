@@ -1,9 +1,11 @@
 """Alarm rates and power of the multivariate drift tests, and what they cost.
 
 Run: ``python benchmarks/drift_multivariate.py [--draws 100] [--rows 8000] [--seed 0]``.
-Five independent AR(1) series of minutes with variance 1, 40 days of reference. ``fixed`` is the
-share of draws in which the area itself leaves [0.45, 0.65], as a limit without a null does;
-``boosting`` is the area of sklearn's gradient boosting on the same folds, averaged over five draws.
+Five independent AR(1) series of minutes with variance 1, 40 days of reference. ``days`` is the
+current window, ``regime`` the correlation from day to day of a common log volatility of sd 0.3
+(0: none). ``fixed`` is the share of draws in which the area itself leaves [0.45, 0.65], as
+a limit without a null does; ``boosting`` is the area of sklearn's gradient boosting on the same
+folds, averaged over five draws.
 """
 
 from __future__ import annotations
@@ -55,18 +57,27 @@ def threefold(rows: Float2D) -> Float2D:
     return out
 
 
-CASES: tuple[tuple[Change, float, int], ...] = (
-    *((same, phi, 1) for phi in (0.0, 0.9, 0.97, 0.99, 0.995)),
-    *((same, phi, 7) for phi in (0.9, 0.99)),
-    *((change, phi, 1) for change in (shifted, wider, coupled) for phi in (0.0, 0.97)),
-    (threefold, 0.0, 1),
+CASES: tuple[tuple[Change, float, int, float], ...] = (
+    *((same, phi, 1, 0.0) for phi in (0.0, 0.9, 0.97, 0.99, 0.995)),
+    *((same, phi, 7, 0.0) for phi in (0.9, 0.99)),
+    *((same, 0.9, days, 0.5) for days in (1, 7)),
+    *((change, phi, 1, 0.0) for change in (shifted, wider, coupled) for phi in (0.0, 0.97)),
+    (threefold, 0.0, 1, 0.0),
 )
 
 
-def path(days: int, phi: float, rng: np.random.Generator) -> Float2D:
-    """Rows of so many days."""
-    steps = rng.normal(size=(days * ROWS + 3_000, len(NAMES))) * np.sqrt(1.0 - phi * phi)
+def ar1(n: int, phi: float, width: int, rng: np.random.Generator) -> Float2D:
+    """Independent AR(1) series with variance 1."""
+    steps = rng.normal(size=(n + 3_000, width)) * np.sqrt(1.0 - phi * phi)
     return np.asarray(lfilter([1.0], [1.0, -phi], steps, axis=0)[3_000:])
+
+
+def path(days: int, phi: float, regime: float, rng: np.random.Generator) -> Float2D:
+    """Rows of so many days."""
+    rows = ar1(days * ROWS, phi, len(NAMES), rng)
+    if regime:
+        rows *= np.repeat(np.exp(0.3 * ar1(days, regime, 1, rng)), ROWS, axis=0)
+    return rows
 
 
 def boosted(reference: Sample, current: Sample, step: int) -> float:
@@ -84,13 +95,13 @@ def boosted(reference: Sample, current: Sample, step: int) -> float:
     return float(np.mean(areas))
 
 
-def row(case: tuple[Change, float, int], draws: int, max_rows: int, seed: int) -> str:
+def row(case: tuple[Change, float, int, float], draws: int, max_rows: int, seed: int) -> str:
     """One line: alarm rates at 5 %, mean areas, milliseconds a call."""
-    change, phi, width = case
+    change, phi, width, regime = case
     rng = np.random.default_rng(seed)
     alarms, areas, peers, spent = np.zeros(3), [], [], 0.0
     for draw in range(draws):
-        rows = path(REFERENCE_DAYS + width, phi, rng)
+        rows = path(REFERENCE_DAYS + width, phi, regime, rng)
         ts = 60 * np.arange(len(rows), dtype=np.int64)
         cut = REFERENCE_DAYS * ROWS
         reference, current = (rows[:cut], ts[:cut]), (change(rows[cut:]), ts[cut:])
@@ -104,7 +115,7 @@ def row(case: tuple[Change, float, int], draws: int, max_rows: int, seed: int) -
         if draw < PEER_DRAWS:
             peers.append(boosted(reference, current, -(-len(rows) // max_rows)))
     rates = " ".join(f"{rate:>10.2f}" for rate in alarms / draws)
-    name = f"{change.__name__:<10} {phi:>6} {width:>5}"
+    name = f"{change.__name__:<10} {phi:>6} {width:>5} {regime:>7}"
     means = f"{np.mean(areas):>6.3f} {np.mean(peers):>9.3f}"
     return f"{name} {rates} {means} {1e3 * spent / draws:>6.0f}"
 
@@ -117,7 +128,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     print(
-        "change        phi  days classifier components      fixed   area  boosting     ms",
+        "change        phi  days  regime classifier components      fixed   area  boosting     ms",
         flush=True,
     )
     for case in CASES:

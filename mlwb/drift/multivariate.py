@@ -122,7 +122,7 @@ def classifier_test(
     names: Sequence[str],
     *,
     n_bins: int = 10,
-    max_rows: int = 40_000,
+    max_rows: int = 20_000,
 ) -> ClassifierTest:
     """Classifier two-sample test with folds of whole days and a null from the reference's windows.
 
@@ -139,7 +139,7 @@ def classifier_test(
         Features.
     n_bins : int, default=10
         Bins at quantiles of both sides together.
-    max_rows : int, default=40_000
+    max_rows : int, default=20_000
         Where both sides hold more, every k-th row is kept, with one k for both.
 
     Returns
@@ -178,7 +178,7 @@ def classifier_test(
     return ClassifierTest(value, null, p_value, _disjoint(hours), tuple(ranking))
 
 
-def pca_test(reference: Sample, current: Sample, *, max_rows: int = 40_000) -> PcaTest:
+def pca_test(reference: Sample, current: Sample, *, max_rows: int = 20_000) -> PcaTest:
     """Reconstruction error under the reference's principal components, two-sided.
 
     Features that no longer go together as they did leave the components; features that go
@@ -189,7 +189,7 @@ def pca_test(reference: Sample, current: Sample, *, max_rows: int = 40_000) -> P
     ----------
     reference, current : Sample
         Rows and times of both sides.
-    max_rows : int, default=40_000
+    max_rows : int, default=20_000
         Where both sides hold more, every k-th row is kept, with one k for both.
 
     Returns
