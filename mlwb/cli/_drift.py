@@ -66,7 +66,10 @@ def _show(record: Record, verdict: Verdict) -> None:
         console.print(f"[dim]not judged, less than three quarters of a day: {passed_over[-1]}")
     table = Table(box=None, header_style="dim")
     for column in ("feature", "PSI", "at most", "by chance", "last day", "e-value", "reading"):
-        table.add_column(column, justify="left" if column in ("feature", "reading") else "right")
+        is_text = column in ("feature", "reading")
+        table.add_column(
+            column, justify="left" if is_text else "right", no_wrap=column != "feature"
+        )
     features = record.segments("psi")
     for name in features:
         table.add_row(

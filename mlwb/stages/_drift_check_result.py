@@ -28,8 +28,8 @@ class Column:
     counts : ndarray of shape (n_cells,), int64, or None
         Rows of the rolling days in each cell.
     watches : tuple of BlockMartingale
-        As the check before left it, and after each full day since; empty for a constant, and
-        where the reference is too short.
+        As the check before left it, and after each full day since; empty for a constant or a
+        clock, and where the reference is too short.
     """
 
     frozen: FeatureReference

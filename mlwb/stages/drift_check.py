@@ -137,12 +137,12 @@ def measure(inputs: Inputs) -> Result:
         _column(inputs, place, days, rolling) for place in range(len(inputs.references))
     )
     features, prediction = columns[:-1], columns[-1]
-    averaged = [item for item in features if item.rolling is not None and _is_averaged(item)]
+    averaged = [item for item in features if item.rolling is not None and _varies(item.frozen)]
     mean = overall([item.rolling for item in averaged if item.rolling]) if averaged else None
     seen = _rows_of(inputs.log.hours, rolling)
     counted = hours_to_blocks(seen, len(features)).total if seen else None
     frozen = prediction.frozen.bins.counts
-    watched = [item.watches for item in features if item.watches and _is_averaged(item)]
+    watched = [item.watches for item in features if item.watches]
     return Result(
         features=features,
         prediction=prediction,
@@ -289,10 +289,10 @@ def _watched(
 ) -> tuple[BlockMartingale, ...]:
     """The watch of one column where the check before left it, and after each day since.
 
-    Empty for a constant, and where the reference is too short.
+    Empty for a constant or a clock, whose days are all alike, and where the reference is too short.
     """
     stored: Mapping[str, Any] = inputs.before.details["watch"] if inputs.before else {}
-    if frozen.bins.n_bins == 1:
+    if not _varies(frozen):
         return ()
     try:
         watches = [
@@ -323,10 +323,10 @@ def _together(inputs: Inputs, watched: Sequence[Sequence[BlockMartingale]]) -> W
     )
 
 
-def _is_averaged(item: Column) -> bool:
-    """A constant or a clock would only dilute the mean."""
-    inputs = next((spec.inputs for spec in FEATURES if spec.name == item.name), ("close",))
-    return item.frozen.bins.n_bins > 1 and set(inputs) - {"ts"} != set()
+def _varies(frozen: FeatureReference) -> bool:
+    """Whether a column can drift at all: no constant, and no function of the clock alone."""
+    inputs = next((spec.inputs for spec in FEATURES if spec.name == frozen.name), ("close",))
+    return frozen.bins.n_bins > 1 and set(inputs) != {"ts"}
 
 
 def _limits(policy: Policy) -> Limits:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from tests.inference.version_kit import (
     add_reference,
     logistic,
     point,
+    sidecar_for,
     write_version,
 )
 
@@ -24,10 +26,13 @@ FIRST_DAY = 20_454
 """2026-01-01."""
 
 
-def home_with_version(home: Path, *, days: int = 30, seed: int = 1) -> Path:
+def home_with_version(
+    home: Path, *, days: int = 30, seed: int = 1, names: Sequence[str] = NAMES
+) -> Path:
     """`v1.0.0` behind `latest`, with a reference of some days of minutes."""
     models = home / "artifacts" / "models"
-    add_reference(write_version(models, "v1.0.0"), days=days, seed=seed)
+    folder = write_version(models, "v1.0.0", sidecar=sidecar_for("v1.0.0", names))
+    add_reference(folder, days=days, seed=seed)
     point(models, "latest", "v1.0.0")
     return home
 
@@ -50,10 +55,8 @@ def serve_days(
     """Write what a server would have counted: a row a minute; returns the rows and scores."""
     folder = home / "artifacts"
     frozen = load_reference(folder / "models" / "v1.0.0")
-    names = (*NAMES, "prediction")
-    counts = LiveCounts(
-        [frozen.features[name].bins.edges.tolist() for name in names], kept_hours=10_000
-    )
+    edges = [item.bins.edges.tolist() for item in frozen.features.values()]
+    counts = LiveCounts(edges, kept_hours=10_000)
     found = {}
     for day in days:
         rows = _rows(60 * hours, seed=1_000 * worker + day, shift=shift)

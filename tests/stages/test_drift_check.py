@@ -19,8 +19,10 @@ from mlwb.evidence import EvidenceStore, Record, metrics_digest
 from mlwb.gates import Outcome, Verdict
 from mlwb.inference import load_reference
 from mlwb.params import DriftCheckParams, load_params, load_policy
+from mlwb.serve import ServeSettings, create_app
 from mlwb.stages import drift_check
 from tests.inference.version_kit import NAMES, add_reference, rewrite
+from tests.serve.asgi_kit import call
 from tests.stages.drift_kit import FIRST_DAY, home_with_version, serve_days
 
 PARAMS = find_project() / "params"
@@ -244,6 +246,43 @@ def test_the_server_is_left_a_note(home: Path) -> None:
     note = CheckNote.read(home / "artifacts" / "drift", "v1.0.0", digest)
     assert note is not None
     assert (note.day, note.e_value) == ("2026-01-02", record.value("e_value"))
+
+
+def test_what_a_server_counted_is_what_is_judged(home: Path) -> None:
+    """Two days through the routes, past a restart: PSI of the rows sent, to the last bit."""
+    rng, clock = np.random.default_rng(5), ManualClock()
+    rows = np.column_stack(
+        [
+            np.ones(960),
+            rng.uniform(-0.5, 0.5, 960),
+            rng.uniform(0, 30, 960),
+            rng.uniform(-2, 2, 960),
+        ]
+    )
+    settings = ServeSettings.from_env({"MLWB_MODELS_DIR": str(home / "artifacts" / "models")})
+    for day in range(2):
+        app = create_app(settings, clock=clock)
+        for hour in range(24):
+            sent = rows[20 * (24 * day + hour) :][:20].tolist()
+            assert call(app, "/ml/predict", json.dumps({"rows": sent}).encode()).status == 200
+            clock.advance(3_600)
+        app.state.drift.close()
+    record, _ = _check(home, 2)
+    frozen = load_reference(home / "artifacts" / "models" / "v1.0.0").features
+    for column, name in enumerate(NAMES):
+        bins = frozen[name].bins
+        expected = psi_of_counts(name, bins.counts, bin_counts(bins.edges, rows[:, column]))
+        assert record.value("psi", name) == expected.value
+    assert record.value("rows") == 960
+
+
+def test_a_clock_and_a_constant_are_not_watched(tmp_path: Path) -> None:
+    """Their days are all alike; a bet on which of them is odd would be a bet on ties."""
+    home = home_with_version(tmp_path, names=("bias", "minute_sin", "own", "rsi14_z"))
+    serve_days(home, _days(0, 2))
+    record, _ = _check(home, 2)
+    assert set(record.details["watch"]) == {"own", "rsi14_z", "prediction"}
+    assert record.details["averaged"] == ["own", "rsi14_z"]
 
 
 def test_a_reference_without_a_null_gates_nothing(tmp_path: Path) -> None:
