@@ -1,21 +1,24 @@
 """Watching day after day: false alarms in quiet months, days until a change is found.
 
 Run: ``python benchmarks/drift_sequential.py`` (about four minutes), or with names of tables:
-``quiet persistent found run losses bets``. Rows of a feature are minutes of a made process; the
-reference is 39 days where nothing else is said. Every rate is over seeded repetitions, with its
-95 % Wilson interval where a bound is claimed.
+``quiet persistent found run losses bets cost``. Rows of a feature are minutes of a made process;
+the reference is 39 days where nothing else is said. Every rate is over seeded repetitions, with
+its 95 % Wilson interval where a bound is claimed.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from bisect import bisect_left
+from collections.abc import Callable
 
 import numpy as np
 from scipy.signal import lfilter
 from scipy.stats import chi2
 
 from mlwb.core.arrays import Float1D, Int2D
+from mlwb.core.canonical import canonical_bytes
+from mlwb.core.clock import SystemClock
 from mlwb.drift import (
     BlockMartingale,
     LossWatch,
@@ -215,18 +218,22 @@ def predictions(
 def losses() -> None:
     """Harm: ranks of daily losses, beside bets on hourly mean losses against a limit."""
     n, tolerance = 200, 0.01
-    print(f"\nBrier loss watched for {MONTH} days, tolerance {tolerance}, {n} months a row")
-    print(f"{'truth follows':<22} {'mean loss':>10} {'ranks of days':>16} {'bets on hours':>16}")
-    for slope in (1.0, 0.8, 0.5, 0.0, -0.5):
-        rng, first, level = np.random.default_rng(5), [], []
-        for _ in range(n):
-            slopes = np.r_[np.ones(REFERENCE), np.full(MONTH, slope)]
-            p, y, ts = predictions(rng, REFERENCE + MONTH, slopes)
-            first.append(harm(p, y, ts, tolerance))
-            level.append(float(np.square(p - y)[REFERENCE * 288 :].mean()))
-        cells = [delay(np.array(column)) for column in zip(*first, strict=True)]
-        name = f"slope {slope:g}"
-        print(f"{name:<22} {np.mean(level):>10.4f} {cells[0]:>16} {cells[1]:>16}", flush=True)
+    print(f"\nBrier loss watched for {MONTH} days, tolerance {tolerance}, {n} months a row;")
+    print("the truth follows the model with a slope, the same every day or in good and bad spells")
+    print(f"{'slope':<8} {'spells':>7} {'rise':>8} {'ranks of days':>16} {'bets on hours':>16}")
+    for spells in (0.0, 0.3):
+        for slope in (1.0, 0.8, 0.5):
+            rng, first, rise = np.random.default_rng(5), [], []
+            for _ in range(n):
+                slopes = 1.0 + spells * ar(rng, REFERENCE + MONTH, 0.7)
+                slopes[REFERENCE:] -= 1.0 - slope
+                p, y, ts = predictions(rng, REFERENCE + MONTH, slopes)
+                first.append(harm(p, y, ts, tolerance))
+                before, after = np.split(np.square(p - y), [REFERENCE * 288])
+                rise.append(after.mean() - before.mean())
+            cells = [delay(np.array(column)) for column in zip(*first, strict=True)]
+            row = f"{slope:<8} {spells:>7} {np.mean(rise):>8.4f}"
+            print(f"{row} {cells[0]:>16} {cells[1]:>16}", flush=True)
 
 
 def harm(p: Float1D, y: Float1D, ts: Float1D, tolerance: float) -> tuple[float, float]:
@@ -257,7 +264,9 @@ def bets() -> None:
     settings += [("above 0.02", 0.02, truth) for truth in (0.10, 0.04, 0.02)]
     for claim, limit, truth in settings:
         rng = np.random.default_rng(6)
-        taken = [shown(stream(rng, truth, longest), limit, claim) for _ in range(n)]
+        taken = [
+            shown((rng.random(longest) < truth).astype(np.float64), limit, claim) for _ in range(n)
+        ]
         ends = np.sort(np.array(taken))
         cells = [f"{end:,.0f}" if np.isfinite(end) else "-" for end in ends[[n // 2, 9 * n // 10]]]
         early, ever = np.mean(ends <= 1_000), rate(int(np.isfinite(ends).sum()), n)
@@ -265,23 +274,35 @@ def bets() -> None:
         print(f"{row} {early:>13.3f} {ever:>22}", flush=True)
 
 
-def stream(rng: np.random.Generator, truth: float, length: int) -> Iterator[Float1D]:
-    """Outcomes in tens."""
-    outcomes = (rng.random(length) < truth).astype(np.float64)
-    yield from np.split(outcomes, length // 10)
+def shown(outcomes: Float1D, limit: float, claim: str) -> float:
+    """Outcomes until the claim is shown; infinite where it never is."""
+
+    def is_shown(n: int) -> bool:
+        state = MeanBets.start([limit]).update(outcomes[:n])
+        found = state.certified(LEVEL) if claim.startswith("below") else state.refuted(LEVEL)
+        return bool(found[0])
+
+    if not is_shown(len(outcomes)):
+        return np.inf
+    return float(bisect_left(range(len(outcomes)), x=True, key=is_shown))
 
 
-def shown(outcomes: Iterator[Float1D], limit: float, claim: str) -> float:
-    """Outcomes until the claim is shown, to the next ten; infinite where it never is."""
-    state = MeanBets.start([limit])
-    for part in outcomes:
-        state = state.update(part)
-        if (state.certified(LEVEL) if claim.startswith("below") else state.refuted(LEVEL))[0]:
-            return float(state.n_obs)
-    return np.inf
+def cost() -> None:
+    """Time of a day's update and size of the state, beside days already kept."""
+    clock, rng = SystemClock(), np.random.default_rng(7)
+    print(f"\n{'days kept':>10} {'update ms':>10} {'state kB':>9}")
+    for n_days in (39, 365, 730):
+        days = rng.multinomial(MINUTES, np.full(13, 1.0 / 13.0), size=n_days + 50)
+        watch, taken = BlockMartingale.start("x", days[:n_days]), []
+        for day in range(n_days, n_days + 50):
+            start = clock.monotonic_s()
+            watch = watch.update(day, days[day])
+            taken.append(clock.monotonic_s() - start)
+        size = len(canonical_bytes(watch.to_json())) / 1e3
+        print(f"{n_days:>10} {1e3 * float(np.median(taken)):>10.3f} {size:>9.1f}", flush=True)
 
 
-TABLES = (quiet, persistent, found, run, losses, bets)
+TABLES = (quiet, persistent, found, run, losses, bets, cost)
 
 
 def main() -> None:

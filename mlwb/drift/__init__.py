@@ -54,7 +54,7 @@ from mlwb.drift._psi import (
     spec_digest,
     split_missing,
 )
-from mlwb.drift._ranks import Memory
+from mlwb.drift._ranks import RankMemory
 from mlwb.drift._realised import LossWatch
 from mlwb.drift._reference import (
     REFERENCE_SCHEMA,
@@ -90,9 +90,9 @@ __all__ = [
     "Loss",
     "LossDays",
     "LossWatch",
-    "Memory",
     "MissingSplit",
     "PsiResult",
+    "RankMemory",
     "Reliability",
     "Together",
     "Wealth",

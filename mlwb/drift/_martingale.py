@@ -11,7 +11,7 @@ import numpy as np
 from mlwb.core.arrays import AnyArray, Float1D, Int1D, Int2D
 from mlwb.core.errors import ArtifactError, DataSchemaError, EmptyWindowError
 from mlwb.drift._psi import SMOOTHING
-from mlwb.drift._ranks import Memory, memory_of, parse_memory, rank_p, tie_break
+from mlwb.drift._ranks import RankMemory, memory_of, parse_memory, rank_p, tie_break
 from mlwb.drift._wealth import Wealth, parse_wealth
 
 __all__ = ["BlockMartingale"]
@@ -53,7 +53,7 @@ class BlockMartingale:
         taken.
     pending : ndarray of shape (n_cells,), int64
         Counts of the block under way.
-    memory : Memory
+    memory : RankMemory
         What a block's rank keeps of the one before, by the reference.
     wealth : Wealth
         The bets so far.
@@ -93,7 +93,7 @@ class BlockMartingale:
     first_day: int
     last_day: int
     pending: Int1D
-    memory: Memory = field(default_factory=Memory)
+    memory: RankMemory = field(default_factory=RankMemory)
     wealth: Wealth = field(default_factory=Wealth)
     n_thin: int = 0
     n_restarts: int = 0

@@ -13,7 +13,7 @@ import numpy as np
 
 from mlwb.core.arrays import Float1D
 
-__all__ = ["Memory", "memory_of", "parse_memory", "rank_p", "tie_break"]
+__all__ = ["RankMemory", "memory_of", "parse_memory", "rank_p", "tie_break"]
 
 _MOST = 0.95
 """A share above this leaves nothing of a day to bet on."""
@@ -22,7 +22,7 @@ _NORMAL = NormalDist()
 
 
 @dataclass(frozen=True)
-class Memory:
+class RankMemory:
     """How much of a block's rank is that of the block before.
 
     Parameters
@@ -49,13 +49,13 @@ class Memory:
         new = _score(p_value) - self.share * self.last
         return max(0.5 * math.erfc(new / math.sqrt(2.0 - 2.0 * self.share**2)), _LEAST_P)
 
-    def after(self, p_value: float) -> Memory:
+    def after(self, p_value: float) -> RankMemory:
         """The memory that the next block meets."""
-        return Memory(self.share, _score(p_value))
+        return RankMemory(self.share, _score(p_value))
 
 
-def memory_of(scores: Float1D, *, share: float | None = None) -> Memory:
-    """Memory of a reference's scores, in time order.
+def memory_of(scores: Float1D, *, share: float | None = None) -> RankMemory:
+    """RankMemory of a reference's scores, in time order.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def memory_of(scores: Float1D, *, share: float | None = None) -> Memory:
 
     Returns
     -------
-    Memory
+    RankMemory
 
     Examples
     --------
@@ -80,12 +80,12 @@ def memory_of(scores: Float1D, *, share: float | None = None) -> Memory:
     if share is None:
         r = float(z[1:] @ z[:-1]) / float(z @ z)
         share = min(max(r + (1.0 + 3.0 * r) / n, 0.0), _MOST)
-    return Memory(share, float(z[-1]))
+    return RankMemory(share, float(z[-1]))
 
 
-def parse_memory(stored: Mapping[str, Any]) -> Memory:
+def parse_memory(stored: Mapping[str, Any]) -> RankMemory:
     """Read the plain form of a memory; ``ValueError`` and the like where it is none."""
-    memory = Memory(float(stored["share"]), float(stored["last"]))
+    memory = RankMemory(float(stored["share"]), float(stored["last"]))
     if not (0.0 <= memory.share <= _MOST and math.isfinite(memory.last)):
         raise ValueError("a memory that no ranks lead to")
     return memory

@@ -12,7 +12,7 @@ import numpy as np
 from mlwb.core.arrays import Float1D
 from mlwb.core.errors import ArtifactError, DataSchemaError, EmptyWindowError
 from mlwb.drift._losses import Loss, LossDays
-from mlwb.drift._ranks import Memory, memory_of, parse_memory, rank_p, tie_break
+from mlwb.drift._ranks import RankMemory, memory_of, parse_memory, rank_p, tie_break
 from mlwb.drift._wealth import Wealth, parse_wealth
 
 __all__ = ["LossWatch"]
@@ -50,7 +50,7 @@ class LossWatch:
         Mean losses of the reference's days, then those watched, less the tolerance.
     last_day : int
         Last UTC day taken.
-    memory : Memory
+    memory : RankMemory
         What a day's rank keeps of the one before, by the reference.
     wealth : Wealth
         The bets so far.
@@ -59,9 +59,9 @@ class LossWatch:
 
     Notes
     -----
-    Days as in :class:`BlockMartingale`. Ranks replace the bets on a mean
-    in [0, 1] of [1]_, which need the risk given the past to stay below the limit at every moment
-    and see little in daily means: a Brier loss moves by a few hundredths.
+    Days as in :class:`BlockMartingale`. Ranks of days replace the bets on single losses of [1]_,
+    whose null is that the risk given the past stays below the limit at every moment: a bad spell
+    that a model has always had breaks it, and alarms.
 
     References
     ----------
@@ -76,7 +76,7 @@ class LossWatch:
     usual_rows: float
     bag: Float1D
     last_day: int
-    memory: Memory = field(default_factory=Memory)
+    memory: RankMemory = field(default_factory=RankMemory)
     wealth: Wealth = field(default_factory=Wealth)
     n_thin: int = 0
     n_restarts: int = 0

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
+from csv import DictReader
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,9 +19,16 @@ from scipy.stats import norm
 from mlwb.core.arrays import Int2D
 from mlwb.core.canonical import canonical_bytes
 from mlwb.core.errors import ArtifactError, DataSchemaError, EmptyWindowError
-from mlwb.drift import BlockMartingale, Wealth, psi_of_counts, together
+from mlwb.drift import (
+    BlockMartingale,
+    Wealth,
+    count_blocks,
+    fit_feature_reference,
+    psi_of_counts,
+    together,
+)
 from mlwb.drift._martingale import MAX_WATCHED, block_scores
-from mlwb.drift._ranks import Memory, memory_of, rank_p, tie_break
+from mlwb.drift._ranks import RankMemory, memory_of, rank_p, tie_break
 
 ROWS = 400
 DAY = st.tuples(*[st.integers(0, 300)] * 4).map(
@@ -134,7 +144,7 @@ def test_memory_is_estimated_and_taken_out(share: float) -> None:
     for _ in range(4_000):
         z.append(share * z[-1] + math.sqrt(1.0 - share**2) * rng.normal())
     assert memory_of(np.array(z)).share == pytest.approx(share, abs=0.05)
-    memory, cleared = Memory(share), []
+    memory, cleared = RankMemory(share), []
     for p_value in norm.sf(np.array(z)).tolist():
         cleared.append(memory.cleared(p_value))
         memory = memory.after(p_value)
@@ -145,14 +155,14 @@ def test_memory_is_estimated_and_taken_out(share: float) -> None:
 
 def test_without_memory_a_rank_is_its_own_p_value() -> None:
     """Share 0 leaves every bit of a p value, and the bets of a watch are those of its ranks."""
-    assert [Memory(0.0, 3.0).cleared(p) for p in (1e-9, 0.3, 1.0)] == [1e-9, 0.3, 1.0]
+    assert [RankMemory(0.0, 3.0).cleared(p) for p in (1e-9, 0.3, 1.0)] == [1e-9, 0.3, 1.0]
     days, wealth = _days(np.random.default_rng(16), 30), Wealth()
     watch = BlockMartingale.start("x", days[:20], memory=0.0)
     for day in range(20, 30):
         watch = watch.update(day, days[day])
         wealth = wealth.bet(rank_p(block_scores(days[: day + 1]), tie_break(0, "x", day)))
     assert watch.wealth == wealth
-    assert 0.0 < Memory(0.95, -9.0).cleared(1e-15) < 1e-9
+    assert 0.0 < RankMemory(0.95, -9.0).cleared(1e-15) < 1e-9
 
 
 @settings(max_examples=25, deadline=None)
@@ -306,3 +316,23 @@ def test_a_long_change_has_no_largest_number() -> None:
     assert math.isfinite(state.e_value)
     assert math.isfinite(state.sr)
     assert state.sr_alarm(365.0)
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("symbol", ["BTCUSDT", "ETHUSDT"])
+def test_recorded_returns_are_quiet_until_their_scale_changes(real_data: Path, symbol: str) -> None:
+    """Six weeks of 1-minute returns after six of reference: no alarm; threefold, both.
+
+    The change begins after two quiet weeks and is found before the end.
+    """
+    path = real_data / "crypto_spot_1m" / f"{symbol}_1m_20250520_20250818.csv.gz"
+    with gzip.open(path, "rt") as lines:
+        price = np.array([float(row["close"]) for row in DictReader(lines)])
+    moves = np.diff(np.log(price))[: 84 * 1_440]
+    ts = np.arange(len(moves), dtype=np.int64) * 60
+    changed = np.where(ts < 56 * 86_400, moves, 3.0 * moves)
+    reference = fit_feature_reference("r", moves[: 42 * 1_440], ts[: 42 * 1_440])
+    for values, alarmed in ((moves, False), (changed, True)):
+        found = count_blocks(reference.bins.edges, values, ts)
+        end = _watch(found.daily[:42], found.daily[42:])[-1]
+        assert (end.alarm(0.05), end.sr_alarm(365.0)) == (alarmed, alarmed)
