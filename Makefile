@@ -49,7 +49,7 @@ $(ORACLES): $(STAMP)
 	@$(PIP) install --no-deps --only-binary :all: --require-hashes --target $(VENV)/oracles -r tests/oracles.lock
 	@touch $@
 
-.PHONY: setup run demo test fast check lab serve smoke drift-check promote rollback status verify bench clean help
+.PHONY: setup run demo nightly test fast check lab serve smoke drift-check promote rollback status verify bench clean help
 
 setup: $(STAMP) ## set up .venv from requirements.lock (every other target does it by itself)
 
@@ -59,6 +59,9 @@ run: $(STAMP) ## the whole loop, data to verdict (DATA=path SOURCE=name PROFILE=
 demo: $(STAMP) ## the loop under policy.demo.yml (dwell times waived), then promotion
 	@$(PY) -m mlwb run --policy policy.demo.yml $(ARGS)
 	@$(PY) -m mlwb registry promote --reason demo
+
+nightly: $(STAMP) ## measure the waiting candidate again and record the night (same variables as run)
+	@$(PY) -m mlwb nightly $(RUN_FLAGS)
 
 test: $(ORACLES) ## all tests: units, properties, contracts, processes, then the notebooks under nbval
 	@$(PY) -m pytest -q -n 2 --dist loadfile

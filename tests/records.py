@@ -62,7 +62,7 @@ DETAILS: dict[str, dict[str, Any]] = {
         "expires_at": "2026-01-01T04:00:00Z",
     },
     "policy": {
-        "name": "default", "digest": SHA, "seq": 1, "limits": {"data.days": ">= 14"},
+        "name": "default", "digest": SHA, "seq": 1, "content": '{"name":"default"}',
         "changed": [],
     },
     "waiver": {

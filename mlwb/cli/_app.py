@@ -8,7 +8,18 @@ from typing import Annotated
 import typer
 
 from mlwb import __version__
-from mlwb.cli import _drift, _evidence, _features, _gate, _market, _registry, _run, _serve, _train
+from mlwb.cli import (
+    _drift,
+    _evidence,
+    _features,
+    _gate,
+    _market,
+    _nightly,
+    _registry,
+    _run,
+    _serve,
+    _train,
+)
 from mlwb.cli._common import console, errors
 from mlwb.core.errors import MlwbError
 
@@ -41,6 +52,7 @@ def _root(
 
 _run.add(app)
 _train.add(app)
+_nightly.add(app)
 _serve.add(app)
 _market.add(app)
 _features.add(app)

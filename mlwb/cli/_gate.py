@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -22,9 +24,27 @@ from mlwb.cli._common import (
 from mlwb.cli._run import STYLES, verdict_table
 from mlwb.core.canonical import digest_file
 from mlwb.core.clock import SystemClock
-from mlwb.core.errors import EvidenceMissingError
-from mlwb.gates import GATES, EvidenceView, decide, evaluate, evaluate_all, read_view, replay
-from mlwb.params import Policy, load_policy
+from mlwb.core.errors import EvidenceMissingError, PromotionRefusedError
+from mlwb.evidence import Context
+from mlwb.gates import (
+    GATES,
+    Decision,
+    EvidenceView,
+    Verdict,
+    confirmation_record,
+    decide,
+    evaluate,
+    evaluate_all,
+    log_policy,
+    logged_policy,
+    phrase_of,
+    progress_of,
+    read_view,
+    replay,
+    waiver_record,
+    waivers_of,
+)
+from mlwb.params import Policy, load_params, load_policy
 
 __all__ = ["app"]
 
@@ -102,6 +122,8 @@ def _all(
                 place = f"{check.id}[{check.segment}]" if check.segment else check.id
                 observed = "-" if check.observed is None else f"{check.observed:.6g}"
                 status = f"[{STYLES[check.outcome]}]{check.outcome}[/]"
+                if (verdict.waived or check.waived) and check.outcome != "PASS":
+                    status = f"WAIVED [dim]({check.outcome})[/]"
                 table.add_row(
                     place.replace("[", r"\["), f"{check.comparator} {check.limit}", observed, status
                 )
@@ -116,7 +138,12 @@ def _promote(
 ) -> None:
     """Say whether the candidate may be promoted; exit 1 when it may not. Nothing is changed."""
     rules = _policy(policy)
-    decision = decide(evaluate_all(_view(version), rules, SystemClock().now()), rules)
+    view, now = _view(version), SystemClock().now()
+    waivers = waivers_of(view, rules, now)
+    _said(decide(evaluate_all(view, rules, now), rules, waivers), as_json=as_json)
+
+
+def _said(decision: Decision, *, as_json: bool) -> None:
     if as_json:
         print_json(decision)
     else:
@@ -128,16 +155,120 @@ def _promote(
         raise typer.Exit(1)
 
 
+@app.command("decide", epilog="Example: mlwb gate decide")
+def _decide(
+    version: VersionOption = "", policy: PolicyOption = "policy.yml", as_json: JsonFlag = False
+) -> None:
+    """Judge the candidate and write the decision, measuring nothing anew; exit 1 when it is no."""
+    _said(_decided(version, policy), as_json=as_json)
+
+
+def _decided(version: str, policy: str) -> Decision:
+    from mlwb.stages import release_review
+
+    models, rules, path = registry(), _policy(policy), Path(policy)
+    wanted = version or models.candidate() or models.latest() or ""
+    params = load_params("release_review", home().params)
+    name = str(path.resolve()) if path.is_file() else policy
+    run = replace(params.run, home=str(home().root), model_version=wanted, policy=name)
+    return release_review.run(replace(params, run=run), rules, SystemClock())
+
+
+@app.command("progress", epilog="Example: mlwb gate progress")
+def _progress(
+    version: VersionOption = "", policy: PolicyOption = "policy.yml", as_json: JsonFlag = False
+) -> None:
+    """Say how far the candidate is: canary phases, hours, green nights, the confirmation."""
+    view, rules = _view(version), _policy(policy)
+    steps = progress_of(view, rules, SystemClock().now())
+    if as_json:
+        print_json([{**vars(step), "done": step.is_done} for step in steps])
+        return
+    table = Table(box=None, header_style="dim")
+    for column in ("waits for", "reached", "needed", "state"):
+        table.add_column(column)
+    for step in steps:
+        state = f"[{STYLES[step.outcome]}]{step.outcome}[/]" + (" (waived)" if step.waived else "")
+        needed = f"{step.needed:g} {step.unit}"
+        table.add_row(step.gate, f"{step.reached:.3g}", needed, state)
+    console.print(f"{view.model_version} under {rules.name}")
+    console.print(table)
+
+
+@app.command("waive", epilog='Example: mlwb gate waive nightly --reason "feed down" --by ada')
+def _waive(
+    gate: Annotated[str, typer.Argument(help="The gate; some can never be waived.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; goes into the decision.")],
+    by: Annotated[str, typer.Option("--by", help="Who answers for it.")],
+    days: Annotated[float, typer.Option("--days", help="How long it is valid.")] = 1.0,
+    version: VersionOption = "",
+    policy: PolicyOption = "policy.yml",
+) -> None:
+    """Waive one gate for this candidate, these bytes and this policy, for a few days."""
+    store = evidence_store()
+    context = Context(clock=SystemClock())
+    record = waiver_record(
+        _view(version), _policy(policy), context, gate=gate, reason=reason, approver=by, days=days
+    )
+    store.write(record)
+    until = record.details["expires_at"]
+    console.print(f"{gate} is waived for {record.model_version} until {until}: {record.run_id}")
+
+
+@app.command("confirm", epilog="Example: mlwb gate confirm --by ada")
+def _confirm(
+    by: Annotated[str, typer.Option("--by", help="Who confirms.")],
+    version: VersionOption = "",
+    policy: PolicyOption = "policy.yml",
+) -> None:
+    """Show what would be promoted, take the typed phrase, and write the decision it leads to."""
+    rules, view, store = _policy(policy), _view(version), evidence_store()
+    log_policy(store, rules, Context(clock=SystemClock()))
+    verdicts = evaluate_all(view, rules, SystemClock().now())
+    _show_what_is_confirmed(view, rules, verdicts)
+    waivers = waivers_of(view, rules, SystemClock().now())
+    blocking = [
+        reason
+        for reason in decide(verdicts, rules, waivers).reasons
+        if not reason.startswith("confirmation ")
+    ]
+    if blocking and not decide(verdicts, rules, waivers).promote:
+        raise PromotionRefusedError(f"there is nothing to confirm yet: {'; '.join(blocking)}")
+    console.print("Type this to confirm:", phrase_of(view, rules), sep="\n", soft_wrap=True)
+    typed = sys.stdin.readline().rstrip("\n")
+    context = Context(clock=SystemClock())
+    record = confirmation_record(view, rules, context, typed=typed, by=by)
+    store.write(record)
+    console.print(f"confirmed until {record.details['expires_at']}; it counts once")
+    _said(_decided(version, policy), as_json=False)
+
+
+def _show_what_is_confirmed(
+    view: EvidenceView, rules: Policy, verdicts: tuple[Verdict, ...]
+) -> None:
+    console.print(verdict_table(verdicts))
+    console.print(f"[dim]model[/]    {view.model_version}, manifest {view.manifest_sha256}")
+    console.print(f"[dim]policy[/]   {rules.name}, {rules.digest}", soft_wrap=True)
+    for limit in rules.watch["canary_abort"]:
+        held = f"{limit.metric} {limit.comparator} {limit.value}"
+        console.print(f"[dim]abort[/]    unless {held}")
+
+
 @app.command("replay", epilog="Example: mlwb gate replay")
 def _replay(
     run_id: Annotated[str, typer.Argument(help="A decision's run id; else the newest.")] = "",
-    policy: PolicyOption = "policy.yml",
+    policy: PolicyOption = "",
     as_json: JsonFlag = False,
 ) -> None:
-    """Compute an old decision again from the files it cites; exit 1 when it differs."""
+    """Compute an old decision again from the files it cites; exit 1 when it differs.
+
+    The policy is the one it was made under, from the ledger, unless another is named.
+    """
     store = evidence_store()
     record = store.read(run_id) if run_id else store.newest("decision")
-    again = replay(record, store, _policy(policy))
+    asked = record.details.get("policy", {}).get("digest", "")
+    rules = _policy(policy) if policy else logged_policy(store, asked) or _policy("policy.yml")
+    again = replay(record, store, rules)
     if as_json:
         print_json({"equal": again.is_equal, "differences": again.differences})
     elif again.is_equal:

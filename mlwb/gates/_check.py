@@ -62,7 +62,12 @@ def _is_number(value: object) -> bool:
 
 
 def check_limit(
-    limit: Limit, view: EvidenceView, derived: Mapping[str, Derived], *, now: datetime
+    limit: Limit,
+    view: EvidenceView,
+    derived: Mapping[str, Derived],
+    *,
+    now: datetime,
+    policy_digest: str = "",
 ) -> tuple[Check, ...]:
     """Judge one limit: one check, or one for each segment.
 
@@ -76,6 +81,8 @@ def check_limit(
         Numbers the gate worked out itself, by metric name.
     now : datetime
         Timezone-aware; ages are counted back from it.
+    policy_digest : str, default=""
+        The policy the limit is from: evidence measured before it came into force is stale.
 
     Returns
     -------
@@ -83,20 +90,20 @@ def check_limit(
         Never empty.
     """
     own = derived.get(limit.metric)
-    if own is not None:
-        unusable = _unusable(limit, view, own.record, now) if own.record else None
-        return (_check(limit, None, *unusable) if unusable else _judge(limit, own.metric, None),)
-    record = view.newest(limit.kind)
-    if record is None:
+    record = own.record if own else view.newest(limit.kind)
+    if own is None and record is None:
         return (_check(limit, None, Outcome.MISSING, f"there is no {limit.kind} evidence"),)
-    unusable = _unusable(limit, view, record, now)
-    if unusable is not None:
-        return (_check(limit, None, *unusable),)
-    return tuple(_check_segments(limit, record))
+    if record is not None:
+        unusable = _unusable(limit, view, record, now, policy_digest=policy_digest)
+        if unusable is not None:
+            return (_check(limit, None, *unusable),)
+    if own is not None:
+        return (_judge(limit, own.metric, None),)
+    return tuple(_check_segments(limit, record)) if record else ()
 
 
 def _unusable(
-    limit: Limit, view: EvidenceView, record: Record, now: datetime
+    limit: Limit, view: EvidenceView, record: Record, now: datetime, *, policy_digest: str
 ) -> tuple[Outcome, str] | None:
     age = now - parse_utc(record.timestamp)
     if not view.is_about(record):
@@ -109,6 +116,9 @@ def _unusable(
     if age > timedelta(hours=limit.max_age_h):
         hours = age.total_seconds() / 3600
         return Outcome.STALE, f"{record.kind} is {hours:.0f} h old, at most {limit.max_age_h} h"
+    changed = view.predates(record, policy_digest)
+    if changed:
+        return Outcome.STALE, f"{record.kind} was measured before the policy changed on {changed}"
     return None
 
 

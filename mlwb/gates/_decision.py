@@ -13,6 +13,7 @@ from mlwb.evidence import Context, EvidenceStore, Record, Upstream, new_record, 
 from mlwb.gates._evaluate import decide, evaluate_all
 from mlwb.gates._verdict import Decision, Verdict
 from mlwb.gates._view import EvidenceView
+from mlwb.gates._waiver import waivers_of
 from mlwb.params import Policy
 
 __all__ = ["Replay", "decision_record", "replay"]
@@ -47,7 +48,7 @@ def decision_record(
         Its JSON form is what ``Registry.promote`` takes. Every record of the view is cited.
     """
     judged, head = tuple(verdicts), view.ledger_head
-    decision = decide(judged, policy)
+    decision = decide(judged, policy, waivers_of(view, policy, now))
     passed = sum(verdict.is_pass for verdict in judged)
     record = new_record(
         "decision",
@@ -129,8 +130,9 @@ def replay(record: Record, store: EvidenceStore, policy: Policy) -> Replay:
         manifest_sha256=said["manifest_sha256"],
         used_confirmations=tuple(said["used_confirmations"]),
     )
-    verdicts = evaluate_all(view, policy, parse_utc(said["now"]))
-    again = _outcome(verdicts, decide(verdicts, policy))
+    now = parse_utc(said["now"])
+    verdicts = evaluate_all(view, policy, now)
+    again = _outcome(verdicts, decide(verdicts, policy, waivers_of(view, policy, now)))
     differences = [
         f"evidence {item.run_id} is not the one cited"
         for item in map(view.cite, view.records)

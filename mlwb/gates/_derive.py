@@ -9,7 +9,9 @@ from types import MappingProxyType
 from mlwb.core.clock import parse_utc
 from mlwb.evidence import Metric, Record, lint
 from mlwb.gates._check import Derived, holds
+from mlwb.gates._confirm import confirmation_faults
 from mlwb.gates._money import derive_pnl
+from mlwb.gates._policy_log import policy_log_problems
 from mlwb.gates._view import EvidenceView
 from mlwb.params import Policy
 
@@ -101,6 +103,7 @@ def _evidence(view: EvidenceView, policy: Policy, now: datetime) -> dict[str, De
     missing = [kind for kind, record in newest.items() if record is None]
     other = [record.kind for record in there if not view.is_about(record)]
     wrong = [f"{record.kind} {problem}" for record in there for problem in lint(record, now=now)]
+    wrong += policy_log_problems(view.all("policy"))
     chain = view.chain_problems
     found = {
         "kinds_missing": _count("kinds_missing", missing if kinds else None),
@@ -121,31 +124,10 @@ def _confirmation(view: EvidenceView, policy: Policy, now: datetime) -> dict[str
     record = view.newest("confirmation")
     if record is None:
         return {}
-    wrong = [what for what, is_right in _bindings(record, view, policy, now) if not is_right]
+    wrong = confirmation_faults(record, view, policy, now)
     metric = Metric("valid_confirmation", 0 if wrong else 1, definition="; ".join(wrong))
     return {"valid_confirmation": Derived(metric, record)}
 
-
-def _bindings(
-    record: Record, view: EvidenceView, policy: Policy, now: datetime
-) -> list[tuple[str, bool]]:
-    said, wanted = record.details, str(policy.gates["confirmation"].settings.get("phrase", ""))
-    phrase = wanted.replace("{model_version}", view.model_version)
-    manifest = view.manifest_sha256
-    return [
-        ("the typed phrase is not the asked one", bool(phrase) and said.get("phrase") == phrase),
-        ("it was given under another policy", said.get("policy_digest") == policy.digest),
-        ("it was given for other evidence", said.get("evidence_digest") == view.evidence_digest),
-        (
-            "it was given for other model bytes",
-            bool(manifest) and said.get("manifest_sha256") == manifest,
-        ),
-        ("it has expired", now < parse_utc(str(said.get("expires_at", _LONG_AGO)))),
-        ("it was used before", record.run_id not in view.used_confirmations),
-    ]
-
-
-_LONG_AGO = "1970-01-01T00:00:00Z"
 
 DERIVE: Mapping[str, Callable[[EvidenceView, Policy, datetime], dict[str, Derived]]] = (
     MappingProxyType(

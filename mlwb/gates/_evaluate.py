@@ -11,12 +11,14 @@ from mlwb.gates._check import Derived, check_limit
 from mlwb.gates._derive import DERIVE
 from mlwb.gates._verdict import Check, Decision, Outcome, Verdict
 from mlwb.gates._view import EvidenceView, as_view
+from mlwb.gates._waiver import Waivers, waivers_of
 from mlwb.params import GATE_IDS, GatePolicy, Policy
 
 __all__ = ["GATES", "decide", "evaluate", "evaluate_all", "evaluate_watch"]
 
 GATES = GATE_IDS
 """Gate ids in the order of the verdict table."""
+_NO_WAIVERS = Waivers()
 
 
 def evaluate(
@@ -96,11 +98,11 @@ def evaluate_watch(
     return _verdict(group, as_view(records), {}, policy, now=now)
 
 
-def decide(verdicts: Iterable[Verdict], policy: Policy) -> Decision:
+def decide(verdicts: Iterable[Verdict], policy: Policy, waivers: Waivers = _NO_WAIVERS) -> Decision:
     """Whether a set of verdicts allows a promotion.
 
-    Every gate must be there, judged under this policy, and pass; only a soft gate, or one this
-    policy waives, may do otherwise.
+    Every gate must be there, judged under this policy, and pass; only a soft gate, one this
+    policy waives, or one a person waived for this candidate may do otherwise.
 
     Parameters
     ----------
@@ -108,17 +110,22 @@ def decide(verdicts: Iterable[Verdict], policy: Policy) -> Decision:
         One for each gate.
     policy : Policy
         The policy they were judged under.
+    waivers : Waivers, optional
+        Of :func:`waivers_of` on the view they were computed from.
 
     Returns
     -------
     Decision
     """
     by_gate = {verdict.gate: verdict for verdict in verdicts}
-    blocking = [_block(gate, by_gate.get(gate), policy) for gate in GATES]
+    blocking = [_block(gate, by_gate.get(gate), policy, waivers) for gate in GATES]
     reasons = tuple(reason for reason in blocking if reason)
     if reasons:
         return Decision(promote=False, reasons=reasons)
-    waived = [(gate, policy.gates[gate].waived) for gate in GATES]
+    waived = [
+        (gate, policy.gates[gate].waived or _waived(outcome, waivers.valid.get(gate, "")))
+        for gate, outcome in ((gate, by_gate[gate].outcome) for gate in GATES)
+    ]
     return Decision(
         promote=True, reasons=tuple(f"{gate} waived: {why}" for gate, why in waived if why)
     )
@@ -132,25 +139,34 @@ def _verdict(
     *,
     now: datetime,
 ) -> Verdict:
+    in_force = policy.digest if gate.id in GATES else ""  # a watch is not silenced by a new policy
     checks = tuple(
-        check for limit in gate.limits for check in check_limit(limit, view, derived, now=now)
+        check
+        for limit in gate.limits
+        for check in check_limit(limit, view, derived, now=now, policy_digest=in_force)
     )
     kinds = {limit.kind for limit in gate.limits}
     used = {kind: view.newest(kind) for kind in sorted(kinds)}
-    outcome = _worst(checks)
+    outcome, waivers = _worst(checks), waivers_of(view, policy, now)
+    ignored = [f"a waiver does not count: {why}" for why in waivers.ignored.get(gate.id, ())]
     return Verdict(
         gate=gate.id,
         outcome=outcome,
         severity=_severity(gate, view),
-        waived=gate.waived,
-        reason=_reason(outcome, checks),
+        waived=gate.waived or _waived(outcome, waivers.valid.get(gate.id, "")),
+        reason="; ".join([_reason(outcome, checks), *ignored]),
         checks=checks,
         evidence=tuple(view.cite(record) for record in used.values() if record),
         policy_digest=policy.digest,
     )
 
 
-def _block(gate: str, verdict: Verdict | None, policy: Policy) -> str:
+def _waived(outcome: Outcome, waiver: str) -> str:
+    """A person's waiver where it counts: a pass needs none, unusable evidence gets none."""
+    return "" if outcome in (Outcome.PASS, Outcome.INVALID) else waiver
+
+
+def _block(gate: str, verdict: Verdict | None, policy: Policy, waivers: Waivers) -> str:
     """Why a gate blocks, empty when it does not."""
     if verdict is None:
         return f"{gate}: not evaluated"
@@ -158,6 +174,8 @@ def _block(gate: str, verdict: Verdict | None, policy: Policy) -> str:
         return f"{gate}: judged under another policy"
     is_soft = policy.gates[gate].severity == "soft" and verdict.severity == "soft"
     if verdict.is_pass or is_soft or policy.gates[gate].waived:
+        return ""
+    if _waived(verdict.outcome, waivers.valid.get(gate, "")):
         return ""
     return f"{gate} {verdict.outcome}: {verdict.reason}"
 

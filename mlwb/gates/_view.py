@@ -14,10 +14,19 @@ from mlwb.gates._verdict import Cited
 
 __all__ = ["EvidenceView", "as_view", "read_view"]
 
-_WITHOUT_MODEL = frozenset({"data_quality", "feature_study"})
-_SERIES = frozenset({"nightly"})
+_WITHOUT_MODEL = frozenset({"data_quality", "feature_study", "policy"})
+_SERIES = frozenset({"nightly", "policy", "waiver"})
+_UNSEEN = frozenset({"decision", "archive"})
 _OUTSIDE = frozenset(
-    {"decision", "confirmation", "drift_check", "eval_result", "release_review", "daily_report"}
+    {
+        "confirmation",
+        "daily_report",
+        "decision",
+        "drift_check",
+        "eval_result",
+        "policy",
+        "release_review",
+    }
 )
 
 
@@ -61,6 +70,25 @@ class EvidenceView:
     def is_about(self, record: Record) -> bool:
         """Whether a record measures the candidate, or something that has no model."""
         return _is_about(record, self.model_version)
+
+    def predates(self, record: Record, policy_digest: str) -> str:
+        """When the policy in force was changed to, for a record written before; empty otherwise.
+
+        The first policy of a home binds everything in it, and one that is not in force (somebody
+        asks what it would say) binds nothing: decisions put theirs in force first.
+        """
+        changes = self.all("policy")
+        if len(changes) < 2 or changes[-1].details["digest"] != policy_digest:
+            return ""
+        return changes[-1].timestamp if self._place(record) < self._place(changes[-1]) else ""
+
+    def _place(self, record: Record) -> int:
+        """Order of writing; a record that is not in view counts as the last."""
+        return self._places.get(record.run_id, len(self.records))
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {record.run_id: place for place, record in enumerate(self.records)}
 
     def cite(self, record: Record) -> Cited:
         """Run id and digest of a record of this view."""
@@ -111,7 +139,7 @@ def read_view(
     """
     index, head = store.index(), store.head()
     kept = {entry.run_id for entry in index if entry.kind in _SERIES}
-    for kind in {entry.kind for entry in index} - {"decision"}:
+    for kind in {entry.kind for entry in index} - _UNSEEN - _SERIES:
         newest = _newest([entry for entry in index if entry.kind == kind], model_version)
         kept |= {newest.run_id} if newest else set()
     return EvidenceView(

@@ -14,10 +14,12 @@ from mlwb.params._load import (
 from mlwb.params._policy import (
     COMPARATORS,
     GATE_IDS,
+    NEVER_WAIVED,
     GatePolicy,
     Limit,
     Policy,
     load_policy,
+    parse_policy,
 )
 from mlwb.params._retention import RETENTION_CLASSES, Retention, load_retention
 from mlwb.params._stages import (
@@ -49,6 +51,7 @@ from mlwb.params._yaml import parse_yaml, read_yaml
 __all__ = [
     "COMPARATORS",
     "GATE_IDS",
+    "NEVER_WAIVED",
     "RETENTION_CLASSES",
     "STAGES",
     "BacktestParams",
@@ -83,6 +86,7 @@ __all__ = [
     "params_values",
     "parse_override",
     "parse_params",
+    "parse_policy",
     "parse_yaml",
     "read_yaml",
 ]

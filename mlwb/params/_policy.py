@@ -13,7 +13,16 @@ from mlwb.core.canonical import digest
 from mlwb.core.errors import ParamsError, PolicyError
 from mlwb.params._yaml import read_yaml
 
-__all__ = ["COMPARATORS", "GATE_IDS", "GatePolicy", "Limit", "Policy", "load_policy"]
+__all__ = [
+    "COMPARATORS",
+    "GATE_IDS",
+    "NEVER_WAIVED",
+    "GatePolicy",
+    "Limit",
+    "Policy",
+    "load_policy",
+    "parse_policy",
+]
 
 GATE_IDS = (
     "data",
@@ -38,7 +47,8 @@ GATE_IDS = (
 COMPARATORS = ("<", "<=", ">", ">=", "==")
 
 _WATCHES = ("canary_abort", "drift_check", "rollback")
-_NEVER_WAIVED = frozenset({"parity", "schema", "psi", "evidence"})
+NEVER_WAIVED = frozenset({"parity", "schema", "psi", "evidence"})
+"""Gates that no policy can do without."""
 _ORIGINS = ("live", "replay", "simulated")
 _DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _SETTINGS: Mapping[str, frozenset[str]] = {
@@ -46,7 +56,8 @@ _SETTINGS: Mapping[str, frozenset[str]] = {
     "pnl": frozenset({"hard_for_labels", "level", "min_decisions"}),
     "psi": frozenset({"not_gateable_allowed"}),
     "shadow": frozenset({"match_delta"}),
-    "evidence": frozenset({"kinds"}),
+    "nightly": frozenset({"judged"}),
+    "evidence": frozenset({"kinds", "waiver_max_days"}),
     "confirmation": frozenset({"phrase"}),
 }
 _TOP = frozenset({"name", "about", "extends", "defaults", "gates", "watch"})
@@ -153,12 +164,15 @@ class Policy:
         Every gate of :data:`GATE_IDS`, in that order.
     watch : mapping of str to tuple of Limit
         ``canary_abort``, ``drift_check`` and ``rollback``: limits that must hold while serving.
+    content : mapping
+        The resolved file; :func:`parse_policy` makes the same policy of it.
     """
 
     name: str
     digest: str
     gates: Mapping[str, GatePolicy]
     watch: Mapping[str, tuple[Limit, ...]]
+    content: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def limits(self) -> Mapping[str, Limit]:
@@ -211,7 +225,7 @@ def load_policy(path: Path) -> Policy:
     """
     content = _resolve(path, seen=())
     try:
-        return _parse(content)
+        return parse_policy(content)
     except PolicyError as error:
         raise PolicyError(f"{path.name}: {error}") from error
 
@@ -240,7 +254,23 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _parse(content: Mapping[str, Any]) -> Policy:
+def parse_policy(content: Mapping[str, Any]) -> Policy:
+    """A policy of a resolved file's content, as :attr:`Policy.content` keeps it.
+
+    Parameters
+    ----------
+    content : mapping
+        Plain values, as strict YAML or JSON gives them.
+
+    Returns
+    -------
+    Policy
+
+    Raises
+    ------
+    PolicyError
+        As :func:`load_policy`.
+    """
     if not content:
         raise PolicyError("the policy is empty", todo="an empty policy would pass everything")
     _only(content, _TOP, "the policy")
@@ -255,6 +285,7 @@ def _parse(content: Mapping[str, Any]) -> Policy:
         digest=digest(content),
         gates=MappingProxyType({gate: _gate(gate, written[gate], defaults) for gate in GATE_IDS}),
         watch=MappingProxyType({name: _limits(name, watched[name], defaults) for name in _WATCHES}),
+        content=content,
     )
 
 
@@ -265,7 +296,7 @@ def _gate(gate: str, value: object, defaults: Mapping[str, Any]) -> GatePolicy:
     limits = _limits(gate, body.get("limits"), {**defaults, **_pick(body, _DEFAULTS)})
     if not any(limit.severity == "hard" for limit in limits):
         raise PolicyError(f"{gate} has no hard limit", todo="a gate needs at least one")
-    if gate in _NEVER_WAIVED and (waived or any(limit.waived for limit in limits)):
+    if gate in NEVER_WAIVED and (waived or any(limit.waived for limit in limits)):
         raise PolicyError(f"{gate} may not be waived", todo="no policy can do without it")
     return GatePolicy(
         id=gate,

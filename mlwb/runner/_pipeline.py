@@ -24,9 +24,9 @@ from mlwb.core.errors import (
 from mlwb.core.home import Home
 from mlwb.core.ids import new_run_id
 from mlwb.data import counted, profile_names
-from mlwb.evidence import EvidenceStore, code_state
+from mlwb.evidence import Context, EvidenceStore, code_state
 from mlwb.features import specs
-from mlwb.gates import Verdict
+from mlwb.gates import Verdict, log_policy
 from mlwb.gates import replay as replay_decision
 from mlwb.model import make_trials
 from mlwb.params import RunParams, check_overrides, load_params, load_policy, params_values
@@ -210,7 +210,7 @@ def run_loop(
     tell : callable
         Told of progress, also from another thread.
     steps : sequence of str
-        The first few of ``STEPS`` where not all are wanted.
+        Some of ``STEPS``, in their order, where not all are wanted.
 
     Returns
     -------
@@ -227,7 +227,11 @@ def run_loop(
         The registry is not in order, or another run is under way; nothing was started.
     """
     with _alone(options.home):
-        return _run_steps(_begin(options, clock, tell), steps)
+        run = _begin(options, clock, tell)
+        if "release_review" in steps:  # what will be decided by is said before anything is measured
+            policy = load_policy(policy_path(options.home, options.policy))
+            log_policy(run.store, policy, Context(clock=clock))
+        return _run_steps(run, steps)
 
 
 @contextmanager
@@ -281,7 +285,7 @@ def _begin(options: Options, clock: Clock, tell: Callable[[Event], None]) -> _Ru
             got="; ".join(str(problem) for problem in problems[:3]),
             todo="see `mlwb registry doctor`",
         )
-    version = next_version(registry)
+    version = str(options.overrides.get("run.model_version", "")) or next_version(registry)
     run_id = new_run_id("mlwb", version, "run", clock.now())
     token = run_id.rsplit("_", 1)[1]
     params = {

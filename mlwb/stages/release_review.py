@@ -18,8 +18,10 @@ from mlwb.gates import (
     decide,
     decision_record,
     evaluate_all,
+    log_policy,
     read_view,
     replay,
+    waivers_of,
 )
 from mlwb.params import Policy, ReleaseReviewParams
 from mlwb.registry import Registry
@@ -83,25 +85,28 @@ class Result:
 
 
 def load(params: ReleaseReviewParams) -> Inputs:
-    """Read the evidence about the candidate and the policy."""
+    """Put the policy in force, then read the evidence about the candidate."""
+    store, policy = store_of(params.run), policy_of(params.run)
+    log_policy(store, policy, Context(clock=SystemClock()))
     registry = Registry(home_of(params.run).models, clock=SystemClock())
     version = candidate_of(params.run, registry)
     manifest = digest_file(registry.resolve(version) / "manifest.json")
     used = registry.state().used_confirmations
     view = read_view(
-        store_of(params.run),
+        store,
         version,
         manifest_sha256=manifest,
         used_confirmations=tuple(sorted(used)),
     )
-    return Inputs(params, view, policy_of(params.run), registry.latest() or "")
+    return Inputs(params, view, policy, registry.latest() or "")
 
 
 def measure(inputs: Inputs, clock: Clock) -> Result:
     """Ask every gate."""
     now = clock.now()
     verdicts = evaluate_all(inputs.view, inputs.policy, now)
-    return Result(inputs, verdicts, decide(verdicts, inputs.policy), now)
+    waivers = waivers_of(inputs.view, inputs.policy, now)
+    return Result(inputs, verdicts, decide(verdicts, inputs.policy, waivers), now)
 
 
 def record(result: Result, params: ReleaseReviewParams, clock: Clock) -> tuple[Record, ...]:

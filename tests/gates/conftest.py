@@ -13,7 +13,7 @@ import pytest
 
 from mlwb.core.clock import ManualClock, format_utc
 from mlwb.evidence import Context, Metric, new_record
-from mlwb.gates import EvidenceView
+from mlwb.gates import EvidenceView, phrase_of
 from mlwb.params import Limit, Policy, load_policy
 from tests.records import DETAILS
 
@@ -106,7 +106,7 @@ def green_view(policy: Policy, clock: ManualClock) -> EvidenceView:
         manifest_sha256=MANIFEST,
     )
     yes = {
-        "phrase": f"CONFIRM: promote {VERSION} to latest",
+        "phrase": phrase_of(view, policy),
         "by": "release manager",
         "policy_digest": policy.digest,
         "evidence_digest": view.evidence_digest,

@@ -15,7 +15,7 @@ from mlwb.core.errors import PolicyError
 from mlwb.params import GATE_IDS, Policy, load_policy
 
 PARAMS = Path(__file__).resolve().parents[2] / "params"
-SHIPPED = ("policy.yml", "policy.demo.yml", "policy.strict.yml")
+SHIPPED = ("policy.yml", "policy.demo.yml", "policy.requirements.yml", "policy.strict.yml")
 Write = Callable[[object], Path]
 
 

@@ -1,0 +1,109 @@
+"""Which policy is in force: said in the ledger before anything is decided by it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+
+from mlwb.core.canonical import digest, parse_json
+from mlwb.core.errors import EvidenceMissingError
+from mlwb.evidence import Context, EvidenceStore, Metric, Record, new_record
+from mlwb.params import Policy, parse_policy
+
+__all__ = ["log_policy", "logged_policy", "policy_log_problems"]
+
+
+def log_policy(store: EvidenceStore, policy: Policy, context: Context) -> Record | None:
+    """Put a policy in force: a record of kind ``policy``, unless it is in force already.
+
+    Parameters
+    ----------
+    store : EvidenceStore
+        Where the record goes.
+    policy : Policy
+        What is going to be judged by; its whole content is stored, so that an old decision can
+        be computed again after the file changed.
+    context : Context
+        Stamps the record.
+
+    Returns
+    -------
+    Record or None
+        The new record; None where nothing changed.
+
+    Raises
+    ------
+    EvidenceError
+        The ledger was edited.
+    """
+    try:
+        before = store.newest("policy")
+    except EvidenceMissingError:
+        before = None
+    if before is not None and before.details["digest"] == policy.digest:
+        return None
+    seq = before.details["seq"] + 1 if before else 1
+    changed = _changes(_policy_of(before), policy) if before else []
+    record = new_record(
+        "policy",
+        [Metric("seq", seq), Metric("limits_changed", len(changed))],
+        replace(context, model_version="none", origin="live"),
+        details={
+            "name": policy.name,
+            "digest": policy.digest,
+            "seq": seq,
+            "content": json.dumps(policy.content),  # as text: the order of limits is kept
+            "changed": changed,
+        },
+    )
+    store.write(record)
+    return record
+
+
+def logged_policy(store: EvidenceStore, policy_digest: str) -> Policy | None:
+    """A policy that was ever in force, by its digest; None where none with it was."""
+    for record in reversed(store.records("policy")):
+        if record.details["digest"] == policy_digest:
+            return _policy_of(record)
+    return None
+
+
+def policy_log_problems(records: Sequence[Record]) -> list[str]:
+    """What is wrong with records of kind ``policy``, in the order they were written.
+
+    Numbers that do not grow one by one (an older policy put back under its old number), and
+    contents that are not what their digest says.
+    """
+    found = []
+    for place, record in enumerate(records, start=1):
+        said = record.details
+        if said["seq"] != place:
+            found.append(f"policy {said['seq']} stands where {place} belongs")
+        if digest(parse_json(said["content"])) != said["digest"]:
+            found.append(f"policy {said['seq']} is not what its digest says")
+    return found
+
+
+def _policy_of(record: Record) -> Policy:
+    return parse_policy(parse_json(record.details["content"]))
+
+
+def _changes(old: Policy, new: Policy) -> list[str]:
+    said = [(name, _said(old, name), _said(new, name)) for name in {**old.limits, **new.limits}]
+    found = [f"{name}: {was} -> {now}" for name, was, now in said if was != now]
+    waived = [
+        f"{gate}: {was or 'not waived'} -> {now or 'not waived'}"
+        for gate in new.gates
+        for was, now in [(old.gates[gate].waived, new.gates[gate].waived)]
+        if was != now
+    ]
+    return found + waived or ["nothing but words, settings or ages"]
+
+
+def _said(policy: Policy, limit_id: str) -> str:
+    limit = policy.limits.get(limit_id)
+    if limit is None:
+        return "none"
+    waived = ", waived" if limit.waived else ""
+    return f"{limit.comparator} {limit.value} {limit.severity}{waived}"
