@@ -9,7 +9,14 @@ Numpy only, since the server counts live values with it. ``mlwb.drift.calibratio
 a door of its own: the block null and the bounds of the population PSI.
 """
 
-from mlwb.drift._bins import BinnedReference, bin_counts, cells_of, fit_reference, out_of_range
+from mlwb.drift._bins import (
+    N_SPECIAL,
+    BinnedReference,
+    bin_counts,
+    cells_of,
+    fit_reference,
+    out_of_range,
+)
 from mlwb.drift._blocks import BLOCK_S, BlockCounts, count_blocks, in_full_blocks
 from mlwb.drift._categories import CategoryReference, fit_categories
 from mlwb.drift._detect import detect_drift
@@ -71,6 +78,7 @@ from mlwb.drift._wealth import Wealth
 __all__ = [
     "BLOCK_S",
     "HOUR_S",
+    "N_SPECIAL",
     "REFERENCE_SCHEMA",
     "SCORE",
     "SMOOTHING",

@@ -12,7 +12,14 @@ from mlwb.core.arrays import Float1D, Int1D
 from mlwb.core.canonical import digest
 from mlwb.core.errors import ArtifactError, EmptyWindowError
 
-__all__ = ["BinnedReference", "bin_counts", "cells_of", "fit_reference", "out_of_range"]
+__all__ = [
+    "N_SPECIAL",
+    "BinnedReference",
+    "bin_counts",
+    "cells_of",
+    "fit_reference",
+    "out_of_range",
+]
 
 N_SPECIAL = 3
 """Cells after the bins: NaN, +inf, -inf."""

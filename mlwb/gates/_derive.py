@@ -12,38 +12,11 @@ from mlwb.gates._check import Derived, holds
 from mlwb.gates._confirm import confirmation_faults
 from mlwb.gates._money import derive_pnl
 from mlwb.gates._policy_log import policy_log_problems
+from mlwb.gates._psi import derive_prediction, derive_psi
 from mlwb.gates._view import EvidenceView
 from mlwb.params import Policy
 
 __all__ = ["DERIVE"]
-
-
-def _psi(view: EvidenceView, policy: Policy, now: datetime) -> dict[str, Derived]:
-    del now
-    record = view.newest("psi_snapshot")
-    if record is None:
-        return {}
-    flags = record.segments("gateable")
-    features = {*record.segments("psi"), *record.segments("psi_upper"), *flags}
-    gateable = sorted(name for name, flag in flags.items() if holds(flag.value, "==", "1"))
-    allowed = policy.gates["psi"].settings.get("not_gateable_allowed", ())
-    unlisted = sorted(features - set(gateable) - set(allowed))
-    why = f"no window of this length can judge {', '.join(unlisted)}; the policy must name them"
-    count = Metric("not_gateable_unlisted", None if unlisted else 0, null_reason=why)
-    return {
-        "p_block_holm": Derived(_holm(record, gateable), record),
-        "not_gateable_unlisted": Derived(count, record),
-    }
-
-
-def _holm(record: Record, features: list[str]) -> Metric:
-    """Smallest Holm-adjusted p value: the number of features times the smallest one."""
-    name, found = "p_block_holm", record.segments("p_block")
-    values = [found[feature].value if feature in found else None for feature in features]
-    known = [value for value in values if value is not None]
-    if not known or len(known) < len(values):
-        return Metric(name, None, null_reason="not every gateable feature has a block p value")
-    return Metric(name, min(1.0, len(known) * min(known)), n=len(known))
 
 
 def _ablation(view: EvidenceView, policy: Policy, now: datetime) -> dict[str, Derived]:
@@ -134,7 +107,8 @@ DERIVE: Mapping[str, Callable[[EvidenceView, Policy, datetime], dict[str, Derive
         {
             "ablation": _ablation,
             "pnl": derive_pnl,
-            "psi": _psi,
+            "psi": derive_psi,
+            "drift": derive_prediction,
             "nightly": _nightly,
             "evidence": _evidence,
             "confirmation": _confirmation,

@@ -130,6 +130,7 @@ def draw(
     subtitle: str,
     detail: str = "",
     height: int = HEIGHT,
+    colours: int = _COLOURS,
 ) -> Figure:
     """Let ``paint`` fill an empty drawing and keep it as PNG.
 
@@ -143,6 +144,8 @@ def draw(
         Numbers the alternative text gives beside the title.
     height : int, default=320
         CSS pixels.
+    colours : int, default=128
+        Of the palette.
 
     Returns
     -------
@@ -160,15 +163,15 @@ def draw(
         canvas.draw()
         pixels = np.asarray(canvas.buffer_rgba())[..., :3]
     alt = f"{title}. {detail or subtitle}"
-    return Figure(title, subtitle, alt, _png(pixels), WIDTH, height)
+    return Figure(title, subtitle, alt, _png(pixels, colours), WIDTH, height)
 
 
-def _png(pixels: npt.NDArray[np.uint8]) -> bytes:
+def _png(pixels: npt.NDArray[np.uint8], colours: int) -> bytes:
     """A palette picture: less than half the bytes of full colour, to the eye the same."""
     buffer = BytesIO()
     image = Image.fromarray(np.ascontiguousarray(pixels))
     adaptive = Image.Palette.ADAPTIVE
-    flat = image.convert("P", palette=adaptive, colors=_COLOURS, dither=Image.Dither.NONE)
+    flat = image.convert("P", palette=adaptive, colors=colours, dither=Image.Dither.NONE)
     flat.save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()
 

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from mlwb.core.arrays import Int1D
-from mlwb.drift import PsiResult
+from mlwb.core.arrays import Float1D, Int1D
+from mlwb.drift import BinnedReference, PsiResult
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mlwb.backtest import CostCell, Ledger, RegimeMoney, Risk, TimingEffect, Versus
-    from mlwb.drift.calibration import BlockNull, Bounds
+    from mlwb.drift.calibration import BlockNull
     from mlwb.model import AucInterval, Comparison, Importance, Paths, Skill
     from mlwb.stats import Overfitting, Superiority
 
-__all__ = ["Chosen", "Drift", "Proven", "Traded"]
+__all__ = [
+    "Chosen",
+    "Distance",
+    "Drift",
+    "Judged",
+    "Measured",
+    "Proven",
+    "Traded",
+    "Weeks",
+]
 
 
 class Chosen(Protocol):
@@ -91,8 +100,8 @@ class Proven(Protocol):
         ...
 
 
-class Drift(Protocol):
-    """One feature against its reference, as PSI validation measures it."""
+class Judged(Protocol):
+    """One feature's drift in numbers, measured or read from evidence."""
 
     @property
     def name(self) -> str:
@@ -100,18 +109,134 @@ class Drift(Protocol):
         ...
 
     @property
+    def value(self) -> float:
+        """Plain PSI, nats."""
+        ...
+
+    @property
+    def lower(self) -> float | None:
+        """Lower 95 % bound of the population PSI; None without a null."""
+        ...
+
+    @property
+    def upper(self) -> float | None:
+        """Upper 95 % bound."""
+        ...
+
+    @property
+    def null95(self) -> float | None:
+        """What the reference's own windows reach in one case of twenty."""
+        ...
+
+    @property
+    def limit(self) -> float:
+        """PSI it is held against."""
+        ...
+
+    @property
+    def reading(self) -> str:
+        """``pass``, ``fail``, ``insufficient``, ``not_gateable``."""
+        ...
+
+    @property
+    def p_value(self) -> float | None:
+        """Against its own windows; adjusted (Benjamini-Hochberg) where it is one of several."""
+        ...
+
+    @property
+    def p_recent(self) -> float | None:
+        """Against the window before, adjusted likewise."""
+        ...
+
+    @property
+    def n_eff(self) -> float | None:
+        """Independent rows it is worth."""
+        ...
+
+    @property
+    def gateable_days(self) -> int | None:
+        """Shortest window that could judge it."""
+        ...
+
+
+class Drift(Judged, Protocol):
+    """One feature against its reference, as PSI validation measures it."""
+
+    @property
     def psi(self) -> PsiResult:
-        """Plain statistic."""
+        """Plain statistic with its cells."""
+        ...
+
+    @property
+    def reference(self) -> BinnedReference:
+        """Frozen bins."""
+        ...
+
+    @property
+    def current(self) -> Int1D:
+        """Counts of the rows judged."""
+        ...
+
+    @property
+    def by_hour(self) -> Float1D:
+        """PSI of each UTC hour; NaN without rows."""
+        ...
+
+
+class Distance(Protocol):
+    """A statistic of two samples, over what chance gives it."""
+
+    @property
+    def name(self) -> str:
+        """As evidence calls it."""
+        ...
+
+    @property
+    def value(self) -> float:
+        """In its own unit."""
+        ...
+
+    @property
+    def p_value(self) -> float | None:
+        """Against the reference's own windows; None without a null."""
+        ...
+
+
+class Measured(Protocol):
+    """One feature by several statistics."""
+
+    @property
+    def name(self) -> str:
+        """Feature name."""
+        ...
+
+    @property
+    def others(self) -> Sequence[Distance]:
+        """In the same order for every feature."""
+        ...
+
+
+class Weeks(Protocol):
+    """Overall PSI of several days in a row."""
+
+    @property
+    def days(self) -> int:
+        """Length of a window."""
+        ...
+
+    @property
+    def ends(self) -> Int1D:
+        """Unix second at which each window ends."""
+        ...
+
+    @property
+    def values(self) -> Float1D:
+        """Mean PSI, nats."""
         ...
 
     @property
     def null(self) -> BlockNull | None:
-        """What the reference's own windows give; None where it is too short."""
-        ...
-
-    @property
-    def bounds(self) -> Bounds | None:
-        """Of the population PSI; None without a null."""
+        """Of the reference's own windows."""
         ...
 
 

@@ -1,19 +1,17 @@
-"""Tables about a model and about drift."""
+"""Tables about a model."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from mlwb.report._numbers import NOT_MEASURED, count, interval, moment, number
-from mlwb.report._shapes import Drift
+from mlwb.report._numbers import NOT_MEASURED, count, moment, number
 from mlwb.report._table import Table, heads
 
 if TYPE_CHECKING:
-    from mlwb.drift.calibration import Bounds
     from mlwb.model import Dataset, Parity, Scores
 
-__all__ = ["parity", "psi", "scores", "windows"]
+__all__ = ["parity", "scores", "windows"]
 
 
 def windows(train: Dataset, holdout: Dataset, version: str, champion: str) -> Table:
@@ -84,34 +82,6 @@ def parity(found: Parity, feature_mismatches: int, n_feature_values: int) -> Tab
     return Table("The served graph against the fitted model", columns, rows)
 
 
-def psi(rows: Sequence[Drift], overall: float, overall_bounds: Bounds | None) -> Table:
-    """PSI of every feature with its bounds and its null; largest first, the mean last.
-
-    Parameters
-    ----------
-    rows : sequence of Drift
-        One a feature.
-    overall : float
-        Mean over features.
-    overall_bounds : Bounds or None
-        Of the mean.
-
-    Returns
-    -------
-    Table
-    """
-    lines = [_drift(item) for item in sorted(rows, key=lambda item: -item.psi.value)]
-    lines.append(("overall, mean", number(overall, "nats"), _bounds(overall_bounds), "", "", ""))
-    columns = heads("feature", ">PSI", ">95 % bounds", ">own windows, 95 %", ">p", ">rows")
-    note = (
-        "Bounds are of the population PSI. Own windows are stretches of the reference as long as "
-        "this one: a PSI they reach by themselves, or a large p against them, is no sign of drift."
-    )
-    return Table(
-        "Population stability index against frozen bins, nats", columns, tuple(lines), note
-    )
-
-
 def _scored(found: Scores | None) -> tuple[str, ...]:
     if found is None:
         return (NOT_MEASURED, "", "", "", "", "")
@@ -123,16 +93,3 @@ def _scored(found: Scores | None) -> tuple[str, ...]:
         number(found.brier),
         count(found.n_rows),
     )
-
-
-def _drift(item: Drift) -> tuple[str, ...]:
-    value, n = item.psi.value, count(item.psi.n_obs)
-    if item.null is None:
-        return item.name, number(value, "nats"), NOT_MEASURED, "", "", n
-    limit = number(item.null.limit95, "nats")
-    p_value = number(item.null.p_value(value), "p")
-    return item.name, number(value, "nats"), _bounds(item.bounds), limit, p_value, n
-
-
-def _bounds(found: Bounds | None) -> str:
-    return NOT_MEASURED if found is None else interval(found.lower, found.upper, "nats")

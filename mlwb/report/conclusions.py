@@ -6,6 +6,7 @@ sure it is, and what follows; it never says more than its numbers.
 
 from __future__ import annotations
 
+from mlwb.report._conclusions_drift import drift, plain_rule, recent
 from mlwb.report._conclusions_study import (
     costs,
     features,
@@ -20,9 +21,12 @@ from mlwb.report._conclusions_study import (
 
 __all__ = [
     "costs",
+    "drift",
     "features",
     "information",
     "memory",
+    "plain_rule",
+    "recent",
     "redundancy",
     "regimes",
     "stationarity",

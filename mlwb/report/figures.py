@@ -18,6 +18,7 @@ from mlwb.report._figures_model import (
     importance,
     walk_forward,
 )
+from mlwb.report._figures_panels import drift_panels
 from mlwb.report._figures_paper import paper
 from mlwb.report._figures_study import costs, information, redundancy, regimes
 from mlwb.report._figures_traffic import agreement, latency
@@ -32,6 +33,7 @@ __all__ = [
     "daily",
     "decay",
     "distributions",
+    "drift_panels",
     "eligibility",
     "fold_auc",
     "importance",

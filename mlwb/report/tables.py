@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from mlwb.report._table import Column, Table
 from mlwb.report._tables_data import findings, quality
-from mlwb.report._tables_model import parity, psi, scores, windows
+from mlwb.report._tables_drift import distances, psi
+from mlwb.report._tables_model import parity, scores, windows
 from mlwb.report._tables_paper import money
 from mlwb.report._tables_proof import proof
 from mlwb.report._tables_study import (
@@ -23,6 +24,7 @@ __all__ = [
     "Table",
     "checks",
     "costs",
+    "distances",
     "distributions",
     "eligibility",
     "findings",

@@ -16,9 +16,11 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 PLAIN_ROOMS = {"core", "stages", "report"}  # their modules are imported by full path
 DOORS = {
     "data/fetch.py",
+    "drift/battery.py",
     "drift/calibration.py",
     "drift/multivariate.py",
     "drift/planning.py",
+    "drift/recent.py",
     "features/batch.py",
     "features/labels.py",
     "features/probe.py",

@@ -63,12 +63,25 @@ def _metrics(policy: Policy) -> dict[str, dict[tuple[str, str], Metric]]:
         found["psi_snapshot"]["gateable", feature] = Metric("gateable", 1, segment=feature)
         found["psi_snapshot"]["p_block", feature] = Metric("p_block", 0.4, segment=feature)
         found["psi_snapshot"]["psi_lower", feature] = Metric("psi_lower", 0.01, segment=feature)
+        found["psi_snapshot"]["psi_corrected", feature] = Metric(
+            "psi_corrected", 0.02, segment=feature
+        )
+        found["psi_snapshot"]["gateable_days", feature] = Metric(
+            "gateable_days", 28, unit="d", segment=feature
+        )
     found["ablation"] |= {
         (name, group): Metric(name, value, segment=group)
         for group in ("returns", "level")
         for name, value in (("delta", -0.01), ("p_adjusted", 1.0))
     }
-    found["psi_snapshot"]["psi_overall_lower", ""] = Metric("psi_overall_lower", 0.01)
+    more = {
+        "psi_overall_lower": 0.01,
+        "overall_gateable": 1,
+        "prediction_psi_lower": 0.01,
+        "prediction_gateable": 1,
+        "prediction_gateable_days": 21,
+    }
+    found["psi_snapshot"] |= {(name, ""): Metric(name, value) for name, value in more.items()}
     found["nightly"] = {("green", ""): Metric("green", 1)}
     bounds = {"sharpe_upper": 4.0, "sharpe_se": 1.5, "variance_lower": 0.7, "win_rate_upper": 0.6}
     for name, bound in bounds.items():

@@ -11,7 +11,7 @@ import pytest
 from mlwb.core.clock import ManualClock, format_utc
 from mlwb.evidence import Context, Metric, Record, new_record
 from mlwb.gates import EvidenceView, Outcome, evaluate
-from mlwb.gates._derive import _holm
+from mlwb.gates._psi import derive_psi
 from mlwb.params import Policy
 
 CONTEXT = Context(clock=ManualClock(), model_version="v1.8.1", origin="live")
@@ -21,6 +21,10 @@ def _psi_check(view: EvidenceView, policy: Policy, now: datetime, limit: str) ->
     checks = evaluate("psi", view, policy, now).checks
     found = [check.outcome for check in checks if check.id == f"psi.{limit}"]
     return next(outcome for outcome in Outcome if outcome in found)
+
+
+def _allowing(policy: Policy, *names: str) -> dict[str, Any]:
+    return {**policy.gates["psi"].settings, "not_gateable_allowed": names}
 
 
 @pytest.mark.parametrize(
@@ -70,7 +74,7 @@ def test_features_no_window_can_judge_are_named_by_the_policy(
     verdict = evaluate("psi", view, policy, now)
     assert verdict.outcome is Outcome.UNPROVEN
     assert "rsi14_z" in verdict.reason
-    psi = replace(policy.gates["psi"], settings={"not_gateable_allowed": ("rsi14_z",)})
+    psi = replace(policy.gates["psi"], settings=_allowing(policy, "rsi14_z"))
     listed = replace(policy, gates={**policy.gates, "psi": psi})
     assert evaluate("psi", view, listed, now).is_pass
 
@@ -82,7 +86,7 @@ def test_with_no_gateable_feature_nothing_is_shown(
     view, names = green, ("rsi14_z", "spread_bp")
     for name in names:
         view = spoil.metric(view, "psi_snapshot", "gateable", segment=name, value=0)
-    psi = replace(policy.gates["psi"], settings={"not_gateable_allowed": names})
+    psi = replace(policy.gates["psi"], settings=_allowing(policy, *names))
     listed = replace(policy, gates={**policy.gates, "psi": psi})
     assert not evaluate("psi", view, listed, now).is_pass
 
@@ -97,12 +101,15 @@ def test_with_no_gateable_feature_nothing_is_shown(
         ([1e-4] * 7, 7e-4),
     ],
 )
-def test_holm_agrees_with_statsmodels(values: list[float], adjusted: float) -> None:
+def test_holm_agrees_with_statsmodels(values: list[float], adjusted: float, policy: Policy) -> None:
     """Oracle: smallest p of statsmodels 0.14 ``multipletests(values, method="holm")``."""
     names = [f"f{n}" for n in range(len(values))]
     metrics = [Metric("p_block", v, segment=n) for n, v in zip(names, values, strict=True)]
+    metrics += [Metric("gateable", 1, segment=name) for name in names]
     record = new_record("psi_snapshot", metrics, CONTEXT)
-    assert _holm(record, names).value == pytest.approx(adjusted, rel=1e-12)
+    view = EvidenceView(model_version="v1.8.1", records=(record,))
+    found = derive_psi(view, policy, CONTEXT.clock.now())["p_block_holm"]
+    assert found.metric.value == pytest.approx(adjusted, rel=1e-12)
 
 
 def test_holm_without_every_p_value_is_unproven(
@@ -116,6 +123,70 @@ def test_holm_without_every_p_value_is_unproven(
     assert _psi_check(view, policy, now, "beyond_null") is Outcome.FAIL
     view = spoil.metric(green, "psi_snapshot", "p_block", segment="rsi14_z", value=0.03)
     assert _psi_check(view, policy, now, "beyond_null") is Outcome.PASS
+
+
+@pytest.mark.parametrize(
+    ("p_value", "corrected", "outcome"),
+    [
+        (0.02, 0.35, Outcome.FAIL),
+        (0.02, 0.3, Outcome.FAIL),
+        (0.02, 0.29, Outcome.PASS),
+        (0.03, 0.35, Outcome.PASS),
+        (0.02, None, Outcome.FAIL),
+        (None, 0.35, Outcome.UNPROVEN),
+    ],
+)
+def test_a_feature_that_is_large_and_no_chance_has_moved(
+    p_value: float | None, corrected: float | None, outcome: Outcome, *, green: EvidenceView,
+    policy: Policy, now: datetime, spoil: Any,
+) -> None:  # fmt: skip
+    """After Holm over two features p may be 0.025; a size that is not there counts as large."""
+    view = spoil.metric(green, "psi_snapshot", "p_block", segment="rsi14_z", value=p_value)
+    view = spoil.metric(view, "psi_snapshot", "psi_corrected", segment="rsi14_z", value=corrected)
+    assert _psi_check(view, policy, now, "moved") is outcome
+    if outcome is Outcome.FAIL:
+        assert "rsi14_z" in evaluate("psi", view, policy, now).reason
+
+
+def test_an_unjudged_feature_names_the_window_that_could(
+    green: EvidenceView, policy: Policy, now: datetime, spoil: Any
+) -> None:
+    """Whoever is told that a window is too short is told how long it must be."""
+    view = spoil.metric(green, "psi_snapshot", "gateable", segment="rsi14_z", value=0)
+    reason = evaluate("psi", view, policy, now).reason
+    assert "rsi14_z (28 days could)" in reason
+    view = spoil.metric(view, "psi_snapshot", "gateable_days", segment="rsi14_z", value=None)
+    reason = evaluate("psi", view, policy, now).reason
+    assert "rsi14_z (no window that fits the reference could)" in reason
+
+
+def test_a_mean_that_nobody_can_judge_is_unproven(
+    green: EvidenceView, policy: Policy, now: datetime, spoil: Any
+) -> None:
+    """A mean that chance alone carries over its limit is not passed for being small today."""
+    for change in ({"value": 0}, {"drop": True}):
+        view = spoil.metric(green, "psi_snapshot", "overall_gateable", **change)
+        verdict = evaluate("psi", view, policy, now)
+        assert verdict.outcome is Outcome.UNPROVEN
+        assert "the mean over features" in verdict.reason
+
+
+def test_a_score_is_shown_steady_or_it_is_not(
+    green: EvidenceView, policy: Policy, now: datetime, spoil: Any
+) -> None:
+    """The bound of the score decides, not its plain number; a score beyond judging never passes."""
+    assert evaluate("drift", green, policy, now).is_pass
+    view = spoil.metric(green, "psi_snapshot", "prediction_psi", value=0.4)
+    assert evaluate("drift", view, policy, now).is_pass
+    view = spoil.metric(green, "psi_snapshot", "prediction_psi_upper", value=0.3)
+    assert evaluate("drift", view, policy, now).outcome is Outcome.UNPROVEN
+    view = spoil.metric(view, "psi_snapshot", "prediction_psi_lower", value=0.26)
+    assert evaluate("drift", view, policy, now).outcome is Outcome.FAIL
+    for change in ({"value": 0}, {"value": None}, {"drop": True}):
+        view = spoil.metric(green, "psi_snapshot", "prediction_gateable", **change)
+        verdict = evaluate("drift", view, policy, now)
+        assert verdict.outcome is Outcome.UNPROVEN
+        assert "the score (21 days could)" in verdict.reason
 
 
 def _night(policy: Policy, clock: ManualClock, days_ago: int, **changes: Any) -> Record:

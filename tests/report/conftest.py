@@ -24,11 +24,12 @@ from mlwb.core.arrays import Float1D, Int1D
 from mlwb.core.clock import ManualClock
 from mlwb.data import Count, Finding, QualityReport
 from mlwb.drift import BinnedReference, PsiResult, bin_counts, fit_reference, psi_of_counts
-from mlwb.drift.calibration import BlockNull, Bounds
+from mlwb.drift.calibration import BlockNull
 from mlwb.evidence import Context, Metric, Record, new_record
 from mlwb.gates import GATES, Check, Decision, Outcome, Verdict
 from mlwb.model import OutOfFold, Split, Trial, TrialResult
 from mlwb.report import _figure, index
+from mlwb.report._drift_rows import DriftRow
 from mlwb.study import (
     Costed,
     Daily,
@@ -44,14 +45,28 @@ START = 1_735_689_600
 """2025-01-01T00:00:00Z."""
 
 
-@dataclass(frozen=True)
-class Drifted:
+@dataclass(frozen=True, kw_only=True)
+class Panel(DriftRow):
     """One feature against its reference, as PSI validation hands it over."""
 
-    name: str
     psi: PsiResult
-    null: BlockNull | None
-    bounds: Bounds | None
+    reference: BinnedReference
+    current: Int1D
+    by_hour: Float1D
+
+
+@dataclass(frozen=True)
+class Weeks:
+    """Overall PSI of several days in a row."""
+
+    values: Float1D
+    null: BlockNull | None = None
+    days: int = 7
+
+    @property
+    def ends(self) -> Int1D:
+        """One day after the other."""
+        return START + 86_400 * np.arange(len(self.values), dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -179,16 +194,37 @@ def make_trial() -> Callable[..., TrialResult]:
 
 
 @pytest.fixture
-def make_drift() -> Callable[..., Drifted]:
-    """A feature with given PSI, bounds and 95 % of its null."""
+def make_drift() -> Callable[..., DriftRow]:
+    """A feature with given PSI, bounds, 95 % of its null and the reading that follows."""
 
     def make(
-        name: str, value: float, ends: tuple[float, float] | None, null95: float | None = 0.01
-    ) -> Drifted:
-        psi = PsiResult(name, value, value, np.asarray([value]), 0.001, 20_000, 5_000)
-        null = None if null95 is None else BlockNull(np.full(20, null95), 7, 40)
-        bounds = None if ends is None else Bounds(*ends, level=0.95)
-        return Drifted(name, psi, null, bounds)
+        name: str, value: float, ends: tuple[float, float] | None, null95: float | None = 0.01,
+        **more: Any,
+    ) -> DriftRow:  # fmt: skip
+        lower, upper = ends or (None, None)
+        limit = more.pop("limit", 0.3)
+        reading = "insufficient"
+        if lower is None or upper is None or null95 is None or null95 >= limit:
+            reading = "not_gateable"
+        elif upper < limit or lower >= limit:
+            reading = "pass" if upper < limit else "fail"
+        return DriftRow(name, value, lower, upper, null95, limit, reading, **more)
+
+    return make
+
+
+@pytest.fixture
+def make_panel(
+    make_drift: Callable[..., DriftRow], reference: BinnedReference, shifted: Int1D
+) -> Callable[..., Panel]:
+    """The same with bins that moved, by default at all hours alike."""
+
+    def make(name: str, by_hour: Float1D | None = None, **more: Any) -> Panel:
+        found = psi_of_counts(name, reference.counts, shifted)
+        row = make_drift(name, found.value, more.pop("ends", (0.1, 0.2)), **more)
+        hours = np.ones(24) if by_hour is None else by_hour
+        named = replace(reference, name=name)
+        return Panel(**vars(row), psi=found, reference=named, current=shifted, by_hour=hours)
 
     return make
 

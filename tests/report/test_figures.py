@@ -18,12 +18,14 @@ from mlwb.model import GroupEffect, Importance
 from mlwb.report import figures
 from mlwb.report._figure import WIDTH
 from mlwb.study import Information, Redundancy
+from tests.report.conftest import Weeks
 
 START = 1_735_689_600
 NAMES = (
     "ablation", "agreement", "calibration", "costs", "daily", "decay", "distributions",
-    "eligibility", "fold_auc", "importance", "information", "latency", "market", "memory", "paper",
-    "psi_bins", "psi_by_feature", "psi_rolling", "redundancy", "regimes", "walk_forward",
+    "drift_panels", "eligibility", "fold_auc", "importance", "information", "latency", "market",
+    "memory", "paper", "psi_bins", "psi_by_feature", "psi_rolling", "redundancy", "regimes",
+    "walk_forward",
 )  # fmt: skip
 HOSTILE = '"><script>alert(1)</script>'
 Make = Callable[[], figures.Figure]
@@ -32,11 +34,11 @@ Make = Callable[[], figures.Figure]
 @pytest.fixture
 def gallery(request: pytest.FixtureRequest) -> Mapping[str, Make]:
     """Every figure on small data, with names that try to be markup where names are free."""
-    rng, labels, paper, reference, shifted, make_trial, make_drift, study = (
+    rng, labels, paper, reference, shifted, make_trial, make_drift, make_panel, study = (
         request.getfixturevalue(name)
         for name in (
             "rng", "labels", "paper", "reference", "shifted", "make_trial", "make_drift",
-            "study",
+            "make_panel", "study",
         )
     )  # fmt: skip
     n = 3_000
@@ -67,6 +69,9 @@ def gallery(request: pytest.FixtureRequest) -> Mapping[str, Make]:
         "distributions": lambda: figures.distributions(
             columns, ("bias", HOSTILE, "z"), ("1", "bp", "1")
         ),
+        "drift_panels": lambda: figures.drift_panels(
+            [make_panel(name) for name in (HOSTILE, *"abcdefg")]
+        ),
         "eligibility": lambda: figures.eligibility(study.eligibility, held_out_days=3.5),
         "fold_auc": lambda: figures.fold_auc(trials, limit="0.62"),
         "importance": lambda: figures.importance(
@@ -80,7 +85,7 @@ def gallery(request: pytest.FixtureRequest) -> Mapping[str, Make]:
         "paper": lambda: figures.paper(paper),
         "psi_bins": lambda: figures.psi_bins(reference, shifted),
         "psi_by_feature": lambda: figures.psi_by_feature(drifts, limit="0.3"),
-        "psi_rolling": lambda: figures.psi_rolling(np.asarray([0.05, 0.09]), limit="0.2"),
+        "psi_rolling": lambda: figures.psi_rolling(Weeks(np.asarray([0.05, 0.09])), limit="0.2"),
         "redundancy": lambda: figures.redundancy(Redundancy(("a", HOSTILE), matrix, np.ones(2))),
         "regimes": lambda: figures.regimes(study.regimes),
         "walk_forward": lambda: figures.walk_forward([START, START + 86_400], [0.66, 0.49]),
@@ -115,7 +120,7 @@ def test_figure_is_described_small_and_safe(figure: figures.Figure) -> None:
     assert 'src="data:image/png;base64,' in html
 
 
-@pytest.mark.parametrize("name", ["market", "information", "psi_bins", "agreement"])
+@pytest.mark.parametrize("name", ["market", "information", "psi_bins", "agreement", "drift_panels"])
 def test_same_data_same_bytes(name: str, gallery: Mapping[str, Make]) -> None:
     """Whatever somebody told matplotlib before, and without telling it anything."""
     first = gallery[name]()
@@ -146,6 +151,7 @@ def _nothing() -> dict[str, figures.Figure]:
         "daily": figures.daily([]),
         "decay": figures.decay([]),
         "distributions": figures.distributions(np.empty((0, 1)), ("a",), ("1",)),
+        "drift_panels": figures.drift_panels([]),
         "eligibility": figures.eligibility([], held_out_days=14.0),
         "fold_auc": figures.fold_auc([]),
         "importance": figures.importance(Importance((), np.empty((0, 0)), 0.0, 0.0), least=0.7),
@@ -155,7 +161,7 @@ def _nothing() -> dict[str, figures.Figure]:
         "memory": figures.memory([]),
         "paper": figures.paper(None),
         "psi_by_feature": figures.psi_by_feature([], limit=0.3),
-        "psi_rolling": figures.psi_rolling(NONE, limit=0.2),
+        "psi_rolling": figures.psi_rolling(Weeks(EMPTY), limit=0.2),
         "redundancy": figures.redundancy(Redundancy(("a",), np.ones((1, 1)), np.ones(1))),
         "regimes": figures.regimes([]),
         "walk_forward": figures.walk_forward([START], [float("nan")]),

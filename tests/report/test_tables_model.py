@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 
-from mlwb.drift.calibration import Bounds
 from mlwb.model import Dataset, Parity, Scores
 from mlwb.report import tables
-from mlwb.report._numbers import number
 
 
 def _dataset(n: int) -> Dataset:
@@ -44,15 +39,3 @@ def test_parity() -> None:
     table = tables.parity(Parity(109_056, 2.2e-16, 1.1e-16, 0, 0, ()), 2, 33_000)
     assert table.rows[0][1:] == ("2.2e−16", "109,056")
     assert table.rows[-1][1:] == ("2", "33,000")
-
-
-def test_psi_largest_first_and_mean_last(make_drift: Callable[..., Any]) -> None:
-    """A reference too short for a null leaves its feature without bounds, not without a row."""
-    rows = [make_drift("a", 0.02, (0.0, 0.05)), make_drift("b", 0.4, None, None)]
-    table = tables.psi(rows, 0.21, Bounds(0.1, 0.3, 0.95))
-    assert [row[0] for row in table.rows] == ["b", "a", "overall, mean"]
-    assert table.rows[0][2] == "not measured"
-    p_value = number(rows[0].null.p_value(0.02), "p")
-    assert table.rows[1][1:] == ("0.020", "0.000 to 0.050", "0.010", p_value, "5,000")
-    assert table.rows[2][2] == "0.100 to 0.300"
-    assert tables.psi([], 0.0, None).rows[-1][2] == "not measured"

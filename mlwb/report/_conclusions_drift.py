@@ -1,0 +1,175 @@
+"""What drift means, in sentences a reader without statistics can act on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from mlwb.report._html import Html, escape
+from mlwb.report._numbers import number, several
+
+if TYPE_CHECKING:
+    from mlwb.report._shapes import Judged
+
+__all__ = ["drift", "plain_rule", "recent"]
+
+_NAMED = 3
+_BY_CHANCE = 0.05
+
+
+def drift(features: Sequence[Judged], overall: Judged) -> Html:
+    """The whole page in a sentence: what is shown, what is not, and what cannot be.
+
+    Parameters
+    ----------
+    features : sequence of Judged
+        One a feature.
+    overall : Judged
+        Their mean.
+    """
+    limit = f"{features[0].limit:g}"
+    said = [f"{_of(features, 'pass')} of {several(len(features), 'feature')} shown below {limit}"]
+    for reading, words in (
+        ("fail", f"shown above {limit}"),
+        ("insufficient", "neither shown below nor above, the window is too short to tell"),
+    ):
+        names = [item.name for item in features if item.reading == reading]
+        if names:
+            said.append(f"{_list(names)} {words}")
+    later = [i for i in features if i.reading == "not_gateable" and i.gateable_days is not None]
+    never = [i for i in features if i.reading == "not_gateable" and i.gateable_days is None]
+    needs = [f"{item.name} needs {item.gateable_days} d" for item in later]
+    if never:
+        verb = "needs" if len(never) == 1 else "need"
+        needs.append(f"{_list(i.name for i in never)} {verb} more training data than there is")
+    if needs:
+        said.append(
+            f"{_list(needs)}, since chance alone reaches {limit} in a window of this length"
+        )
+    return _said("; ".join(said) + f". The mean is {_mean(overall)}.")
+
+
+def plain_rule(features: Sequence[Judged], overall: Judged) -> Html:
+    """Where a fixed limit on the plain number and the bounds disagree, and which to believe.
+
+    Two sentences: what the plain rule would have done, and why that is chance or is not.
+
+    Parameters
+    ----------
+    features : sequence of Judged
+        One a feature.
+    overall : Judged
+        Their mean.
+    """
+    everything = [*features, overall]
+    refused = [item for item in everything if item.value >= item.limit]
+    loud = [item for item in refused if item.reading != "fail"]
+    quiet = [
+        item for item in everything
+        if item.value < item.limit and item.reading in ("not_gateable", "insufficient")
+    ]  # fmt: skip
+    rule = f"A fixed limit of {features[0].limit:g} a feature and {overall.limit:g} on the mean"
+    first = f"{rule} would have refused {_list(i.name for i in refused)}" if refused else (
+        f"{rule} would have refused nothing"
+    )  # fmt: skip
+    if quiet:
+        first += f" and waved through {_list(i.name for i in quiet)}"
+    return _said(f"{first}. {_because(refused, loud, quiet)}")
+
+
+def recent(features: Sequence[Judged]) -> Html:
+    """Whether anything is moving now, or has moved since training and stands still."""
+    now = [item for item in features if item.p_recent is not None and item.p_recent <= _BY_CHANCE]
+    known = [item for item in features if item.p_recent is not None]
+    if not known:
+        return _said(
+            "The training window holds too few windows of this length to say whether anything "
+            "moves now."
+        )
+    moved = [item for item in features if item.p_value is not None
+             and item.p_value <= _BY_CHANCE and item not in now]  # fmt: skip
+    if not now and not moved:
+        return _said(
+            "Nothing is further from the window before than neighbouring windows of the training "
+            "data are from each other, and nothing is beyond chance against training."
+        )
+    parts = []
+    if now:
+        parts.append(
+            f"{_list(i.name for i in now)} moved against the window just before: ask what happened"
+        )
+    if moved:
+        parts.append(
+            f"{_list(i.name for i in moved)} moved since training but not lately: a new training "
+            f"would take in a PSI of {_psi(max(i.value for i in moved))}"
+        )
+    return _said("; ".join(parts) + ".")
+
+
+def _because(refused: Sequence[Judged], loud: Sequence[Judged], quiet: Sequence[Judged]) -> str:
+    """Why the two rules differ, or why they agree."""
+    if loud:
+        return _of_loud(max(loud, key=lambda item: item.value / item.limit))
+    if refused:
+        return "That is no chance: the bounds refuse the same."
+    if not quiet:
+        return "The bounds agree: every number is shown to be below its limit."
+    item = max(quiet, key=lambda item: (item.null95 or 0.0) / item.limit)
+    if item.null95 is None:
+        return (
+            "A small number proves nothing there: the training window is too short to show what "
+            "chance gives."
+        )
+    return (
+        f"A small number proves nothing there: {item.name} wanders so slowly that windows of this "
+        f"length reach {_psi(item.null95)} without any change, so {_psi(item.value)} may be luck."
+    )
+
+
+def _of_loud(item: Judged) -> str:
+    """Why a number over its limit is not taken for a change."""
+    if item.null95 is None:
+        return (
+            f"Whether {item.name} is chance cannot be said: the training window is too short to "
+            "show what chance gives."
+        )
+    own = f"windows of the training data, in which nothing changed, reach {_psi(item.null95)}"
+    if item.value <= item.null95:
+        return f"For {item.name} {_psi(item.value)} is chance: {own} by themselves."
+    return (
+        f"{item.name} shows {_psi(item.value)}, more than chance ({own}), but a window of this "
+        f"length cannot say how much: between {_psi(item.lower)} and {_psi(item.upper)}."
+    )
+
+
+def _mean(overall: Judged) -> str:
+    said = _psi(overall.value)
+    words = {
+        "pass": f"shown below {overall.limit:g}",
+        "fail": f"shown above {overall.limit:g}",
+        "insufficient": f"not told from {overall.limit:g}",
+        "not_gateable": f"beyond judging: chance alone reaches {overall.limit:g}",
+    }
+    return f"{said}, {words[overall.reading]}"
+
+
+def _of(features: Sequence[Judged], reading: str) -> int:
+    return sum(item.reading == reading for item in features)
+
+
+def _psi(value: float | None) -> str:
+    return number(value, "nats")
+
+
+def _list(names: Iterable[str], *, most: int = _NAMED) -> str:
+    """Names in a sentence, the first few of them."""
+    every = list(names)
+    more = len(every) - most
+    if more > 0:
+        return f"{', '.join(every[:most])} and {more} more"
+    return " and ".join(filter(None, [", ".join(every[:-1]), every[-1]]))
+
+
+def _said(sentence: str) -> Html:
+    html = f'<p class="note"><strong>So:</strong> {escape(sentence)}</p>'
+    return Html(html, "→ " + sentence.replace("\u00a0", " "))

@@ -1,0 +1,80 @@
+"""Sentences about drift follow from the numbers, in both directions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from mlwb.report import conclusions
+
+
+@pytest.fixture
+def mean(make_drift: Callable[..., Any]) -> Any:
+    """An overall mean shown below its limit."""
+    return make_drift("the overall mean", 0.02, (0.0, 0.05), limit=0.2)
+
+
+def test_the_page_in_a_sentence(make_drift: Callable[..., Any], mean: Any) -> None:
+    """What is shown, what is open, what no such window can judge; and the mean."""
+    rows = [
+        make_drift("calm", 0.02, (0.0, 0.05)),
+        make_drift("moved", 1.25, (0.9, 1.6)),
+        make_drift("open", 0.25, (0.1, 0.4)),
+        make_drift("slow", 0.1, (0.0, 0.2), 0.5, gateable_days=14),
+        make_drift("wild", 0.1, (0.0, 0.2), 0.5),
+    ]
+    assert conclusions.drift(rows, mean).plain == (
+        "→ 1 of 5 features shown below 0.3; moved shown above 0.3; open neither shown below nor "
+        "above, the window is too short to tell; slow needs 14 d and wild needs more training data "
+        "than there is, since chance alone reaches 0.3 in a window of this length. The mean is "
+        "0.020, shown below 0.2."
+    )
+
+
+@pytest.mark.parametrize(
+    ("row", "first", "second"),
+    [
+        ((0.02, (0.0, 0.05)), "refused nothing.", "The bounds agree: every number"),
+        ((1.2, (0.9, 1.6)), "refused a.", "That is no chance"),
+        ((0.4, (0.0, 0.5), 0.45), "refused a.", "For a 0.400 is chance: windows of the training"),
+        ((0.6, (0.1, 0.9), 0.45), "refused a.", "a shows 0.600, more than chance"),
+        ((0.4, None, None), "refused a.", "Whether a is chance cannot be said"),
+        ((0.1, (0.0, 0.2), 0.45), "refused nothing and waved through a.", "so 0.100 may be luck"),
+        ((0.1, None, None), "refused nothing and waved through a.", "too short to show what"),
+    ],
+)
+def test_the_plain_rule_is_explained(
+    row: tuple[Any, ...], first: str, second: str, *, make_drift: Callable[..., Any], mean: Any
+) -> None:
+    """Two sentences: what a fixed limit would have done, and whether that is chance."""
+    said = conclusions.plain_rule([make_drift("a", *row)], mean).plain
+    assert first in said
+    assert second in said
+    assert said.startswith("→ A fixed limit of 0.3 a feature and 0.2 on the mean would have ")
+
+
+def test_a_mean_over_its_limit_is_refused_by_name(make_drift: Callable[..., Any]) -> None:
+    """The mean is held against its own limit, not against that of a feature."""
+    mean = make_drift("the overall mean", 0.25, (0.1, 0.28), 0.15, limit=0.2)
+    said = conclusions.plain_rule([make_drift("a", 0.25, (0.1, 0.28))], mean).plain
+    assert "would have refused the overall mean." in said
+
+
+@pytest.mark.parametrize(
+    ("p_value", "p_recent", "said"),
+    [
+        (0.5, 0.5, "Nothing is further"),
+        (0.5, 0.01, "a moved against the window just before: ask what happened."),
+        (0.01, 0.5, "a moved since training but not lately: a new training would take in a PSI"),
+        (0.01, 0.01, "a moved against the window just before: ask what happened."),
+        (0.01, None, "holds too few windows"),
+    ],
+)
+def test_moving_or_moved(
+    p_value: float, p_recent: float | None, said: str, make_drift: Callable[..., Any]
+) -> None:
+    """Against training and against the window before are two questions."""
+    row = make_drift("a", 0.2, (0.1, 0.28), p_value=p_value, p_recent=p_recent)
+    assert said in conclusions.recent([row]).plain
