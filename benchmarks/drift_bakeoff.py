@@ -31,7 +31,7 @@ from mlwb.drift import bin_counts, fit_reference, psi_of_counts
 from mlwb.drift.calibration import Reading, reading
 
 N_REFERENCE, N_WATCHED, SEED = 40, 30, 7
-N_SERIES, N_QUICK = 80, 10
+N_SERIES, N_QUICK = 60, 10
 LIMIT = 0.2
 """The requirements' limit of a PSI."""
 WINDOWS = (1, 7)
