@@ -34,7 +34,8 @@ N_REFERENCE, N_WATCHED, SEED = 40, 30, 7
 N_SERIES, N_QUICK = 60, 10
 LIMIT = 0.2
 """The requirements' limit of a PSI."""
-WINDOWS = (1, 7)
+WINDOWS = {1: 5, 7: 7}
+"""Days of a window that is read, and from one to the next."""
 READINGS: tuple[Reading, ...] = ("pass", "fail", "insufficient", "not_gateable")
 
 
@@ -137,7 +138,7 @@ def readings(scenario: Scenario, watches: list[Watch], window_days: int) -> Read
     found = [
         watch.window(first, window_days)
         for watch in watches
-        for first in range(0, N_WATCHED - window_days + 1, window_days)
+        for first in range(0, N_WATCHED - window_days + 1, WINDOWS[window_days])
     ]
     said = Counter(reading(each, LIMIT) for each in found)
     shares = {name: said[name] / len(found) for name in READINGS}

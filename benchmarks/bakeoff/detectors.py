@@ -67,15 +67,8 @@ class Watch:
         """Counts of every watched day, shape (n_days, n_cells)."""
         return np.array([blocks.total for blocks in self.blocks])
 
-    @cached_property
-    def calibrated(self) -> list[Calibrated]:
-        """Every watched day beside what chance alone gives."""
-        return [calibrate(self.frozen, blocks) for blocks in self.blocks]
-
     def window(self, first: int, n_days: int) -> Calibrated:
         """Some days in a row beside what chance alone gives."""
-        if n_days == 1:
-            return self.calibrated[first]
         return calibrate(self.frozen, reduce(add, self.blocks[first : first + n_days]))
 
     @cached_property
@@ -91,10 +84,11 @@ class Watch:
 
 
 def block_p(watch: Watch) -> Bool1D:
-    """A day further from the reference than its own days are."""
-    return np.array(
-        [found.p_value is not None and found.p_value <= LEVEL for found in watch.calibrated]
-    )
+    """A day further from the reference than its own days are; one null serves all full days."""
+    null = watch.window(0, 1).null
+    if null is None:
+        raise RuntimeError("the reference is too short for a null")
+    return np.array([null.p_value(value) <= LEVEL for value in watch.psi])
 
 
 def martingale(watch: Watch) -> Bool1D:
@@ -224,13 +218,13 @@ class Peer:
 
 
 PEERS: dict[str, Peer] = {
-    "evidently default": Peer("evidently", "evidently", "", 20, 1),
-    "evidently PSI": Peer("evidently", "evidently", "psi", 20, 1),
-    "nannyml JS": Peer("nannyml", "nannyml", "jensen_shannon", 20, 30),
-    "nannyml KS": Peer("nannyml", "nannyml", "kolmogorov_smirnov", 20, 30),
-    "river ADWIN": Peer("river", "river", "ADWIN", 20, 30),
-    "river PageHinkley": Peer("river", "river", "PageHinkley", 20, 30),
-    "river KSWIN": Peer("river", "river", "KSWIN", 10, 3, warm_up=DAY),
+    "evidently default": Peer("evidently", "evidently", "", 10, 1),
+    "evidently PSI": Peer("evidently", "evidently", "psi", 10, 1),
+    "nannyml JS": Peer("nannyml", "nannyml", "jensen_shannon", 10, 30),
+    "nannyml KS": Peer("nannyml", "nannyml", "kolmogorov_smirnov", 10, 30),
+    "river ADWIN": Peer("river", "river", "ADWIN", 10, 30),
+    "river PageHinkley": Peer("river", "river", "PageHinkley", 10, 30),
+    "river KSWIN": Peer("river", "river", "KSWIN", 5, 2, warm_up=DAY),
 }
 
 
