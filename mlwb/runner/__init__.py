@@ -5,9 +5,10 @@ Does not belong here: measuring, judging, figures. Notebooks call the stages; th
 notebooks.
 """
 
+from mlwb.runner._command import Options
 from mlwb.runner._finish import finish_run, past_runs
 from mlwb.runner._notebook import NotebookRun, raise_for_status, run_notebook
-from mlwb.runner._pipeline import STEPS, Event, Options, Outcome, Step, policy_path, run_loop
+from mlwb.runner._pipeline import STEPS, Event, Outcome, Step, policy_path, run_loop
 from mlwb.runner._render import RenderedReport, render_html
 from mlwb.runner._server import RunningServer, server_process
 from mlwb.runner._session import NotebookEvent

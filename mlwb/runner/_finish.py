@@ -16,7 +16,8 @@ from mlwb.gates import GATES, Decision, decide
 from mlwb.gates import Outcome as GateOutcome
 from mlwb.params import Policy, load_policy
 from mlwb.report import index
-from mlwb.runner._pipeline import STEPS, TITLES, Options, Outcome, command_line, policy_path
+from mlwb.runner._command import Options, command_line
+from mlwb.runner._pipeline import STEPS, TITLES, Outcome, policy_path
 
 __all__ = ["finish_run", "past_runs"]
 

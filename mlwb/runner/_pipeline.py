@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -32,6 +31,7 @@ from mlwb.model import make_trials
 from mlwb.params import RunParams, check_overrides, load_params, load_policy, params_values
 from mlwb.registry import Registry
 from mlwb.report.text import duration
+from mlwb.runner._command import Options, command_line
 from mlwb.runner._notebook import raise_for_status, run_notebook
 from mlwb.runner._render import render_html
 from mlwb.runner._session import NotebookEvent
@@ -39,7 +39,7 @@ from mlwb.runner._traffic import send_traffic
 from mlwb.stages import data_check, feature_study, replay
 from mlwb.stages.common import NOTEBOOKS, judge_gates, next_version
 
-__all__ = ["STEPS", "Event", "Options", "Outcome", "Step", "run_loop"]
+__all__ = ["STEPS", "Event", "Outcome", "Step", "run_loop"]
 
 NOTEBOOK_TIMEOUT_S = 1_800.0
 STEPS = (
@@ -86,32 +86,6 @@ class Event:
     done: int = 0
     total: int = 0
     seconds: float = 0.0
-
-
-@dataclass(frozen=True)
-class Options:
-    """What to run.
-
-    Parameters
-    ----------
-    home : Home
-        Where things live.
-    profile, policy : str
-        Parameter profile (empty for none) and policy file.
-    overrides : mapping
-        Dotted names to values.
-    cold : bool, default=False
-        Smoke requests each on a connection of their own.
-    command : str, default="run"
-        What was typed after ``mlwb``, for whoever wants to do it again.
-    """
-
-    home: Home
-    profile: str = ""
-    policy: str = "policy.yml"
-    overrides: Mapping[str, Any] = field(default_factory=dict)
-    cold: bool = False
-    command: str = "run"
 
 
 @dataclass(frozen=True)
@@ -462,29 +436,6 @@ def _footer(run: _Run, stage: str) -> dict[str, str]:
         "Policy": Path(params.run.policy).name,
         "reproduce": command_line(run.options),
     }
-
-
-def command_line(options: Options, *, folders: bool = False) -> str:
-    """What to type to run it again; file names with their folders only where asked for."""
-    given = dict(options.overrides)
-    files = [str(name) for name in given.pop("data.source", ())]
-    shown = [("--data", name if folders else Path(name).name) for name in files]
-    if "data.profile" in given:
-        shown.append(("--source", given.pop("data.profile")))
-    shown += [("-p", f"{name}={_typed(value)}") for name, value in given.items()]
-    if options.profile:
-        shown.append(("--profile", options.profile))
-    if options.policy != "policy.yml":
-        shown.append(("--policy", options.policy if folders else Path(options.policy).name))
-    typed = [f"{option} {shlex.quote(str(value))}" for option, value in shown]
-    cold = ["--cold"] if options.cold else []
-    return " ".join(["mlwb", options.command, *typed, *cold])
-
-
-def _typed(value: Any) -> str:
-    if isinstance(value, (list, tuple)):
-        return "[" + ",".join(str(item) for item in value) + "]"
-    return str(value)
 
 
 def _replay(run: _Run) -> None:

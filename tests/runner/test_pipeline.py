@@ -27,7 +27,7 @@ from mlwb.evidence import EvidenceStore, metrics_digest
 from mlwb.params import RunParams, load_params
 from mlwb.registry import Registry
 from mlwb.runner import STEPS, Event, Options, finish_run, past_runs, run_loop
-from mlwb.runner._pipeline import command_line
+from mlwb.runner._command import command_line
 
 pytestmark = [pytest.mark.slow, pytest.mark.notebook, pytest.mark.server]
 PROJECT = find_project()
