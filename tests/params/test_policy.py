@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -273,3 +274,26 @@ def test_looking_up_limits() -> None:
     assert policy.number("signal.auc") == 0.62
     with pytest.raises(PolicyError, match=r"signal\.auk"):
         policy.limit("signal.auk")
+
+
+def test_the_literal_policy_binds_by_the_requirements_alone() -> None:
+    """There every hard limit is from the requirements, but that evidence is possible and whole."""
+    policy = load_policy(PARAMS / "policy.requirements.yml")
+    own = {
+        limit.id
+        for gate in policy.gates.values()
+        for limit in gate.limits
+        if limit.severity == "hard" and not limit.source.startswith("requirements")
+    }
+    assert own == {"evidence.lint_problems", "evidence.chain_problems"}
+
+
+def test_the_literal_policy_has_the_numbers_of_the_default() -> None:
+    """It softens and hardens; no number, comparator, age or origin is another."""
+    literal, default = (
+        load_policy(PARAMS / name).limits for name in ("policy.requirements.yml", "policy.yml")
+    )
+    for name, limit in literal.items():
+        assert replace(limit, severity="") == replace(default[name], severity="")
+    soft = {name for name in literal if literal[name].severity == "hard" != default[name].severity}
+    assert {"psi.plain_feature", "psi.plain_overall", "drift.prediction_ks_p"} <= soft
