@@ -9,11 +9,12 @@ import typer
 from rich.console import Console
 
 from mlwb.core.canonical import canonical_bytes
+from mlwb.core.chain import Head
 from mlwb.core.clock import SystemClock
 from mlwb.core.home import Home, find_home
 from mlwb.core.signing import Signer
 from mlwb.evidence import EvidenceStore
-from mlwb.registry import Registry
+from mlwb.registry import Registry, evidence_heads
 
 __all__ = [
     "DataOption",
@@ -27,6 +28,7 @@ __all__ = [
     "errors",
     "evidence_store",
     "home",
+    "kept_heads",
     "print_json",
     "registry",
 ]
@@ -63,6 +65,11 @@ def home() -> Home:
 def evidence_store() -> EvidenceStore:
     """The evidence of this home, with the keys of this process."""
     return EvidenceStore(home().evidence, Signer.from_env(os.environ))
+
+
+def kept_heads() -> tuple[Head, ...]:
+    """Ledger lines that the promotion log remembers."""
+    return evidence_heads(home().artifacts / "promotions.log")
 
 
 def registry() -> Registry:

@@ -13,7 +13,15 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from mlwb.cli._common import JsonFlag, console, evidence_store, home, print_json, registry
+from mlwb.cli._common import (
+    JsonFlag,
+    console,
+    evidence_store,
+    home,
+    kept_heads,
+    print_json,
+    registry,
+)
 from mlwb.core import fsops
 from mlwb.core.clock import SystemClock, parse_utc
 from mlwb.core.errors import EvidenceMissingError, ParamsError
@@ -199,7 +207,7 @@ def _number(value: float | None) -> str:
 @app.command("verify", epilog="Example: mlwb evidence verify")
 def _verify(as_json: JsonFlag = False) -> None:
     """Check every record against the ledger; exit 6 when one was changed."""
-    problems = [str(problem) for problem in evidence_store().verify()]
+    problems = [str(problem) for problem in evidence_store().verify(kept_heads())]
     if as_json:
         print_json(problems)
     else:

@@ -18,6 +18,7 @@ from mlwb.cli._common import (
     console,
     evidence_store,
     home,
+    kept_heads,
     print_json,
     registry,
 )
@@ -69,6 +70,7 @@ def _view(version: str) -> EvidenceView:
         wanted,
         manifest_sha256=digest_file(models.resolve(wanted) / "manifest.json"),
         used_confirmations=tuple(sorted(models.state().used_confirmations)),
+        heads=kept_heads(),
     )
 
 

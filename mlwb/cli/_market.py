@@ -13,10 +13,16 @@ from rich.text import Text
 
 from mlwb import __version__
 from mlwb.cli import _market_facts, _market_fetch, _market_make
-from mlwb.cli._common import JsonFlag, console, home, print_json, registry
+from mlwb.cli._common import (
+    JsonFlag,
+    console,
+    evidence_store,
+    kept_heads,
+    print_json,
+    registry,
+)
 from mlwb.core.canonical import to_plain
 from mlwb.core.host_clock import host_clock
-from mlwb.evidence import EvidenceStore
 
 __all__ = ["add"]
 
@@ -90,9 +96,9 @@ def _clock() -> str:
 
 def _doctor(as_json: JsonFlag = False) -> None:
     """Check the environment, the registry and the evidence."""
-    place, models = home(), registry()
+    models = registry()
     problems = [f"registry: {problem}" for problem in models.doctor()]
-    problems += [f"evidence: {problem}" for problem in EvidenceStore(place.evidence).verify()]
+    problems += [f"evidence: {problem}" for problem in evidence_store().verify(kept_heads())]
     facts = {
         "mlwb": __version__,
         "clock": _clock(),

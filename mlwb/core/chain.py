@@ -53,7 +53,7 @@ class Head:
     Parameters
     ----------
     seq : int
-        Number of the line, from 1.
+        Number of the line, from 1; 0 where only its digest is remembered.
     sha256 : str
         Its digest.
     kept_by : str, default=""
@@ -158,11 +158,19 @@ class Chain:
         if torn:
             found.append(Problem("torn", self.path.name, f"{torn} bytes after the last line"))
         there = {item.seq: item.sha256 for item in items if isinstance(item, Link)}
-        found += [self._lost(head, there) for head in heads if there.get(head.seq) != head.sha256]
+        digests = set(there.values())
+        found += [
+            self._lost(head, there)
+            for head in heads
+            if (head.sha256 not in digests if head.seq == 0 else there.get(head.seq) != head.sha256)
+        ]
         return tuple(found)
 
     def _lost(self, head: Head, there: Mapping[int, str]) -> Problem:
         by = f" that {head.kept_by} names" if head.kept_by else ""
+        if head.seq == 0:
+            what = f"the line{by} is gone: cut, or chained anew"
+            return Problem("truncated", self.path.name, what)
         if head.seq not in there:
             return Problem("truncated", self.path.name, f"line {head.seq}{by} is gone")
         what = f"line {head.seq} is not the one{by or ' that was remembered'}: chained anew"

@@ -7,8 +7,9 @@ building one (model).
 """
 
 from mlwb.registry._channels import CHANNELS
+from mlwb.registry._evidence_heads import evidence_heads
 from mlwb.registry._registry import Registry
 from mlwb.registry._state import State
 from mlwb.registry._version import REQUIRED_FILES, VersionInfo
 
-__all__ = ["CHANNELS", "REQUIRED_FILES", "Registry", "State", "VersionInfo"]
+__all__ = ["CHANNELS", "REQUIRED_FILES", "Registry", "State", "VersionInfo", "evidence_heads"]

@@ -24,7 +24,7 @@ from mlwb.gates import (
     waivers_of,
 )
 from mlwb.params import Policy, ReleaseReviewParams
-from mlwb.registry import Registry
+from mlwb.registry import Registry, evidence_heads
 from mlwb.stages.common import (
     candidate_of,
     context,
@@ -97,6 +97,7 @@ def load(params: ReleaseReviewParams) -> Inputs:
         version,
         manifest_sha256=manifest,
         used_confirmations=tuple(sorted(used)),
+        heads=evidence_heads(home_of(params.run).artifacts / "promotions.log"),
     )
     return Inputs(params, view, policy, registry.latest() or "")
 

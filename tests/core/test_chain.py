@@ -169,3 +169,14 @@ def test_a_file_chained_anew_shows_by_a_remembered_line(chain: Chain) -> None:
     assert [str(problem) for problem in found] == [
         "log.jsonl: line 3 is not the one that the promotion log names: chained anew [rechained]"
     ]
+
+
+def test_a_line_remembered_by_its_digest_alone_must_be_there(chain: Chain) -> None:
+    """Whoever knows no number still notices that the line is gone."""
+    heads = [Head(0, link.sha256, kept_by="the promotion log") for link in chain.links()]
+    assert chain.problems(heads) == ()
+    lines = chain.path.read_bytes().splitlines(keepends=True)
+    chain.path.write_bytes(b"".join(lines[:2]))
+    assert [str(problem) for problem in chain.problems(heads)] == [
+        "log.jsonl: the line that the promotion log names is gone: cut, or chained anew [truncated]"
+    ]

@@ -1,0 +1,122 @@
+"""What people do at the gates: waive, confirm, decide; and what is said of the way there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from mlwb.cli._app import app
+from mlwb.core.clock import SystemClock
+from mlwb.core.errors import PolicyError, PromotionRefusedError
+from mlwb.core.home import find_home, find_project
+from mlwb.evidence import EvidenceStore
+from mlwb.params import load_policy
+from mlwb.registry import REQUIRED_FILES, Registry
+from tests.gates.conftest import VERSION, green_view
+
+POLICY = load_policy(find_project() / "params" / "policy.yml")
+
+
+def gate(*arguments: str, typed: str = "") -> Result:
+    """What a gate command did."""
+    return CliRunner().invoke(app, ["gate", *arguments], input=typed)
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A home whose candidate passes every gate but the confirmation."""
+    monkeypatch.setenv("MLWB_HOME", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "160")
+    found = find_home({"MLWB_HOME": str(tmp_path)})
+    models = Registry(found.models, clock=SystemClock())
+    staging = models.stage(VERSION)
+    for name in REQUIRED_FILES:
+        (staging / name).write_text(f"{name}\n")
+    models.register(VERSION, staging)
+    store = EvidenceStore(found.evidence)
+    for record in green_view(POLICY, SystemClock()).records:
+        if record.kind != "confirmation":
+            store.write(record)
+    return tmp_path
+
+
+def _store(root: Path) -> EvidenceStore:
+    return EvidenceStore(root / "evidence" / "ml")
+
+
+def _phrase(shown: str) -> str:
+    return next(line for line in shown.splitlines() if line.startswith("CONFIRM: "))
+
+
+@pytest.mark.slow
+def test_a_person_confirms_and_the_decision_follows(root: Path) -> None:
+    """The phrase is shown with its numbers, typed back, recorded, judged, written, replayed."""
+    refused = gate("confirm", "--by", "ada", typed="yes\n")
+    assert isinstance(refused.exception, PromotionRefusedError)
+    phrase = _phrase(refused.stdout)
+    assert "abort above 120 ms p95" in phrase
+    assert [entry.kind for entry in _store(root).index()].count("confirmation") == 0
+    done = gate("confirm", "--by", "ada", typed=f"{phrase}\n")
+    assert done.exit_code == 0, done.output
+    assert "PROMOTE: READY" in done.stdout
+    decision = _store(root).newest("decision")
+    assert decision.details["promote"] is True
+    assert decision.details["ledger_head"]["seq"] > 1
+    assert "bit for bit" in gate("replay").stdout
+    assert _store(root).newest("policy").details["digest"] == POLICY.digest
+    assert _store(root).verify() == ()
+
+
+def test_nothing_blocked_is_confirmed(root: Path) -> None:
+    """While another gate blocks there is nothing to type."""
+    store = _store(root)
+    smoke = store.newest("smoke")
+    slow = tuple(
+        replace(metric, value=500.0) if metric.name == "p95_ms" else metric
+        for metric in smoke.metrics
+    )
+    run_id = smoke.run_id[:-8] + "00000000"
+    store.write(replace(smoke, run_id=run_id, metrics=slow))
+    refused = gate("confirm", "--by", "ada")
+    assert isinstance(refused.exception, PromotionRefusedError)
+    assert "perf FAIL" in str(refused.exception)
+    assert "CONFIRM" not in refused.stdout
+
+
+def test_a_waiver_is_written_and_shown(root: Path) -> None:
+    """The matrix shows what is waived, the verdict says by whom; some gates refuse."""
+    store = _store(root)
+    shadow = store.newest("shadow")
+    short = tuple(
+        replace(metric, value=1.0) if metric.name == "covered_h" else metric
+        for metric in shadow.metrics
+    )
+    store.write(replace(shadow, run_id=shadow.run_id[:-8] + "00000000", metrics=short))
+    assert gate("shadow").exit_code == 1
+    why = ["--reason", "one hour will do", "--by", "ada"]
+    done = gate("waive", "shadow", *why)
+    assert done.exit_code == 0, done.output
+    assert gate("shadow").exit_code == 0
+    assert "WAIVED (FAIL)" in gate("all").stdout
+    said = json.loads(gate("shadow", "--json").stdout)
+    assert said["outcome"] == "FAIL"
+    assert said["waived"].startswith("ada until ")
+    assert isinstance(gate("waive", "parity", *why).exception, PolicyError)
+    assert isinstance(gate("waive", "shadow", *why, "--days", "8").exception, PolicyError)
+
+
+def test_progress_counts_what_is_waited_for(root: Path) -> None:
+    """Hours, nights, phases and the confirmation, for people and machines."""
+    shown = gate("progress")
+    assert shown.exit_code == 0
+    assert "7 nights" in shown.stdout
+    steps = {step["gate"]: step for step in json.loads(gate("progress", "--json").stdout)}
+    assert steps["nightly"]["reached"] == 7
+    assert steps["confirmation"]["done"] is False
+    assert root.exists()
