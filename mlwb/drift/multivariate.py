@@ -1,8 +1,8 @@
 """All features at once: can a classifier tell the windows apart, does their correlation hold.
 
 Both statistics come with a null from windows of the reference, relabelled and treated like the
-current one, so that days which remember do not raise alarms. Offline: whole matrices, not
-counters.
+current one, so that days which remember do not raise alarms. Offline (scipy): whole matrices,
+not counters.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+from scipy import stats
 
 from mlwb.core.arrays import Bool1D, Float1D, Float2D, Int1D
 from mlwb.core.errors import EmptyWindowError
@@ -44,7 +45,8 @@ class ClassifierTest:
     null : ndarray of shape (n_windows,), float64
         The same of windows of the reference against all other rows.
     p_value : float
-        Rank of ``auc`` in the null, ``(1 + #{null >= auc}) / (n_windows + 1)``.
+        Probability of an area at least this large without any change: the larger of its rank
+        among the windows and of Student's tail on ``n_disjoint - 1`` degrees.
     n_disjoint : int
         Windows that share no day: what the null is worth as a sample.
     features : tuple of (str, float)
@@ -69,7 +71,8 @@ class PcaTest:
     null : ndarray of shape (n_windows,), float64
         The same of windows of the reference, components fitted on all other rows.
     p_value : float
-        Rank among the windows of the distance from the median of all, both ways.
+        Probability of an error at least this far off, both ways: as for the classifier, of the
+        distance from the median of all windows.
     n_disjoint : int
         Windows that share no day.
     n_components : int
@@ -103,6 +106,11 @@ class _Hours:
     def reference(self) -> Float2D:
         """Rows of the reference."""
         return self.values[~self.is_current[self.of_row]]
+
+    @property
+    def n_disjoint(self) -> int:
+        """Windows that share no day."""
+        return len(self.days) // self.width
 
     def windows(self) -> list[Bool1D]:
         """Hours of each run of reference days as long as the current window."""
@@ -155,8 +163,8 @@ def classifier_test(
     Notes
     -----
     Four folds: runs of days where the current window has at least four, else runs of hours of
-    the day, the same on both sides. Days must be exchangeable: a regime of weeks widens the
-    null, or, where the reference has only seen one, is drift.
+    the day, the same on both sides. Measured alarm rates: ``docs/drift.md``. A regime of weeks
+    widens the null, or, where the reference has only seen one, is drift.
 
     References
     ----------
@@ -174,8 +182,8 @@ def classifier_test(
     value, null = _against_windows(hours, _auc(hours, np.hstack([*alone, pairs.T])))
     by_feature = [_auc(hours, part)(hours.is_current) for part in alone]
     ranking = sorted(zip(names, by_feature, strict=True), key=lambda item: -item[1])
-    p_value = _rank(value, null)
-    return ClassifierTest(value, null, p_value, _disjoint(hours), tuple(ranking))
+    p_value = max(_rank(value, null), _tail(value, null, hours.n_disjoint))
+    return ClassifierTest(value, null, p_value, hours.n_disjoint, tuple(ranking))
 
 
 def pca_test(reference: Sample, current: Sample, *, max_rows: int = 20_000) -> PcaTest:
@@ -212,9 +220,9 @@ def pca_test(reference: Sample, current: Sample, *, max_rows: int = 20_000) -> P
         return float(np.linalg.norm(judged - judged @ axes @ axes.T, axis=1).mean())
 
     value, null = _against_windows(hours, error)
-    middle = float(np.median([*null, value]))
-    p_value = _rank(abs(value - middle), np.abs(null - middle))
-    return PcaTest(value, null, p_value, _disjoint(hours), n_components)
+    middle, tail = float(np.median([*null, value])), _tail(value, null, hours.n_disjoint)
+    p_value = max(_rank(abs(value - middle), np.abs(null - middle)), 2.0 * min(tail, 1.0 - tail))
+    return PcaTest(value, null, p_value, hours.n_disjoint, n_components)
 
 
 def _hours(reference: Sample, current: Sample, max_rows: int) -> _Hours:
@@ -327,5 +335,13 @@ def _rank(value: float, null: Float1D) -> float:
     return float((1 + int((null >= value).sum())) / (len(null) + 1))
 
 
-def _disjoint(hours: _Hours) -> int:
-    return (len(hours.days) - hours.width) // hours.width + 1
+def _tail(value: float, null: Float1D, n_disjoint: int) -> float:
+    """Student's upper tail of a value beside so many independent ones.
+
+    Windows that overlap are nearly copies of each other, and to be beyond all of them is less
+    rare than their number says; the tail counts only those that share no day.
+    """
+    spread = float(null.std(ddof=1)) * np.sqrt(1.0 + 1.0 / n_disjoint)
+    if spread == 0.0:
+        return float(value <= null[0])
+    return float(stats.t.sf((value - null.mean()) / spread, n_disjoint - 1))

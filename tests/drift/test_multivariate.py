@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import lfilter
+from scipy.stats import t as t_law
 from sklearn.decomposition import PCA  # type: ignore[import-untyped]
 from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
 
@@ -160,6 +161,29 @@ def test_one_corrupt_tick_changes_little() -> None:
     clean, odd = pca_test(reference, sample(current, 20)), pca_test(reference, sample(spoiled, 20))
     assert odd.error == pytest.approx(clean.error, abs=0.01)
     assert odd.p_value == pytest.approx(clean.p_value, abs=0.1)
+
+
+def test_two_disjoint_windows_are_no_certainty() -> None:
+    """Beyond all of 27 windows that are nearly copies of each other, and not below 0.05 yet."""
+    rng = np.random.default_rng(12)
+    moved = noise(14, rng) + np.array([0.15, 0.0, 0.0])
+    found = classifier_test(sample(noise(40, rng)), sample(moved, 40), NAMES, max_rows=4_000)
+    assert (len(found.null), found.n_disjoint) == (27, 2)
+    assert found.auc > found.null.max()
+    assert found.p_value > 0.05
+
+
+@given(st.lists(st.floats(0.0, 1.0), min_size=3, max_size=20), st.floats(0.0, 1.0))
+def test_tail_is_students_for_a_new_observation(null: list[float], value: float) -> None:
+    """Of disjoint windows: the two-sample t test of one value; without spread, all or nothing."""
+    windows = np.array(null)
+    found = module._tail(value, windows, len(windows))
+    if windows.std() > 1e-6:
+        pooled = np.sqrt(windows.var(ddof=1) * (1.0 + 1.0 / len(windows)))
+        expected = t_law.sf((value - windows.mean()) / pooled, len(windows) - 1)
+        assert found == pytest.approx(float(expected))
+    if (windows == windows[0]).all() and windows.std(ddof=1) == 0.0:
+        assert found == (0.0 if value > windows[0] else 1.0)
 
 
 @pytest.mark.slow
