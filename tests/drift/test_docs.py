@@ -1,0 +1,58 @@
+"""docs/drift.md claims no more than what its own tables of measured rates show."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXT = (ROOT / "docs" / "drift.md").read_text(encoding="utf-8")
+
+
+def _table(head: str) -> list[list[str]]:
+    """Cells of the rows below a table's head."""
+    rows = TEXT.split(head, 1)[1].split("\n\n", 1)[0].splitlines()[2:]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+
+
+def _number(cell: str) -> float:
+    found = re.match(r"\d[\d.]*", cell)
+    assert found, cell
+    return float(found.group())
+
+
+def test_quiet_months_keep_the_bound_where_days_are_exchangeable() -> None:
+    """Independent and autocorrelated minutes at most 0.05, other rules far above, in every row."""
+    rows = _table("| minutes, 30 days without drift ")
+    exchangeable = [row for row in rows if not row[0].startswith("volatility")]
+    assert len(exchangeable) == 3
+    assert all(_number(row[1]) <= 0.05 for row in exchangeable)
+    assert all(_number(row[2]) <= 30.0 / 365.0 for row in exchangeable)
+    assert all(max(_number(cell) for cell in row[3:]) > 0.5 for row in rows)
+
+
+def test_a_change_is_found_whenever_it_begins() -> None:
+    """Three settings, each at once and after 20 and 60 quiet days: at least 0.85 of months."""
+    rows = _table("| change | quiet days before ")
+    assert [int(row[1]) for row in rows] == [0, 20, 60] * 3
+    assert all(_number(row[2]) >= 0.85 for row in rows)
+
+
+def test_weeks_keep_the_bound_for_volatility() -> None:
+    """Blocks of seven days at most 0.05 at every half-life; longer blocks never alarm more."""
+    rows = _table("| slow part halves in | block ")
+    rates = {(row[0], row[1]): _number(row[2]) for row in rows}
+    assert all(rates[half, "7 d"] <= 0.05 for half, _ in rates)
+    for half, _ in rates:
+        assert rates[half, "1 d"] >= rates[half, "3 d"] >= rates[half, "7 d"]
+
+
+def test_limits_are_crossed_wrongly_at_most_as_often_as_said() -> None:
+    """Where the truth is the limit itself, at most 0.05 of streams ever show the claim."""
+    rows = [
+        row
+        for row in _table("| shown at 5 % | truth ")
+        if float(row[0].split()[1]) == float(row[1])
+    ]
+    assert len(rows) == 4
+    assert all(_number(row[4]) <= 0.05 for row in rows)
