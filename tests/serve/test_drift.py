@@ -30,6 +30,7 @@ from mlwb.drift import (
     read_live_hours,
 )
 from mlwb.serve import App, ServeSettings, create_app
+from mlwb.serve import _count_file as count_file
 from mlwb.serve import _drift as drift_module
 from mlwb.serve._count_file import CountFile
 from tests.inference.version_kit import (
@@ -315,6 +316,7 @@ def test_workers_show_the_whole_traffic(models: Path, kept: Path) -> None:
     for app in (first, second, first):
         app.state.drift.write()
     assert _counted(first) == _counted(second) == 43
+    assert _report(first)["rows_24h"] == _gauges(second)["ml_psi_rows"] == 43
     first.state.drift.close()
     third = create_app(ServeSettings(models, drift_dir=kept))
     assert _counted(third) == 43
@@ -433,6 +435,23 @@ def test_versions_long_gone_are_let_go(
     asyncio.run(asyncio.wait_for(serve(), 5))
     log = read_live_hours(kept, "v1.0.0", digest, shape)
     assert sum(sum(table[-1]) for table in log.hours.values()) == 2
+
+
+@pytest.mark.usefixtures("frozen")
+def test_tidying_keeps_the_hours_of_before_a_restart(
+    models: Path, kept: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is written anew with what an earlier worker had left in it."""
+    monkeypatch.setattr(count_file, "_MAX_APPENDED", 1)
+    for _ in range(2):
+        app = create_app(ServeSettings(models, drift_dir=kept), clock=clock)
+        for _ in range(3):
+            _send(app, _rows(1))
+            app.state.drift.write()
+        app.state.drift.close()
+        clock.advance(3_600)
+    log = read_live_hours(kept, "v1.0.0", *_key(app))
+    assert [sum(table[-1]) for table in log.hours.values()] == [3, 3]
 
 
 def test_a_long_file_is_tidied(kept: Path) -> None:

@@ -23,6 +23,7 @@ def test_logs_and_kill_file_stand_beside_the_models(tmp_path: Path) -> None:
     assert (settings.host, settings.port) == ("127.0.0.1", 4010)
     assert settings.prediction_log == tmp_path / "a" / "predictions.jsonl"
     assert settings.shadow_log == tmp_path / "a" / "shadow" / "predictions.jsonl"
+    assert settings.drift_dir == tmp_path / "a" / "drift"
     assert settings.kill_file == tmp_path / "a" / "serve.kill"
     assert not settings.killed
 
