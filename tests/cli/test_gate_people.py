@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from mlwb.cli._app import app
 from mlwb.core.clock import SystemClock
@@ -29,7 +27,7 @@ def gate(*arguments: str, typed: str = "") -> Result:
 
 
 @pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home whose candidate passes every gate but the confirmation."""
     monkeypatch.setenv("MLWB_HOME", str(tmp_path))
     monkeypatch.setenv("COLUMNS", "160")

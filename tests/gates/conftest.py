@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from mlwb.core.clock import ManualClock, format_utc
+from mlwb.core.clock import Clock, ManualClock, format_utc
 from mlwb.evidence import Context, Metric, new_record
 from mlwb.gates import EvidenceView, phrase_of
 from mlwb.params import Limit, Policy, load_policy
@@ -99,7 +99,7 @@ def green(policy: Policy, clock: ManualClock) -> EvidenceView:
     return green_view(policy, clock)
 
 
-def green_view(policy: Policy, clock: ManualClock) -> EvidenceView:
+def green_view(policy: Policy, clock: Clock) -> EvidenceView:
     """Evidence that passes every gate of a policy which takes live evidence."""
     context = Context(clock=clock, model_version=VERSION, origin="live")
     metrics = _metrics(policy)
