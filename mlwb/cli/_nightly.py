@@ -60,10 +60,13 @@ def _nightly(
     from mlwb.runner import STEPS, Options, finish_run, policy_path, run_loop
 
     clock, waiting = SystemClock(), registry().candidate()
-    overrides = overrides_of(data, source, param or [])
-    overrides |= {"run.model_version": waiting} if waiting else {}
     options = Options(
-        home=home(), profile=profile, policy=policy, overrides=overrides, command="nightly"
+        home=home(),
+        profile=profile,
+        policy=policy,
+        overrides=overrides_of(data, source, param or []),
+        version=waiting or "",
+        command="nightly",
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with Display(shown=not (quiet or as_json)) as display:

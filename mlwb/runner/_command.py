@@ -27,6 +27,8 @@ class Options:
         Dotted names to values.
     cold : bool, default=False
         Smoke requests each on a connection of their own.
+    version : str, default=""
+        A candidate there is already, to be measured again; the next version when empty.
     command : str, default="run"
         What was typed after ``mlwb``, for whoever wants to do it again.
     """
@@ -36,6 +38,7 @@ class Options:
     policy: str = "policy.yml"
     overrides: Mapping[str, Any] = field(default_factory=dict)
     cold: bool = False
+    version: str = ""
     command: str = "run"
 
 

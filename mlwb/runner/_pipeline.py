@@ -259,7 +259,7 @@ def _begin(options: Options, clock: Clock, tell: Callable[[Event], None]) -> _Ru
             got="; ".join(str(problem) for problem in problems[:3]),
             todo="see `mlwb registry doctor`",
         )
-    version = str(options.overrides.get("run.model_version", "")) or next_version(registry)
+    version = options.version or next_version(registry)
     run_id = new_run_id("mlwb", version, "run", clock.now())
     token = run_id.rsplit("_", 1)[1]
     params = {
