@@ -301,8 +301,8 @@ def _runs(values: Int1D) -> Int1D:
 def _whitened(basis: Float2D) -> Float2D:
     centred = basis - basis.mean(axis=0)
     variances, axes = np.linalg.eigh(centred.T @ centred / len(centred))
-    scale = np.sqrt(np.maximum(variances, 0.0) + _RIDGE * variances.mean())
-    return np.asarray(centred @ (axes / scale))
+    floor = _RIDGE * variances.mean() or 1.0  # a basis that never varies has nothing to divide
+    return np.asarray(centred @ (axes / np.sqrt(np.maximum(variances, 0.0) + floor)))
 
 
 def _area(lower: Float1D, upper: Float1D) -> float:

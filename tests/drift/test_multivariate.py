@@ -91,6 +91,32 @@ def test_missing_rows_are_a_cell_like_any_other() -> None:
     assert found.features[0][0] == "c"
 
 
+def test_a_constant_feature_tells_nothing_apart() -> None:
+    """The intercept among the features: an area of one half, until it changes."""
+    rng = np.random.default_rng(13)
+    before, after = noise(20, rng), noise(2, rng)
+    before[:, 1] = after[:, 1] = 1.0
+    reference = sample(before)
+    found = classifier_test(reference, sample(after, 20), NAMES)
+    assert dict(found.features)["b"] == 0.5
+    assert np.isfinite(found.null).all()
+    assert np.isfinite(pca_test(reference, sample(after, 20)).error)
+    after[:, 1] = 2.0
+    moved = classifier_test(reference, sample(after, 20), NAMES)
+    assert dict(moved.features)["b"] == 1.0
+    assert moved.p_value == pytest.approx(1 / 20)
+
+
+def test_infinities_are_measured_too() -> None:
+    """A cell for the classifier, an end of the range for the components."""
+    rng = np.random.default_rng(14)
+    odd = noise(2, rng)
+    odd[::3, 0], odd[1::3, 0] = np.inf, -np.inf
+    reference, current = sample(noise(20, rng)), sample(odd, 20)
+    assert classifier_test(reference, current, NAMES).features[0][0] == "a"
+    assert pca_test(reference, current).p_value == pytest.approx(1 / 20)
+
+
 @pytest.mark.parametrize("width", [1, 5])
 def test_rows_come_in_any_order(width: int) -> None:
     """Time is in the stamps: shuffled rows give the same areas and errors."""
