@@ -36,7 +36,7 @@ def check_metrics(
     limits: Limits,
     *,
     golden: tuple[float, int],
-    logged: Mapping[int, int],
+    logged: Mapping[int, int] | None,
 ) -> list[Metric]:
     """Every number of the check.
 
@@ -48,8 +48,8 @@ def check_metrics(
         For the metrics that say whether a window of this length can be judged.
     golden : tuple of (float, int)
         Largest difference of the golden rows, and how many there are.
-    logged : mapping of int to int
-        Rows in the prediction log by UTC day.
+    logged : mapping of int to int, or None
+        Rows in the prediction log by UTC day; None where it cannot be read.
     """
     columns = [_of_column(item, limits.feature) for item in result.features]
     return [
@@ -152,7 +152,10 @@ def _rows(result: Result) -> Metric:
     return Metric("rows", 0 if counts is None else int(counts.sum()), unit="rows")
 
 
-def _rows_logged(result: Result, logged: Mapping[int, int]) -> Metric:
+def _rows_logged(result: Result, logged: Mapping[int, int] | None) -> Metric:
+    if logged is None:
+        why = "a line of the prediction log is damaged"
+        return Metric("rows_logged", None, unit="rows", null_reason=why, deterministic=False)
     rows = sum(logged.get(day, 0) for day in result.rolling_days)
     about = "of the same days in the prediction log, which may have been set aside or dropped lines"
     return Metric("rows_logged", rows, unit="rows", definition=about, deterministic=False)

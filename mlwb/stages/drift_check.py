@@ -9,12 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from mlwb.core.clock import Clock, SystemClock
-from mlwb.core.errors import ArtifactNotFoundError, EmptyWindowError, ModelError
+from mlwb.core.errors import (
+    ArtifactNotFoundError,
+    EmptyWindowError,
+    EvidenceSchemaError,
+    ModelError,
+)
 from mlwb.core.home import Home
 from mlwb.core.predictionlog import read_predictions
 from mlwb.drift import (
@@ -70,8 +76,8 @@ class Inputs:
         UTC day number of now; only days before it are over.
     before : Record, optional
         The check before this one, of the same version and reference.
-    logged : mapping of int to int
-        Rows of the version in the prediction log, by UTC day.
+    logged : mapping of int to int, or None
+        Rows of the version in the prediction log, by UTC day; None where a line of it is damaged.
     """
 
     params: DriftCheckParams
@@ -83,7 +89,7 @@ class Inputs:
     log: HourLog
     today: int
     before: Record | None
-    logged: Mapping[int, int]
+    logged: Mapping[int, int] | None
 
     @property
     def references(self) -> list[FeatureReference]:
@@ -231,13 +237,16 @@ def _before(params: DriftCheckParams, version: str, reference: VersionReference)
     return same[0] if same else None
 
 
-def _logged(home: Home, version: str) -> dict[int, int]:
+def _logged(home: Home, version: str) -> dict[int, int] | None:
     found: dict[int, int] = {}
-    for name in ("predictions.jsonl.1", "predictions.jsonl"):
-        for line in read_predictions(home.artifacts / name):
+    files = [home.artifacts / name for name in ("predictions.jsonl.1", "predictions.jsonl")]
+    try:
+        for line in chain.from_iterable(map(read_predictions, files)):
             if line.model_version == version:
                 day = int(line.ts.timestamp()) // (_DAY_HOURS * 3_600)
                 found[day] = found.get(day, 0) + 1
+    except EvidenceSchemaError:  # a killed server leaves half a line; nothing is judged by it
+        return None
     return found
 
 

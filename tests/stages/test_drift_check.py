@@ -189,7 +189,7 @@ def test_workers_are_one_traffic(home: Path) -> None:
 
 
 def test_the_prediction_log_is_counted_beside(home: Path) -> None:
-    """It holds scores and no features; another version's lines are not ours."""
+    """Another version's lines are not ours; half a line a killed server left stops nothing."""
     serve_days(home, _days(0, 1))
     lines = [
         PredictionLine(
@@ -201,6 +201,11 @@ def test_the_prediction_log_is_counted_beside(home: Path) -> None:
     (home / "artifacts" / "predictions.jsonl").write_bytes(b"".join(map(encode_line, lines)))
     record, _ = _check(home, 1)
     assert record.value("rows_logged") == 24
+    with (home / "artifacts" / "predictions.jsonl").open("ab") as handle:
+        handle.write(b'{"ts":"2026' + encode_line(lines[0]))
+    record, verdict = _check(home, 1)
+    assert record.value("rows_logged") is None
+    assert verdict.outcome is Outcome.PASS
 
 
 def test_no_traffic_says_what_to_do(home: Path) -> None:
