@@ -53,6 +53,17 @@ def clock() -> ManualClock:
     return ManualClock()
 
 
+def _unsynced(call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    return None if call is os.fsync else call(*arguments, **named)
+
+
+@pytest.fixture
+def unsynced(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """File operations without waiting for the disk; what is durable has tests of its own."""
+    monkeypatch.setattr(fsops, "_do", _unsynced)
+    return _unsynced
+
+
 @pytest.fixture
 def die_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], object]], bool]:
     """Run an action in a child that is killed before its n-th file operation.
@@ -82,6 +93,6 @@ def _arm(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
             if call is os.write:
                 call(arguments[0], arguments[1][: len(arguments[1]) // 2])
             os.kill(os.getpid(), signal.SIGKILL)
-        return call(*arguments, **named)
+        return None if call is os.fsync else call(*arguments, **named)  # a kill loses no writes
 
     monkeypatch.setattr(fsops, "_do", counted)

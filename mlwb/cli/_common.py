@@ -73,8 +73,13 @@ def kept_heads() -> tuple[Head, ...]:
 
 
 def registry() -> Registry:
-    """The registry of this home."""
-    return Registry(home().models, clock=SystemClock(), actor=os.environ.get("USER", "local"))
+    """The registry of this home, with the keys of this process."""
+    return Registry(
+        home().models,
+        clock=SystemClock(),
+        actor=os.environ.get("USER", "local"),
+        signer=Signer.from_env(os.environ),
+    )
 
 
 def print_json(value: Any) -> None:

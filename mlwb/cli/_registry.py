@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from mlwb.cli._common import JsonFlag, console, evidence_store, print_json, registry
+from mlwb.cli import _registry_care
+from mlwb.cli._common import (
+    JsonFlag,
+    PolicyOption,
+    console,
+    evidence_store,
+    home,
+    print_json,
+    registry,
+)
 from mlwb.core.canonical import parse_json, to_plain
 from mlwb.core.clock import SystemClock
 from mlwb.core.errors import BrokenChainError, EvidenceMissingError
+from mlwb.params import load_policy
 
 __all__ = ["app"]
 
 app = typer.Typer(help="Model versions, promotion and rollback.", no_args_is_help=True)
+_registry_care.add(app)
 
 
 @app.command("list", epilog="Example: mlwb registry list")
@@ -61,7 +74,7 @@ def _verify(
     version: Annotated[str, typer.Argument(help="A version or a channel; else all.")] = "",
     as_json: JsonFlag = False,
 ) -> None:
-    """Hash every file again; exit 5 when one is not as registered."""
+    """Hash every file again and check the signature; exit 5 when one is not as registered."""
     models = registry()
     names = [version] if version else list(models.versions())
     problems = {name: [str(p) for p in models.verify(name)] for name in names}
@@ -69,9 +82,9 @@ def _verify(
         print_json(problems)
     else:
         for name, found in problems.items():
-            console.print(
-                f"{name}: " + ("[green]intact[/]" if not found else "[bold red]changed[/]")
-            )
+            key = "" if found else models.signed_by(name)
+            said = f"[green]intact[/], signed by {key[:8]}" if key else "[green]intact[/]"
+            console.print(f"{name}: " + (said if not found else "[bold red]not in order[/]"))
             for problem in found:
                 console.print(f"  {escape(problem)}", soft_wrap=True)
     if any(problems.values()):
@@ -81,12 +94,14 @@ def _verify(
 @app.command("doctor", epilog="Example: mlwb registry doctor")
 def _doctor(as_json: JsonFlag = False) -> None:
     """Name everything that is not in order; exit 5 when something is."""
-    problems = [str(problem) for problem in registry().doctor()]
+    problems = registry().doctor()
     if as_json:
-        print_json(problems)
+        print_json([str(problem) for problem in problems])
     else:
         for problem in problems:
-            console.print(f"[bold red]![/] {escape(problem)}", soft_wrap=True)
+            console.print(f"[bold red]![/] {escape(str(problem))}", soft_wrap=True)
+            if todo := _registry_care.remedy(problem):
+                console.print(f"  {escape(todo)}", soft_wrap=True, style="dim")
         if not problems:
             console.print("[green]in order[/]")
     if problems:
@@ -126,6 +141,7 @@ def _status(as_json: JsonFlag = False) -> None:
 def _promote(
     version: Annotated[str, typer.Argument(help="Else the registry's candidate.")] = "",
     reason: Annotated[str, typer.Option("--reason", help="Goes into the log.")] = "promoted",
+    policy: PolicyOption = "policy.yml",
     as_json: JsonFlag = False,
 ) -> None:
     """Make a version `latest`, on the newest decision about it; exit 1 when that says no."""
@@ -152,10 +168,18 @@ def _promote(
         decision=about[-1].to_json(),
         expect_current=models.latest(),
         reason=reason,
+        oldest=_oldest_decision(policy),
+        evidence_head=head.sha256 if (head := store.head()) else "",
         load_check=load_check,
     )
     store.sign_head(SystemClock())
     _said(f"latest -> {wanted}", as_json=as_json, seq=state.seq)
+
+
+def _oldest_decision(policy: str) -> datetime:
+    """A decision made before is no longer about what is there."""
+    limit = load_policy(home().params / policy).limit("promotion.decision_age_h")
+    return SystemClock().now() - timedelta(hours=float(Decimal(limit.value)))
 
 
 @app.command("rollback", epilog='Example: mlwb registry rollback --reason "shadow drift"')

@@ -268,7 +268,7 @@ def seal_tree(path: Path) -> None:
 
 
 def rename_dir(source: Path, target: Path) -> None:
-    """Publish a finished directory under its name, durably.
+    """Give a finished directory another name, durably.
 
     Raises
     ------
@@ -285,6 +285,8 @@ def rename_dir(source: Path, target: Path) -> None:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from error
         raise
     fsync_dir(target.parent)
+    if source.parent != target.parent:  # else it may stand under both names after a crash
+        fsync_dir(source.parent)
 
 
 def read_link(path: Path) -> str | None:

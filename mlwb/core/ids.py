@@ -14,7 +14,9 @@ RUN_ID = re.compile(
     r"^[a-z0-9][a-z0-9-]*_[A-Za-z0-9.+-]+_[a-z0-9][a-z0-9.-]*_[0-9]{8}T[0-9]{6}Z_[0-9a-f]{8}$"
 )
 VERSION = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$")
-_RESERVED = {"latest", "candidate", "previous", "con", "prn", "aux", "nul"}
+_RESERVED = {"latest", "candidate", "previous"}
+_DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
+"""Names that Windows keeps for devices, whatever the suffix."""
 
 
 def new_run_id(service: str, version: str, phase: str, now: datetime, *, token: str = "") -> str:
@@ -61,7 +63,8 @@ def check_version(version: str) -> str:
     >>> check_version("v1.8.1-retrain")
     'v1.8.1-retrain'
     """
-    if VERSION.fullmatch(version) is None or version.lower() in _RESERVED or version.endswith("."):
+    is_reserved = version.lower() in _RESERVED or _DEVICES.fullmatch(version) is not None
+    if VERSION.fullmatch(version) is None or is_reserved or version.endswith("."):
         raise ParamsError(
             "not a model version",
             expected="letters, digits and . _ + -, at most 64, and not a reserved name",

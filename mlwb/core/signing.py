@@ -17,12 +17,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlwb.core import fsops
-from mlwb.core.errors import SignatureError
+from mlwb.core.canonical import parse_json
+from mlwb.core.errors import EvidenceSchemaError, SignatureError
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-__all__ = ["PRIVATE_KEY_ENV", "PUBLIC_KEY_ENV", "Signer", "write_key_pair"]
+__all__ = ["MANIFEST_TYPE", "PRIVATE_KEY_ENV", "PUBLIC_KEY_ENV", "Signer", "write_key_pair"]
+
+MANIFEST_TYPE = "application/vnd.mlwb.manifest+json"
+"""Kind of the bytes that ``manifest.sig`` of a model version signs."""
 
 # Only a process that holds a key pays for importing cryptography: imports in functions.
 
@@ -158,6 +162,37 @@ class Signer:
         raise SignatureError(
             "no signature is by a pinned key", todo="sign again with the right key, or pin it"
         )
+
+    def verify_beside(self, path: Path, payload_type: str, payload: bytes) -> str:
+        """As :meth:`verify`, of an envelope in a file.
+
+        Parameters
+        ----------
+        path : Path
+            JSON file of the envelope.
+        payload_type, payload
+            As of :meth:`verify`.
+
+        Returns
+        -------
+        str
+            Id of the key.
+
+        Raises
+        ------
+        SignatureError
+            The file is missing or no JSON, or as :meth:`verify`.
+        """
+        try:
+            envelope = parse_json(fsops.read_bytes(path))
+        except FileNotFoundError as error:
+            raise SignatureError(
+                f"{path.parent.name}/{path.name} is missing, and a key is pinned",
+                todo="sign it with the private key: mlwb registry sign",
+            ) from error
+        except EvidenceSchemaError as error:
+            raise SignatureError(f"{path.parent.name}/{path.name} cannot be read") from error
+        return self.verify(envelope, payload_type, payload)
 
     def _pinned(self) -> list[Ed25519PublicKey]:
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey

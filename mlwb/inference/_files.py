@@ -16,6 +16,7 @@ from mlwb.core.errors import (
     EvidenceSchemaError,
     IncompleteVersionError,
 )
+from mlwb.core.signing import MANIFEST_TYPE, Signer
 
 __all__ = ["VersionFiles", "read_verified", "read_version"]
 
@@ -57,7 +58,9 @@ class _Manifest:
     files: dict[str, _Entry]
 
 
-def read_version(version_dir: Path, *, verify: bool = True) -> VersionFiles:
+def read_version(
+    version_dir: Path, *, verify: bool = True, signer: Signer | None = None
+) -> VersionFiles:
     """Read what loading needs from ``artifacts/models/<version>/``.
 
     Parameters
@@ -66,6 +69,8 @@ def read_version(version_dir: Path, *, verify: bool = True) -> VersionFiles:
         The directory, or a link to it; resolved once, so a flip in between cannot mix versions.
     verify : bool, default=True
         Compare every file with the sha256 its manifest names.
+    signer : Signer, optional
+        Where it pins a key, the manifest must be signed by it.
 
     Returns
     -------
@@ -79,17 +84,21 @@ def read_version(version_dir: Path, *, verify: bool = True) -> VersionFiles:
         A file or the manifest is missing, or the manifest cannot be read.
     DigestMismatchError
         A file is not the one the manifest names.
+    SignatureError
+        The signer pins a key, and the manifest is not signed by it.
     """
     names = (_MODEL, _SIDECAR, _GOLDEN)
     if verify:
-        read, version = read_verified(version_dir, names)
+        read, version = read_verified(version_dir, names, signer=signer)
     else:
         folder, version = _folder(version_dir), ""
         read = {name: _read(folder, name) for name in names}
     return VersionFiles(read[_MODEL], read[_SIDECAR], read[_GOLDEN], version)
 
 
-def read_verified(version_dir: Path, names: Sequence[str]) -> tuple[dict[str, bytes], str]:
+def read_verified(
+    version_dir: Path, names: Sequence[str], *, signer: Signer | None = None
+) -> tuple[dict[str, bytes], str]:
     """Files of a version, each compared with its manifest, and what the manifest calls it.
 
     Parameters
@@ -98,15 +107,17 @@ def read_verified(version_dir: Path, names: Sequence[str]) -> tuple[dict[str, by
         The directory, or a link to it; resolved once.
     names : sequence of str
         File names.
+    signer : Signer, optional
+        Where it pins a key, the manifest must be signed by it.
 
     Raises
     ------
-    ArtifactNotFoundError, IncompleteVersionError, DigestMismatchError
+    ArtifactNotFoundError, IncompleteVersionError, DigestMismatchError, SignatureError
         As for :func:`read_version`.
     """
     folder = _folder(version_dir)
     read = {name: _read(folder, name) for name in names}
-    manifest = _read_manifest(folder)
+    manifest = _read_manifest(folder, signer or Signer())
     for name, data in read.items():
         _check_digest(name, data, manifest)
     return read, manifest.version
@@ -139,8 +150,10 @@ def _read(folder: Path, name: str) -> bytes:
         ) from error
 
 
-def _read_manifest(folder: Path) -> _Manifest:
+def _read_manifest(folder: Path, signer: Signer) -> _Manifest:
     data = _read(folder, _MANIFEST)
+    if signer.is_pinned:
+        signer.verify_beside(folder / "manifest.sig", MANIFEST_TYPE, data)
     try:
         return msgspec.convert(parse_json(data), type=_Manifest)
     except (EvidenceSchemaError, msgspec.ValidationError) as error:

@@ -14,6 +14,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as _ort  # type: ignore[
 from mlwb.core.arrays import Float1D, Float2D
 from mlwb.core.canonical import digest_bytes
 from mlwb.core.errors import DegenerateModelError, DigestMismatchError, ModelError, ParityError
+from mlwb.core.signing import Signer
 from mlwb.inference._files import read_version
 from mlwb.inference._golden import GOLDEN_TOLERANCE, Golden, parse_golden
 from mlwb.inference._sidecar import Sidecar, parse_sidecar
@@ -108,7 +109,9 @@ class Predictor:
         return predictor
 
     @classmethod
-    def load(cls, version_dir: Path, *, verify: bool = True) -> Predictor:
+    def load(
+        cls, version_dir: Path, *, verify: bool = True, signer: Signer | None = None
+    ) -> Predictor:
         """A predictor from ``artifacts/models/<version>/``, warm and proven.
 
         The files are hashed as read and compared with the manifest, and the golden rows must
@@ -121,6 +124,8 @@ class Predictor:
         verify : bool, default=True
             False skips the manifest only, for a directory whose manifest is not written yet.
             The golden rows are always reproduced.
+        signer : Signer, optional
+            Where it pins a key, the manifest must be signed by it.
 
         Returns
         -------
@@ -130,12 +135,14 @@ class Predictor:
         ------
         ArtifactNotFoundError, IncompleteVersionError, DigestMismatchError
             The files are not the published ones.
+        SignatureError
+            A key is pinned, and the manifest is not signed by it.
         ModelError
             The graph or its sidecar cannot be used.
         ParityError
             A golden row scores differently here.
         """
-        files = read_version(version_dir, verify=verify)
+        files = read_version(version_dir, verify=verify, signer=signer)
         sidecar, golden = parse_sidecar(files.sidecar), parse_golden(files.golden)
         if verify and files.version != sidecar.model_version:
             raise DigestMismatchError(

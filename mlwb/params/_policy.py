@@ -46,7 +46,7 @@ GATE_IDS = (
 
 COMPARATORS = ("<", "<=", ">", ">=", "==")
 
-_WATCHES = ("canary_abort", "drift_check", "rollback")
+_WATCHES = ("canary_abort", "drift_check", "rollback", "promotion")
 NEVER_WAIVED = frozenset({"parity", "schema", "psi", "evidence"})
 """Gates that no policy can do without."""
 _ORIGINS = ("live", "replay", "simulated")

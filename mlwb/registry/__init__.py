@@ -7,9 +7,18 @@ building one (model).
 """
 
 from mlwb.registry._channels import CHANNELS
+from mlwb.registry._compare import Difference
 from mlwb.registry._evidence_heads import evidence_heads
 from mlwb.registry._registry import Registry
 from mlwb.registry._state import State
 from mlwb.registry._version import REQUIRED_FILES, VersionInfo
 
-__all__ = ["CHANNELS", "REQUIRED_FILES", "Registry", "State", "VersionInfo", "evidence_heads"]
+__all__ = [
+    "CHANNELS",
+    "REQUIRED_FILES",
+    "Difference",
+    "Registry",
+    "State",
+    "VersionInfo",
+    "evidence_heads",
+]

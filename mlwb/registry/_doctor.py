@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from mlwb.core.chain import Problem
-from mlwb.core.errors import ArtifactError
+from mlwb.core.errors import ArtifactError, SignatureError
 from mlwb.registry._channels import CHANNELS, pointed
 from mlwb.registry._journal import Journal
 from mlwb.registry._state import State
-from mlwb.registry._version import verify_version, version_names
+from mlwb.registry._version import check_signature, verify_version, version_names
 
 __all__ = ["examine", "stale_staging"]
 
@@ -27,6 +27,7 @@ def examine(journal: Journal) -> tuple[Problem, ...]:
     if state.intent is not None:
         what = f"{state.intent['action']} of {state.intent['version']} was begun and not ended"
         found.append(Problem("dangling", journal.chain.path.name, what))
+    found += journal.signed.problems(state.flipped)
     found += [
         Problem("stale", f".staging/{name}", "nobody finished it within an hour")
         for name in stale_staging(journal)
@@ -67,5 +68,8 @@ def _version_problems(journal: Journal, state: State) -> Iterator[Problem]:
         sha256 = state.registered.get(version, "")
         try:
             yield from verify_version(journal.models_dir / version, sha256=sha256)
+            check_signature(journal.models_dir / version, journal.signer)
+        except SignatureError as error:
+            yield Problem("unsigned", version, error.what)
         except ArtifactError as error:
             yield Problem("incomplete", version, error.what)

@@ -15,7 +15,9 @@ from mlwb.core import fsops
 from mlwb.core.chain import Chain
 from mlwb.core.clock import Clock, format_utc
 from mlwb.core.errors import LockHeldError, MlwbError, PromotionRefusedError, StorageError
+from mlwb.core.signing import Signer
 from mlwb.registry._channels import point, points_at
+from mlwb.registry._signed_head import SignedHead
 from mlwb.registry._state import State, fold
 from mlwb.registry._version import is_intact
 
@@ -52,12 +54,15 @@ class Journal:
         Stamps the lines.
     actor : str
         Who acts.
+    signer : Signer
+        Keys of this process; may hold none.
     """
 
-    def __init__(self, models_dir: Path, *, clock: Clock, actor: str) -> None:
-        self.models_dir, self.home = models_dir, models_dir.parent
+    def __init__(self, models_dir: Path, *, clock: Clock, actor: str, signer: Signer) -> None:
+        self.models_dir, self.home, self.signer = models_dir, models_dir.parent, signer
         self.chain = Chain(self.home / "promotions.log")
         self.clock, self._actor = clock, actor
+        self.signed = SignedHead(self.chain, signer)
         self._reserve = self.home / ".reserve"
 
     def state(self) -> State:
@@ -73,24 +78,29 @@ class Journal:
         return path
 
     @contextmanager
-    def changing(self) -> Iterator[State]:
-        """Hold the lock, close what a crash left open, and give the state to start from."""
+    def changing(self, *, is_signing: bool = False) -> Iterator[State]:
+        """Hold the lock, close what a crash left open, and give the state to start from.
+
+        Where a key is pinned the log must hold the line that was signed, except to sign it.
+        """
         try:
             with _refusals_named():
                 fsops.make_dirs(self.models_dir)
                 with FileLock(self.home / ".registry.lock", timeout=_PATIENCE_S):
-                    yield self._repair()
+                    yield self._repair(is_signing=is_signing)
         except Timeout as error:
             raise LockHeldError(
                 "somebody else is changing the registry", todo="try again in a moment"
             ) from error
 
     def begin(self, action: str, version: str, *, manifest_sha256: str, **more: Any) -> None:
-        """Announce a change."""
+        """Announce a change, and sign the log that says so before the change comes."""
         body = {"decision_sha256": "", "confirmations": [], "reason": "", **more}
         self._write(
             "intent", action=action, version=version, manifest_sha256=manifest_sha256, **body
         )
+        if self.signer.can_sign:
+            self.signed.sign()
 
     def commit(self, **more: Any) -> State:
         """End a change that happened, and bring the channels in line."""
@@ -127,13 +137,18 @@ class Journal:
         state = self.state()
         point(self.models_dir, "candidate", state.candidate)
         point(self.models_dir, "previous", state.previous)
-        if points_at(self.models_dir, "latest", None):
+        if points_at(self.models_dir, "latest", None) or self._points_at_retired(state):
             point(self.models_dir, "latest", state.latest)
         return state
 
-    def _repair(self) -> State:
+    def _points_at_retired(self, state: State) -> bool:
+        return any(points_at(self.models_dir, "latest", version) for version in state.retired)
+
+    def _repair(self, *, is_signing: bool) -> State:
         fsops.drop_torn_tail(self.chain.path)
         state = self.state()
+        if self.signer.is_pinned and state.flipped and not is_signing:
+            self.signed.check()
         if state.intent is None:
             return state
         if self._happened(state.intent):
@@ -147,6 +162,8 @@ class Journal:
     def _happened(self, intent: Any) -> bool:
         version = intent["version"]
         final = self.models_dir / version
+        if intent["action"] in ("collect", "quarantine"):
+            return not final.exists()
         if intent["action"] not in ("register", "restore"):
             return points_at(self.models_dir, "latest", version)
         staging = self.models_dir / ".staging" / intent.get("staging", "")

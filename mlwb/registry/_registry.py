@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from mlwb.core import fsops
-from mlwb.core.canonical import digest
 from mlwb.core.chain import Problem
 from mlwb.core.clock import Clock, format_utc
 from mlwb.core.errors import (
     ArtifactError,
     ArtifactNotFoundError,
-    DigestMismatchError,
-    ParamsError,
+    EvidenceError,
     PromotionRefusedError,
+    SignatureError,
     StaleStateError,
 )
 from mlwb.core.ids import check_version
-from mlwb.registry._admission import check_decision, confirmations
-from mlwb.registry._backup import back_up, restore
+from mlwb.core.signing import Signer
+from mlwb.registry._admission import check_decision, cited_decision
+from mlwb.registry._backup import back_up, has_copy, restore
 from mlwb.registry._channels import CHANNELS, pointed, points_at
+from mlwb.registry._checks import check_bytes, check_current, check_new, check_reason
+from mlwb.registry._compare import Difference, compare
 from mlwb.registry._doctor import examine, stale_staging
 from mlwb.registry._journal import Journal
+from mlwb.registry._retire import collect, garbage, quarantine
 from mlwb.registry._state import State
 from mlwb.registry._version import (
     VersionInfo,
+    check_signature,
     read_version,
+    sign_version,
     verify_version,
     version_names,
     write_manifest,
@@ -48,11 +54,16 @@ class Registry:
         Stamps the log.
     actor : str, default="local"
         Who acts, as the log says it.
+    signer : Signer, optional
+        With a private key, versions and the log are signed; with a pinned key, what is not
+        signed by it is neither promoted nor rolled back to.
     """
 
-    def __init__(self, models_dir: Path, *, clock: Clock, actor: str = "local") -> None:
+    def __init__(
+        self, models_dir: Path, *, clock: Clock, actor: str = "local", signer: Signer | None = None
+    ) -> None:
         self.models_dir = models_dir
-        self._journal = Journal(models_dir, clock=clock, actor=actor)
+        self._journal = Journal(models_dir, clock=clock, actor=actor, signer=signer or Signer())
 
     def state(self) -> State:
         """The fold of the log.
@@ -80,6 +91,18 @@ class Registry:
     def previous(self) -> str | None:
         """The version a rollback without a target goes back to, None when there is none."""
         return pointed(self.models_dir, "previous")
+
+    def is_audited(self, channel: str = "latest") -> bool:
+        """Whether a channel points where the log says, or where a change in progress will.
+
+        False for a log that cannot be read. Looks at the log only: for a server, on every flip.
+        """
+        try:
+            found, state = pointed(self.models_dir, channel), self.state()
+        except (ArtifactError, EvidenceError):
+            return False
+        announced = state.intent["version"] if state.intent else state.latest
+        return found == getattr(state, channel) or (channel == "latest" and found == announced)
 
     def versions(self) -> tuple[str, ...]:
         """All published versions, by name."""
@@ -131,6 +154,10 @@ class Registry:
         """
         path, registered = self.resolve(name), self.state().registered
         problems = verify_version(path, sha256=registered.get(path.name, ""))
+        try:
+            check_signature(path, self._journal.signer)
+        except SignatureError as error:
+            problems = (*problems, Problem("unsigned", path.name, error.what))
         if path.name in registered:
             return problems
         what = "the log does not say that it was registered"
@@ -168,12 +195,15 @@ class Registry:
         ArtifactError
             The version exists, a required file is missing, or the lock is held.
         """
-        with self._journal.changing():
+        with self._journal.changing() as state:
             self._check_new(version)
             self._journal.keep_reserve()
             created = format_utc(self._journal.clock.now())
             sha256 = write_manifest(staging, version, created=created)
+            if self._journal.signer.can_sign:
+                sign_version(staging, self._journal.signer)
             fsops.seal_tree(staging)
+            back_up(self._journal, state, staging, version=version, sha256=sha256)
             self._journal.begin("register", version, manifest_sha256=sha256)
             fsops.rename_dir(staging, self.models_dir / version)
             self._journal.commit()
@@ -187,6 +217,8 @@ class Registry:
         expect_current: str | None,
         reason: str,
         bootstrap: bool = False,
+        oldest: datetime | None = None,
+        evidence_head: str = "",
         load_check: Callable[[Path], None] | None = None,
     ) -> State:
         """Point `latest` at a version the gates let through.
@@ -203,6 +235,10 @@ class Registry:
             For the log.
         bootstrap : bool, default=False
             The very first `latest` needs no decision.
+        oldest : datetime, optional
+            A decision made before is refused.
+        evidence_head : str, default=""
+            Digest of the last line of the evidence ledger, for the log.
         load_check : callable, optional
             Loads the version as the server will, before `latest` moves; raising ends the promotion.
 
@@ -223,21 +259,22 @@ class Registry:
         LockHeldError
             Somebody else is changing the registry.
         """
-        _check_reason(reason)
+        check_reason(reason)
         with self._journal.changing() as state:
-            self._check_current(state, expect_current)
+            check_current(self.models_dir, state, expect_current)
             if version == state.latest:
                 raise StaleStateError(f"{version} is latest already")
             info = self._check_intact(state, version)
-            check_decision(state, info, decision, is_bootstrap=bootstrap)
-            back_up(self._journal, state)
+            check_decision(state, info, decision, is_bootstrap=bootstrap, oldest=oldest)
+            if not has_copy(self._journal, version):
+                self._back_up(state, version)
             self._journal.begin(
                 "bootstrap" if bootstrap else "promote",
                 version,
                 manifest_sha256=info.sha256,
-                decision_sha256=digest(decision) if decision else "",
-                confirmations=confirmations(decision),
+                evidence_head=evidence_head,
                 reason=reason,
+                **cited_decision(decision),
             )
             return self._journal.flip(state, version, load_check)
 
@@ -275,7 +312,7 @@ class Registry:
         LockHeldError
             Somebody else is changing the registry.
         """
-        _check_reason(reason)
+        check_reason(reason)
         with self._journal.changing() as state:
             version = target or state.previous
             if version is None:
@@ -300,6 +337,7 @@ class Registry:
         """
         with self._journal.changing():
             self._journal.project()
+            fsops.fsync_dir(self.models_dir)  # links that stood right may not be durable yet
             for name in stale_staging(self._journal):
                 fsops.remove_tree(self.models_dir / ".staging" / name)
         return self.doctor()
@@ -315,7 +353,7 @@ class Registry:
         return examine(self._journal)
 
     def backup(self) -> Path | None:
-        """Copy `latest` and the log to ``backups/``, keeping the last three copies.
+        """Copy `latest` and the log to ``backups/``; publishing did so before.
 
         Returns
         -------
@@ -323,7 +361,7 @@ class Registry:
             The copy; None when there is nothing to copy.
         """
         with self._journal.changing() as state:
-            return back_up(self._journal, state)
+            return self._back_up(state, state.latest) if state.latest else None
 
     def restore(self, version: str) -> VersionInfo:
         """Bring a damaged or removed version back from its newest intact backup.
@@ -340,40 +378,91 @@ class Registry:
             restore(self._journal, state, version)
         return self.show(version)
 
-    def _check_new(self, version: str) -> None:
-        check_version(version)
-        taken = {*self.versions(), *self.state().registered}
-        if version.casefold() in {name.casefold() for name in taken}:
-            raise ArtifactError(
-                f"{version} is already published", todo="a version never changes; name a new one"
-            )
+    def quarantine(self, version: str, *, reason: str) -> State:
+        """Set a damaged version aside that no backup brings back.
 
-    def _check_current(self, state: State, expected: str | None) -> None:
-        if not points_at(self.models_dir, "latest", state.latest):
-            raise StaleStateError(
-                "latest was moved by hand",
-                expected=f"{state.latest}, as the log says",
-                todo=f"roll back to {state.latest}",
-            )
-        if state.latest != expected:
-            raise StaleStateError(
-                "latest is not what you expect to replace", expected=str(expected),
-                got=str(state.latest), todo="look again before you promote",
-            )  # fmt: skip
+        When it is `latest`, that goes to the version before, or is none: a registry whose only
+        version is lost can be bootstrapped again.
+
+        Raises
+        ------
+        ArtifactError
+            The version is in order, or not registered.
+        """
+        check_reason(reason)
+        with self._journal.changing() as state:
+            quarantine(self._journal, state, check_version(version), reason=reason)
+            return self._journal.state()
+
+    def garbage(self, cited: Collection[str] = ()) -> tuple[str, ...]:
+        """Versions that may go, oldest first: neither new, nor ever `latest`, nor cited.
+
+        Parameters
+        ----------
+        cited : collection of str
+            Versions that something outside the registry still needs, such as a decision.
+        """
+        return garbage(self.state(), cited)
+
+    def collect(self, cited: Collection[str] = ()) -> tuple[str, ...]:
+        """Remove what :meth:`garbage` names; the names stay taken and the log says so."""
+        with self._journal.changing() as state:
+            gone = garbage(state, cited)
+            for version in gone:
+                collect(self._journal, state, version)
+        return gone
+
+    def compare(self, before: str, after: str) -> tuple[Difference, ...]:
+        """What differs between two versions or channels: training record and files.
+
+        Raises
+        ------
+        ArtifactError
+            As :meth:`show`, or a training record cannot be read.
+        """
+        return compare(self.show(before), self.show(after))
+
+    def sign(self, version: str = "") -> int:
+        """Sign the log as it is and, when named, an intact version published without a key.
+
+        Returns
+        -------
+        int
+            Number of the line of the log that was signed.
+
+        Raises
+        ------
+        SignatureError
+            There is no private key.
+        DigestMismatchError
+            The version is not what was registered.
+        """
+        with self._journal.changing(is_signing=True) as state:
+            if version:
+                path = self.resolve(version)
+                check_bytes(state, path)
+                sign_version(path, self._journal.signer)
+            return self._journal.signed.sign()
+
+    def signed_by(self, name: str) -> str:
+        """Id of the pinned key that signed a version or channel; empty where none is pinned.
+
+        Raises
+        ------
+        SignatureError
+            A key is pinned, and the signature is missing or not by it.
+        """
+        return check_signature(self.resolve(name), self._journal.signer)
+
+    def _back_up(self, state: State, version: str) -> Path:
+        source, sha256 = self.models_dir / version, state.registered[version]
+        return back_up(self._journal, state, source, version=version, sha256=sha256)
+
+    def _check_new(self, version: str) -> None:
+        check_new(self.state(), self.versions(), check_version(version))
 
     def _check_intact(self, state: State, version: str) -> VersionInfo:
         path = self.resolve(check_version(version))
-        if version not in state.registered:
-            raise ArtifactError(f"{version} was never registered", todo="register it")
-        problems = verify_version(path, sha256=state.registered[version])
-        if problems:
-            raise DigestMismatchError(
-                f"{version} is not what was registered: {problems[0]}",
-                todo=f"restore {version} from a backup",
-            )
+        check_bytes(state, path)
+        check_signature(path, self._journal.signer)
         return read_version(path)
-
-
-def _check_reason(reason: str) -> None:
-    if not reason.strip():
-        raise ParamsError("a reason is needed", todo="say why, for the log")

@@ -30,6 +30,10 @@ class State:
         The version registered last, until it is promoted.
     intent : mapping or None
         An operation that was begun and neither committed nor aborted.
+    flipped : int
+        The line that announced the last move of `latest`, 0 before the first.
+    retired : frozenset of str
+        Versions collected or put into quarantine; their names stay taken.
     used_decisions, used_confirmations : frozenset of str
         Digests of decisions, and run ids of confirmations, that a promotion used up.
     """
@@ -40,6 +44,8 @@ class State:
     promoted: frozenset[str] = frozenset()
     candidate: str | None = None
     intent: Mapping[str, Any] | None = None
+    flipped: int = 0
+    retired: frozenset[str] = frozenset()
     used_decisions: frozenset[str] = frozenset()
     used_confirmations: frozenset[str] = frozenset()
 
@@ -71,7 +77,7 @@ def fold(links: Iterable[Link]) -> State:
 def _step(state: State, body: Mapping[str, Any]) -> State:
     event = body["event"]
     if event == "intent":
-        return replace(state, intent=body)
+        return replace(state, intent={**body, "seq": state.seq})
     if event == "commit" and state.intent is not None:
         return _commit(replace(state, intent=None), state.intent)
     if event in ("commit", "abort"):
@@ -86,6 +92,8 @@ def _commit(state: State, intent: Mapping[str, Any]) -> State:
         return replace(state, registered=known, candidate=version)
     if intent["action"] == "restore":
         return state
+    if intent["action"] in ("collect", "quarantine"):
+        return _retire(state, intent)
     kept = state.history
     if version in kept and intent["action"] == "rollback":
         kept = kept[: kept.index(version)]
@@ -93,8 +101,23 @@ def _commit(state: State, intent: Mapping[str, Any]) -> State:
     return replace(
         state,
         history=(*kept, version),
+        flipped=intent["seq"],
         promoted=state.promoted | {version},
         candidate=None if state.candidate == version else state.candidate,
         used_decisions=state.used_decisions | used,
         used_confirmations=state.used_confirmations | frozenset(intent["confirmations"]),
+    )
+
+
+def _retire(state: State, intent: Mapping[str, Any]) -> State:
+    version = intent["version"]
+    known = {name: sha256 for name, sha256 in state.registered.items() if name != version}
+    return replace(
+        state,
+        flipped=intent["seq"] if version == state.latest else state.flipped,
+        registered=known,
+        history=tuple(name for name in state.history if name != version),
+        promoted=state.promoted - {version},
+        candidate=None if state.candidate == version else state.candidate,
+        retired=state.retired | {version},
     )

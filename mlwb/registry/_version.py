@@ -16,13 +16,17 @@ from mlwb.core.errors import (
     EvidenceSchemaError,
     IncompleteVersionError,
 )
+from mlwb.core.signing import MANIFEST_TYPE, Signer
 
 __all__ = [
     "MANIFEST",
     "REQUIRED_FILES",
+    "SIGNATURE",
     "VersionInfo",
+    "check_signature",
     "is_intact",
     "read_version",
+    "sign_version",
     "verify_version",
     "version_names",
     "write_manifest",
@@ -30,6 +34,7 @@ __all__ = [
 
 MANIFEST = "manifest.json"
 CHECKSUMS = "checksums.txt"
+SIGNATURE = "manifest.sig"
 SCHEMA = "mlwb.manifest/1"
 
 REQUIRED_FILES = (
@@ -95,7 +100,7 @@ def write_manifest(staging: Path, version: str, *, created: str) -> str:
         its weights in another file.
     """
     _check_staged(staging)
-    for name in (CHECKSUMS, MANIFEST):
+    for name in (CHECKSUMS, MANIFEST, SIGNATURE):
         fsops.remove_file(staging / name)
     names = sorted(path.name for path in staging.iterdir())
     digests = {name: digest_file(staging / name) for name in names}
@@ -135,6 +140,32 @@ def _check_staged(staging: Path) -> None:
 
 def _is_plain(path: Path) -> bool:
     return path.is_file() and not path.is_symlink() and path.stat().st_nlink == 1
+
+
+def sign_version(path: Path, signer: Signer) -> None:
+    """Write the signature of a version's manifest beside it.
+
+    Raises
+    ------
+    SignatureError
+        There is no usable private key.
+    """
+    envelope = signer.sign(MANIFEST_TYPE, fsops.read_bytes(path / MANIFEST))
+    fsops.write_atomic(path / SIGNATURE, canonical_bytes(envelope), mode=0o444)
+
+
+def check_signature(path: Path, signer: Signer) -> str:
+    """Id of the pinned key that signed a version's manifest; empty where no key is pinned.
+
+    Raises
+    ------
+    SignatureError
+        A key is pinned and the signature is missing or not by it.
+    """
+    if not signer.is_pinned:
+        return ""
+    manifest = fsops.read_bytes(path / MANIFEST)
+    return signer.verify_beside(path / SIGNATURE, MANIFEST_TYPE, manifest)
 
 
 def version_names(models_dir: Path) -> tuple[str, ...]:
@@ -198,7 +229,7 @@ def verify_version(path: Path, *, sha256: str = "") -> tuple[Problem, ...]:
     there = {entry.name: entry for entry in path.iterdir()}
     found += [
         Problem("extra", f"{path.name}/{name}", "the manifest does not name it")
-        for name in sorted(set(there) - set(info.files) - {MANIFEST})
+        for name in sorted(set(there) - set(info.files) - {MANIFEST, SIGNATURE})
     ]
     for name, entry in sorted(info.files.items()):
         found.extend(_file_problems(f"{path.name}/{name}", there.get(name), entry))

@@ -22,6 +22,7 @@ from mlwb.core.errors import (
 )
 from mlwb.core.home import Home
 from mlwb.core.ids import new_run_id
+from mlwb.core.signing import Signer
 from mlwb.data import counted, profile_names
 from mlwb.evidence import Context, EvidenceStore, code_state
 from mlwb.features import specs
@@ -251,7 +252,7 @@ def _begin(options: Options, clock: Clock, tell: Callable[[Event], None]) -> _Ru
     check_overrides(name for name in options.overrides if name != "data.source")
     load_policy(policy_path(options.home, options.policy))
     _check_names(options)
-    registry = Registry(options.home.models, clock=clock)
+    registry = Registry(options.home.models, clock=clock, signer=Signer.from_env(os.environ))
     problems = registry.recover()
     if problems:
         raise ArtifactError(

@@ -20,13 +20,16 @@ from mlwb.core import fsops
 from mlwb.core.clock import Clock
 from mlwb.core.errors import ArtifactNotFoundError, DigestMismatchError, MlwbError
 from mlwb.core.ids import check_version
+from mlwb.core.signing import Signer
 from mlwb.inference import Predictor
 from mlwb.serve._decode import Decoder
 
 __all__ = ["Channel", "Live", "Look"]
 
 _LOG = logging.getLogger("mlwb.serve")
-_WATCHED = ("manifest.json", "model.onnx", "sidecar.json", "golden_predictions.json")
+_WATCHED = (
+    "manifest.json", "manifest.sig", "model.onnx", "sidecar.json", "golden_predictions.json",
+)  # fmt: skip
 _TRIES = 3
 
 
@@ -119,15 +122,24 @@ class Channel:
         Largest batch its decoder takes.
     clock : Clock
         Stamps and times loading.
+    signer : Signer, optional
+        Where it pins a key, a version that is not signed by it is refused.
     """
 
     def __init__(
-        self, models_dir: Path, link: str, *, max_rows: int, clock: Clock, version: str = ""
+        self,
+        models_dir: Path,
+        link: str,
+        *,
+        max_rows: int,
+        clock: Clock,
+        version: str = "",
+        signer: Signer | None = None,
     ) -> None:
         self.live: Live | None = None
         self.problem = ""
         self._models_dir, self._link, self._version = models_dir, link, version
-        self._max_rows, self._clock = max_rows, clock
+        self._max_rows, self._clock, self._signer = max_rows, clock, signer
         self._seen: tuple[object, ...] = ("never",)
 
     def look(self) -> Look | None:
@@ -178,7 +190,7 @@ class Channel:
         return "rejected" if look.problem else ""
 
     def _load(self, target: str) -> Live:
-        predictor = Predictor.load(self._models_dir / check_version(target))
+        predictor = Predictor.load(self._models_dir / check_version(target), signer=self._signer)
         if predictor.version != target:
             raise DigestMismatchError(
                 "a version stands under another's name", expected=target, got=predictor.version

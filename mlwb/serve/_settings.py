@@ -11,6 +11,7 @@ from typing import Any
 from mlwb.core.errors import ParamsError
 from mlwb.core.home import find_home
 from mlwb.core.ids import check_version
+from mlwb.core.signing import PUBLIC_KEY_ENV
 
 __all__ = ["VARIABLES", "ServeSettings"]
 
@@ -32,6 +33,7 @@ VARIABLES: dict[str, str] = {
     "kill_file": "MLWB_KILL_FILE",
     "reload_s": "MLWB_RELOAD_S",
     "drain_s": "MLWB_DRAIN_S",
+    "public_keys": PUBLIC_KEY_ENV,
 }
 """Environment variable of each setting."""
 
@@ -74,6 +76,8 @@ class ServeSettings:
         Seconds between two looks at the links.
     drain_s : float, default=0.25
         Seconds a stopping server still answers, with readiness already off.
+    public_keys : Path, optional
+        PEM file of the keys that may sign a version; None takes versions without a signature.
 
     Raises
     ------
@@ -98,6 +102,7 @@ class ServeSettings:
     kill_file: Path | None = None
     reload_s: float = 0.2
     drain_s: float = 0.25
+    public_keys: Path | None = None
 
     def __post_init__(self) -> None:
         for name, (low, high) in _RANGES.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from mlwb.core.clock import Clock
+from mlwb.core.signing import Signer
 from mlwb.serve._drift import DriftWatch
 from mlwb.serve._log import LineLog
 from mlwb.serve._metrics import Metrics
@@ -30,12 +31,14 @@ class State:
         self.settings, self.clock = settings, clock
         self.metrics = Metrics()
         self.drift = DriftWatch(settings.models_dir, settings.drift_dir, clock)
+        signer = Signer(public_keys=settings.public_keys)
         self.champion = Channel(
             settings.models_dir,
             "latest",
             max_rows=settings.max_rows,
             clock=clock,
             version=settings.champion,
+            signer=signer,
         )
         self.candidate = Channel(
             settings.models_dir,
@@ -43,6 +46,7 @@ class State:
             max_rows=settings.max_rows,
             clock=clock,
             version=settings.candidate,
+            signer=signer,
         )
         self.is_killed = False
         self.is_draining = False

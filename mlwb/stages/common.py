@@ -73,6 +73,7 @@ __all__ = [
     "null",
     "policy_of",
     "prepare",
+    "registry_of",
     "store_of",
     "traffic_path",
     "write_all",
@@ -251,6 +252,11 @@ def store_of(run: RunParams) -> EvidenceStore:
     return EvidenceStore(home_of(run).evidence, Signer.from_env(os.environ))
 
 
+def registry_of(run: RunParams, clock: Clock) -> Registry:
+    """The registry of a run, with the keys of this process."""
+    return Registry(home_of(run).models, clock=clock, signer=Signer.from_env(os.environ))
+
+
 def policy_of(run: RunParams) -> Policy:
     """The policy a run is judged by."""
     path = Path(run.policy)
@@ -384,8 +390,8 @@ def traffic_path(home: Home, version: str) -> Path:
 
 
 def load_check(folder: Path) -> None:
-    """Open a version as the server would; the registry's check after a flip."""
-    Predictor.load(folder)
+    """Open a version as the server would; the registry's check before a flip."""
+    Predictor.load(folder, signer=Signer.from_env(os.environ))
 
 
 def manifest_of(registry: Registry, version: str) -> dict[str, Any]:

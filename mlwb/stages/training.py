@@ -55,6 +55,7 @@ from mlwb.stages.common import (
     manifest_of,
     next_version,
     prepare,
+    registry_of,
     store_of,
     write_all,
 )
@@ -161,7 +162,7 @@ def record(result: Result, params: TrainingParams, clock: Clock) -> tuple[Record
     tuple of Record
         offline_report, significance, ablation, walk_forward, pnl, parity, bench.
     """
-    registry = Registry(home_of(params.run).models, clock=clock)
+    registry = registry_of(params.run, clock)
     if result.bootstrap is not None:
         publish(registry, result.bootstrap, result, clock=clock)
         if registry.latest() is None:

@@ -43,6 +43,7 @@ def test_versions_in_use_are_versions(version: str) -> None:
     [
         "", " ", "latest", "Latest", "candidate", "previous", "../v1", "a/b", "a\\b", ".hidden",
         "-x", "_x", "x" * 65, "v1\n", "v1 ", "v\x00", "ä", "con", "NUL", "v1.", "v1:2", "*",
+        "%2e%2e", "v1%2fv2", "COM1", "lpt9", "con.txt", "Aux.1", "v1\u202e", "v1\uff0e", "~",
     ],
     ids=repr,
 )  # fmt: skip

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from mlwb.core import fsops
 from mlwb.core.errors import MlwbError
 from mlwb.evidence import EvidenceStore, Record
-from tests.registry.crash_lab import Laboratory, unsynced
+from tests.registry.crash_lab import Laboratory
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc to name descriptors")
 
@@ -45,9 +44,8 @@ class Kept:
 
 
 @pytest.fixture
-def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Laboratory:
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unsynced: object) -> Laboratory:  # noqa: ARG001
     """A laboratory around an evidence store."""
-    monkeypatch.setattr(fsops, "_do", unsynced)
     (tmp_path / "evidence").mkdir()
     return Laboratory(tmp_path / "evidence", monkeypatch)
 

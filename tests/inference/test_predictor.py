@@ -22,7 +22,9 @@ from mlwb.core.errors import (
     IncompleteVersionError,
     ModelError,
     ParityError,
+    SignatureError,
 )
+from mlwb.core.signing import MANIFEST_TYPE, Signer, write_key_pair
 from mlwb.inference import Predictor, latency
 from tests.inference.version_kit import (
     NAMES,
@@ -271,3 +273,20 @@ def test_latency_is_what_the_clock_says(predictor: Predictor, batch: int) -> Non
     taken = latency(predictor, batch, 20, SystemClock())
     assert taken.shape == (20,)
     assert 0.0 < np.median(taken) < 50.0
+
+
+def test_under_a_pinned_key_only_what_it_signed_loads(tmp_path: Path) -> None:
+    """Signed it loads; with the signature of another manifest, or none, it does not."""
+    signer = Signer(tmp_path / "key", write_key_pair(tmp_path / "key"))
+    version = write_version(tmp_path, "v1")
+    with pytest.raises(SignatureError, match="missing"):
+        Predictor.load(version, signer=signer)
+    for signed, is_good in ((b"another manifest", False), (None, True)):
+        data = signed or (version / "manifest.json").read_bytes()
+        envelope = signer.sign(MANIFEST_TYPE, data)
+        (version / "manifest.sig").write_text(json.dumps(envelope))
+        if is_good:
+            assert Predictor.load(version, signer=signer).version == "v1"
+        else:
+            with pytest.raises(SignatureError):
+                Predictor.load(version, signer=signer)

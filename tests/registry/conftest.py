@@ -15,6 +15,11 @@ Publish = Callable[..., VersionInfo]
 Decide = Callable[..., dict[str, Any]]
 
 
+@pytest.fixture(autouse=True)
+def _no_waiting(unsynced: object) -> None:
+    """Tests of a registry do not wait for the disk."""
+
+
 @pytest.fixture
 def registry(tmp_path: Path, clock: ManualClock) -> Registry:
     """An empty registry."""

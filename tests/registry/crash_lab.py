@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -25,11 +24,6 @@ T = TypeVar("T")
 Action = Callable[[Path], object]
 Check = Callable[[Path, bool], str]
 """Directory, and whether the action was acknowledged, to what is wrong; empty when nothing is."""
-
-
-def unsynced(call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-    """Takes the place of ``fsops._do`` where only what is there matters, not what is durable."""
-    return None if call is os.fsync else call(*arguments, **named)
 
 
 @dataclass

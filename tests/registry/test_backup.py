@@ -18,7 +18,7 @@ Decide = Callable[..., dict[str, Any]]
 def test_each_promotion_leaves_a_copy_and_three_are_kept(
     serving: Registry, publish: Publish, yes: Decide
 ) -> None:
-    """The version that was latest is copied before it is replaced; old copies go."""
+    """A version is copied when it is published; old copies go."""
     for number in range(3, 8):
         version = f"v{number}"
         if number > 3:
@@ -27,7 +27,7 @@ def test_each_promotion_leaves_a_copy_and_three_are_kept(
             version, decision=yes(version), expect_current=f"v{number - 1}", reason="next"
         )
     shelf = serving.models_dir.parent / "backups"
-    assert [path.name[9:] for path in sorted(shelf.iterdir())] == ["v4", "v5", "v6"]
+    assert [path.name[9:] for path in sorted(shelf.iterdir())] == ["v5", "v6", "v7"]
 
 
 def test_a_backup_holds_the_bytes_and_the_log(serving: Registry) -> None:
@@ -85,5 +85,35 @@ def test_what_needs_no_restoring_is_left_alone(serving: Registry) -> None:
     with pytest.raises(ArtifactNotFoundError, match="never registered"):
         serving.restore("v9")
     fsops.remove_tree(serving.models_dir / "v3")
+    fsops.remove_tree(serving.models_dir.parent / "backups")
     with pytest.raises(ArtifactNotFoundError, match="no backup"):
         serving.restore("v3")
+
+
+def test_the_first_version_has_a_copy_too(registry: Registry, publish: Publish) -> None:
+    """A champion with nothing before it comes back by one command when its bytes go bad."""
+    publish("v1")
+    registry.promote("v1", decision=None, expect_current=None, reason="first", bootstrap=True)
+    model = registry.models_dir / "v1" / "model.onnx"
+    model.chmod(0o644)
+    model.write_bytes(b"?")
+    assert registry.doctor()
+    registry.restore("v1")
+    assert registry.doctor() == ()
+
+
+def test_copies_of_what_serves_outlive_newer_ones(serving: Registry, publish: Publish) -> None:
+    """However many candidates are published, latest and previous keep a copy."""
+    for number in range(4, 9):
+        publish(f"v{number}")
+    shelf = serving.models_dir.parent / "backups"
+    assert [path.name[9:] for path in sorted(shelf.iterdir())] == ["v1", "v2", "v6", "v7", "v8"]
+
+
+def test_a_promotion_makes_the_copy_that_is_missing(serving: Registry, yes: Decide) -> None:
+    """A version published before copies were made has one before it serves."""
+    fsops.remove_tree(serving.models_dir.parent / "backups")
+    serving.promote("v3", decision=yes("v3"), expect_current="v2", reason="better")
+    fsops.remove_tree(serving.models_dir / "v3")
+    serving.restore("v3")
+    assert serving.doctor() == ()

@@ -20,7 +20,6 @@ from mlwb.core import fsops
 from mlwb.core.clock import ManualClock
 from mlwb.core.errors import LockHeldError, MlwbError, StaleStateError, StorageError
 from mlwb.registry import REQUIRED_FILES, Registry, VersionInfo
-from tests.registry.crash_lab import unsynced
 
 Decide = Callable[..., dict[str, Any]]
 DieAt = Callable[[int, Callable[[], object]], bool]
@@ -71,7 +70,7 @@ class Refusing:
             if call is os.write and self.number == errno.ENOSPC:
                 call(arguments[0], arguments[1][: len(arguments[1]) // 2])
             raise OSError(self.number, os.strerror(self.number))
-        return unsynced(call, *arguments, **named)
+        return None if call is os.fsync else call(*arguments, **named)
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EROFS], ids=errno.errorcode.get)
@@ -84,7 +83,6 @@ def test_any_call_may_be_refused(
     serving: Registry, clock: ManualClock, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """Whichever call fails: one error by name, a whole latest throughout, and then it works."""
-    monkeypatch.setattr(fsops, "_do", unsynced)
     for step, registry in enumerate(_copies(serving, clock), start=1):
         refusing = Refusing(step, number)
         with monkeypatch.context() as patch:
@@ -127,7 +125,7 @@ def test_a_disk_that_takes_a_byte_at_a_time(
     def short(call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         if call is os.write:
             return call(arguments[0], arguments[1][:1])
-        return unsynced(call, *arguments, **named)
+        return None if call is os.fsync else call(*arguments, **named)
 
     monkeypatch.setattr(fsops, "_do", short)
     monkeypatch.setattr("mlwb.registry._journal._RESERVE_BYTES", 64)
@@ -165,7 +163,7 @@ class FullDisk:
             if len(arguments[1]) > self.room:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             self.room -= len(arguments[1])
-        return unsynced(call, *arguments, **named)
+        return None if call is os.fsync else call(*arguments, **named)
 
 
 def test_a_rollback_works_on_a_full_disk(
@@ -297,19 +295,15 @@ def _read_while_flipping(serving: Registry, n_reads: int) -> tuple[int, int]:
 
 
 @pytest.mark.slow
-def test_readers_never_see_a_mixture(serving: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readers_never_see_a_mixture(serving: Registry) -> None:
     """100,000 reads by two processes while latest goes to and fro: each is of one version."""
-    monkeypatch.setattr(fsops, "_do", unsynced)
     mixed, flips = _read_while_flipping(serving, 100_000)
     assert mixed == 0
     assert flips > 100
 
 
-def test_a_reader_beside_a_flip_sees_one_version(
-    serving: Registry, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_reader_beside_a_flip_sees_one_version(serving: Registry) -> None:
     """The same in small, in threads of one process."""
-    monkeypatch.setattr(fsops, "_do", unsynced)
     stop = threading.Event()
     wrong: list[str] = []
 

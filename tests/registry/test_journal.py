@@ -88,6 +88,7 @@ def test_a_rollback_survives_a_crash_at_any_step(
         assert registry.latest() == registry.state().latest == before
 
 
+@pytest.mark.slow
 def test_publishing_survives_a_crash_at_any_step(
     serving: Registry, fill: Fill, die_at: DieAt, clock: ManualClock
 ) -> None:

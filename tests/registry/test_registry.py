@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,60 @@ def test_bootstrap_is_for_empty_registries(serving: Registry) -> None:
     """Only the first latest goes without a decision."""
     with pytest.raises(PromotionRefusedError, match="empty"):
         serving.promote("v3", decision=None, expect_current="v2", reason="x", bootstrap=True)
+
+
+def test_the_log_names_policy_and_evidence(serving: Registry, yes: Decide) -> None:
+    """A promotion says which policy decided and how far the evidence ledger went."""
+    decision = yes("v3", policy={"name": "default", "digest": "sha256:" + "a" * 64})
+    head = "sha256:" + "b" * 64
+    serving.promote(
+        "v3", decision=decision, expect_current="v2", reason="better", evidence_head=head
+    )
+    intent = _log(serving)[-2]
+    assert (intent["policy_sha256"], intent["evidence_head"]) == ("sha256:" + "a" * 64, head)
+
+
+@pytest.mark.parametrize(
+    ("made", "is_taken"),
+    [
+        ("2026-01-01T00:00:00Z", True),
+        ("2025-12-31T23:59:59Z", False),
+        ("", False),
+        ("yesterday", False),
+    ],
+)
+def test_an_old_decision_is_refused(
+    made: str, serving: Registry, yes: Decide, *, is_taken: bool
+) -> None:
+    """Made before the oldest that counts, or nobody knows when: the gates decide again."""
+
+    def promote() -> None:
+        serving.promote(
+            "v3", decision=yes("v3", now=made), expect_current="v2", reason="better",
+            oldest=datetime(2026, 1, 1, tzinfo=UTC),
+        )  # fmt: skip
+
+    if is_taken:
+        promote()
+        return
+    with pytest.raises(PromotionRefusedError, match="too old"):
+        promote()
+    assert serving.latest() == "v2"
+
+
+def test_a_server_can_ask_whether_latest_is_audited(serving: Registry) -> None:
+    """Where the log says, or where a change in progress goes: yes; moved by hand or edited: no."""
+    link = serving.models_dir / "latest"
+    assert serving.is_audited()
+    assert serving.is_audited("candidate")
+    link.unlink()
+    link.symlink_to("v3")
+    assert not serving.is_audited()
+    serving._journal.begin("promote", "v3", manifest_sha256=serving.show("v3").sha256)
+    assert serving.is_audited()
+    log = serving.models_dir.parent / "promotions.log"
+    log.write_bytes(log.read_bytes().replace(b"better", b"bitter"))
+    assert not serving.is_audited()
 
 
 @pytest.mark.parametrize("expected", [None, "v1", "v3"])

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mlwb.core.signing import MANIFEST_TYPE, Signer, write_key_pair
 from mlwb.serve import App, ServeSettings, create_app
 from tests.inference.version_kit import (
     WEIGHTS,
@@ -248,3 +249,18 @@ def test_no_request_fails_while_versions_change(models: Path) -> None:
     assert {status for status, _, _ in seen} == {200}
     assert {version for _, version, _ in seen} == set(scores)
     assert all(abs(score - scores[version]) < 1e-12 for _, version, score in seen)
+
+
+def test_under_a_pinned_key_an_unsigned_version_waits_for_its_signature(
+    models: Path, tmp_path: Path
+) -> None:
+    """It is refused while it is unsigned and taken up when the signature comes."""
+    signer = Signer(tmp_path / "key", write_key_pair(tmp_path / "key"))
+    app = create_app(ServeSettings(models_dir=models, public_keys=signer.public_keys))
+    app.state.refresh()
+    assert app.state.champion.problem == "artifact.signature"
+    manifest = (models / "v1.0.0" / "manifest.json").read_bytes()
+    envelope = json.dumps(signer.sign(MANIFEST_TYPE, manifest))
+    (models / "v1.0.0" / "manifest.sig").write_text(envelope)
+    app.state.refresh()
+    assert _served(app) == "v1.0.0"

@@ -1,0 +1,166 @@
+"""``mlwb registry``: putting things right, comparing, cleaning up, signing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from mlwb.cli._common import JsonFlag, console, evidence_store, home, print_json, registry
+from mlwb.core.canonical import to_plain
+from mlwb.core.chain import Problem
+from mlwb.core.clock import SystemClock, parse_utc
+from mlwb.core.errors import ParamsError
+from mlwb.core.signing import PRIVATE_KEY_ENV, PUBLIC_KEY_ENV, write_key_pair
+from mlwb.params import load_policy
+
+__all__ = ["add", "remedy"]
+
+ReasonOption = Annotated[str, typer.Option("--reason", help="Goes into the log; required.")]
+
+
+def add(app: typer.Typer) -> None:
+    """Add the commands to ``mlwb registry``."""
+    commands: dict[str, tuple[Callable[..., None], str]] = {
+        "backup": (_backup, "mlwb registry backup"),
+        "diff": (_diff, "mlwb registry diff previous latest"),
+        "gc": (_gc, "mlwb registry gc --apply"),
+        "keygen": (_keygen, "mlwb registry keygen ~/.config/mlwb/signing.pem"),
+        "quarantine": (_quarantine, 'mlwb registry quarantine v1.8.1 --reason "disk error"'),
+        "recover": (_recover, "mlwb registry recover"),
+        "restore": (_restore, "mlwb registry restore v1.8.1"),
+        "sign": (_sign, "mlwb registry sign v1.8.1"),
+    }
+    for name, (command, example) in commands.items():
+        app.command(name, epilog=f"Example: {example}")(command)
+
+
+def remedy(problem: Problem) -> str:
+    """What to do about a problem that doctor names; empty where a person has to look first."""
+    version = problem.where.split("/")[0]
+    known = {
+        "tampered": f"mlwb registry restore {version}",
+        "missing": "mlwb registry recover" if version in _CHANNELS else
+                   f"mlwb registry restore {version}",
+        "incomplete": f"mlwb registry restore {version}",
+        "dangling": "mlwb registry recover",
+        "torn": "mlwb registry recover",
+        "stale": "mlwb registry recover",
+        "unsigned": "mlwb registry sign" + ("" if "." in version[-4:] else f" {version}"),
+    }  # fmt: skip
+    if problem.kind == "unaudited" and version == "latest":
+        return 'mlwb registry rollback <the version the log names> --reason "latest was moved"'
+    return known.get(problem.kind, "")
+
+
+_CHANNELS = ("latest", "candidate", "previous")
+
+
+def _diff(before: str, after: str, as_json: JsonFlag = False) -> None:
+    """Say what differs between two versions or channels: training record and files."""
+    found = registry().compare(before, after)
+    if as_json:
+        print_json([to_plain(difference) for difference in found])
+        return
+    table = Table(box=None, header_style="dim")
+    for column in ("", before, after):
+        table.add_column(column, overflow="fold")
+    for difference in found:
+        values = [escape(_short(value)) for value in (difference.before, difference.after)]
+        table.add_row(escape(difference.name), *values)
+    console.print(table if found else "[green]the same[/]")
+
+
+def _short(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    text = "-" if value is None else str(value)
+    return text[:19] if text.startswith("sha256:") else text
+
+
+def _gc(
+    apply: Annotated[bool, typer.Option("--apply", help="Remove them; else only say so.")] = False,
+    policy: Annotated[str, typer.Option("--policy", help="Policy file.")] = "policy.yml",
+    as_json: JsonFlag = False,
+) -> None:
+    """Name versions nobody needs: not among the last three, never in production, not cited."""
+    models = registry()
+    cited = set(_cited(policy))
+    gone = models.collect(cited) if apply else models.garbage(cited)
+    if as_json:
+        print_json({"removed" if apply else "would_remove": gone})
+        return
+    for version in gone:
+        console.print(f"{'removed' if apply else 'would remove'} {version}")
+    if not gone:
+        console.print("[green]nothing to remove[/]")
+    elif not apply:
+        console.print("[dim]nothing was removed; add --apply[/]")
+
+
+def _cited(policy: str) -> Iterator[str]:
+    """Versions a decision cites that is young enough to be asked about."""
+    limit = load_policy(home().params / policy).limit("promotion.decision_kept_d")
+    oldest = SystemClock().now() - timedelta(days=float(Decimal(limit.value)))
+    for entry in evidence_store().index():
+        if entry.kind == "decision" and parse_utc(entry.timestamp) >= oldest:
+            yield entry.model_version
+
+
+def _backup() -> None:
+    """Copy `latest` and the log beside the registry."""
+    copy = registry().backup()
+    console.print(f"[green]copied to[/] {copy.name}" if copy else "there is no latest to copy")
+
+
+def _restore(version: str) -> None:
+    """Bring a damaged or removed version back from its newest intact copy."""
+    info = registry().restore(version)
+    console.print(f"[green]{info.version} is as it was published[/]")
+
+
+def _quarantine(version: str, reason: ReasonOption = "") -> None:
+    """Set a damaged version aside that no copy brings back; `latest` goes to the one before."""
+    state = registry().quarantine(version, reason=reason)
+    console.print(f"[green]{version} is set aside[/]; latest -> {state.latest or 'none'}")
+    if state.latest is None:
+        console.print("the next `mlwb run` trains a first champion")
+
+
+def _recover() -> None:
+    """Close what a crash left open; exit 5 when something is still wrong."""
+    problems = registry().recover()
+    for problem in problems:
+        console.print(f"[bold red]![/] {escape(str(problem))}", soft_wrap=True)
+    if problems:
+        raise typer.Exit(5)
+    console.print("[green]in order[/]")
+
+
+def _sign(
+    version: Annotated[str, typer.Argument(help="A version; else only the log.")] = "",
+) -> None:
+    """Sign the log as it is, and an intact version published without a key."""
+    seq = registry().sign(version)
+    console.print(f"[green]signed[/] {f'{version} and ' if version else ''}log entry {seq}")
+
+
+def _keygen(path: Path) -> None:
+    """Make a key pair: PATH to sign with, PATH.pub to pin."""
+    place = path.expanduser()
+    try:
+        public = write_key_pair(place)
+    except FileExistsError as error:
+        raise ParamsError(
+            f"{Path(str(error.filename)).name} is already there", todo="name another file"
+        ) from error
+    environ = {PRIVATE_KEY_ENV: os.fspath(place), PUBLIC_KEY_ENV: os.fspath(public)}
+    for name, value in environ.items():
+        console.print(f"export {name}={value}", soft_wrap=True, markup=False)

@@ -1,0 +1,55 @@
+"""What must hold before anything changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from mlwb.core.errors import ArtifactError, DigestMismatchError, ParamsError, StaleStateError
+from mlwb.registry._channels import points_at
+from mlwb.registry._state import State
+from mlwb.registry._version import verify_version
+
+__all__ = ["check_bytes", "check_current", "check_new", "check_reason"]
+
+
+def check_reason(reason: str) -> None:
+    """Somebody says why."""
+    if not reason.strip():
+        raise ParamsError("a reason is needed", todo="say why, for the log")
+
+
+def check_new(state: State, versions: Iterable[str], version: str) -> None:
+    """A name is new, whatever its case, also among versions that are gone."""
+    taken = {*versions, *state.registered, *state.retired}
+    if version.casefold() in {name.casefold() for name in taken}:
+        raise ArtifactError(
+            f"{version} is already published", todo="a version never changes; name a new one"
+        )
+
+
+def check_current(models_dir: Path, state: State, expected: str | None) -> None:
+    """`latest` is where the log says and where the caller saw it."""
+    if not points_at(models_dir, "latest", state.latest):
+        raise StaleStateError(
+            "latest was moved by hand",
+            expected=f"{state.latest}, as the log says",
+            todo=f"roll back to {state.latest}",
+        )
+    if state.latest != expected:
+        raise StaleStateError(
+            "latest is not what you expect to replace", expected=str(expected),
+            got=str(state.latest), todo="look again before you promote",
+        )  # fmt: skip
+
+
+def check_bytes(state: State, path: Path) -> None:
+    """A version is registered, and every byte of it as it was then."""
+    if path.name not in state.registered:
+        raise ArtifactError(f"{path.name} was never registered", todo="register it")
+    problems = verify_version(path, sha256=state.registered[path.name])
+    if problems:
+        raise DigestMismatchError(
+            f"{path.name} is not what was registered: {problems[0]}",
+            todo=f"mlwb registry restore {path.name}",
+        )
