@@ -26,6 +26,7 @@ from mlwb.drift import (
     cells_of,
     daily_losses,
     fit_reference,
+    suited_block_days,
 )
 from mlwb.drift._martingale import block_scores
 from mlwb.drift._ranks import rank_p
@@ -110,7 +111,7 @@ def quiet() -> None:
     """False alarms within thirty quiet days."""
     n = 400
     print(f"\nfalse alarms within {MONTH} quiet days, {n} months a row")
-    head = f"{'minutes':<24} {'e-value >= 20':>22} {'run length 365 d':>22}"
+    head = f"{'minutes':<24} {'e-value >= 20':>22} {'blocks suited':>14} {'365 d':>7}"
     print(f"{head} {'chi2 hourly':>12} {'0.2 hourly':>11} {'rank daily':>11}")
     rows = (MONTH + REFERENCE) * MINUTES
     made: dict[str, tuple[Maker, float]] = {
@@ -118,13 +119,17 @@ def quiet() -> None:
         **{f"volatility, {days:g} d": (volatility, days) for days in (0.25, 1.0, 3.0, 7.0)},
     }
     for name, (make, how) in made.items():
-        rng, found = np.random.default_rng(1), np.zeros(5, dtype=int)
+        rng, found = np.random.default_rng(1), np.zeros(6, dtype=int)
         for _ in range(n):
             hourly = hourly_counts(make(rng, rows, how), REFERENCE)
-            first = alarms(in_days(hourly), REFERENCE)
-            found += [first[0] < np.inf, first[1] < np.inf, *peeked(hourly, REFERENCE)]
-        ours = f"{rate(found[0], n):>22} {rate(found[1], n):>22}"
-        rest = f"{found[2] / n:>12.3f} {found[3] / n:>11.3f} {found[4] / n:>11.3f}"
+            daily = in_days(hourly)
+            block_days = suited_block_days(daily[:REFERENCE])
+            first = alarms(daily, REFERENCE)
+            suited = alarms(daily, REFERENCE, block_days=block_days) if block_days > 1 else first
+            rings = [first[0], suited[0], first[1]]
+            found += [*(day < np.inf for day in rings), *peeked(hourly, REFERENCE)]
+        ours = f"{rate(found[0], n):>22} {found[1] / n:>14.3f} {found[2] / n:>7.3f}"
+        rest = f"{found[3] / n:>12.3f} {found[4] / n:>11.3f} {found[5] / n:>11.3f}"
         print(f"{name:<24} {ours} {rest}", flush=True)
 
 
@@ -134,18 +139,19 @@ def persistent() -> None:
     print(f"\nlog volatility over {watched} quiet days, reference {reference} days, {n} a row;")
     print("found: slow part up by two of its standard deviations for all of those days")
     print(f"{'slow half-life':<16} {'block':>6} {'e-value >= 20':>22} {'365 d':>7} {'found':>7}")
-    for half_life in (1.0, 3.0, 7.0):
-        rng, hits = np.random.default_rng(2), np.zeros((3, 3), dtype=int)
+    for half_life in (0.25, 1.0, 3.0, 7.0):
+        rng, hits = np.random.default_rng(2), np.zeros((4, 3), dtype=int)
         for _ in range(n):
             rows = volatility(rng, (reference + watched) * MINUTES, half_life)
             moved = rows + 0.7 * (np.arange(len(rows)) >= reference * MINUTES)
             tables = [in_days(hourly_counts(each, reference)) for each in (rows, moved)]
-            for place, block_days in enumerate((1, 3, 7)):
+            suited = suited_block_days(tables[0][:reference])
+            for place, block_days in enumerate((1, 3, 7, suited)):
                 still = alarms(tables[0], reference, block_days=block_days)
                 changed = alarms(tables[1], reference, block_days=block_days)
                 hits[place] += [still[0] < np.inf, still[1] < np.inf, changed[0] < np.inf]
-        for block_days, (e_value, run, change) in zip((1, 3, 7), hits, strict=True):
-            row = f"{half_life:g} d{'':<12} {block_days:>6} {rate(e_value, n):>22}"
+        for name, (e_value, run, change) in zip(("1", "3", "7", "suited"), hits, strict=True):
+            row = f"{half_life:<4g} d{'':<10} {name:>6} {rate(e_value, n):>22}"
             print(f"{row} {run / n:>7.3f} {change / n:>7.3f}", flush=True)
 
 

@@ -17,6 +17,7 @@ from mlwb.drift._bins import (
     fit_reference,
     out_of_range,
 )
+from mlwb.drift._block_days import suited_block_days
 from mlwb.drift._blocks import BLOCK_S, BlockCounts, count_blocks, in_full_blocks
 from mlwb.drift._categories import CategoryReference, fit_categories
 from mlwb.drift._detect import detect_drift
@@ -136,6 +137,7 @@ __all__ = [
     "score_windows",
     "spec_digest",
     "split_missing",
+    "suited_block_days",
     "together",
     "wasserstein",
     "window_counts",

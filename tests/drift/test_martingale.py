@@ -25,6 +25,7 @@ from mlwb.drift import (
     count_blocks,
     fit_feature_reference,
     psi_of_counts,
+    suited_block_days,
     together,
 )
 from mlwb.drift._martingale import MAX_WATCHED, block_scores
@@ -213,6 +214,22 @@ def test_a_week_without_its_last_day_ends_with_the_next() -> None:
     for day in range(21, 27):
         state = state.update(day, days[day])
     assert (state.n_watched, state.update(28, days[27]).n_watched) == (0, 1)
+
+
+@pytest.mark.parametrize(("decay", "expected"), [(0.0, 1), (0.55, 3), (0.97, 7)])
+def test_blocks_grow_with_the_memory_of_days(decay: float, expected: int) -> None:
+    """Days whose level is new each day, halves in a day or so, lasts: 1, 3 and 7 for most of 20."""
+    rng, chosen = np.random.default_rng(17), []
+    for _ in range(20):
+        tilt = np.empty((100, 1))
+        tilt[0] = rng.normal()
+        for day in range(1, 100):
+            tilt[day] = decay * tilt[day - 1] + math.sqrt(1.0 - decay**2) * rng.normal()
+        weights = np.exp(0.5 * tilt * np.linspace(-1.0, 1.0, 6))
+        days = np.asarray([rng.multinomial(ROWS, row / row.sum()) for row in weights])
+        chosen.append(suited_block_days(days))
+        assert suited_block_days(days[:29]) == 1
+    assert np.median(chosen) == expected
 
 
 def test_thin_days_are_passed_over() -> None:
