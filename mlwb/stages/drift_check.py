@@ -8,8 +8,6 @@ same day it measures the same.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -18,30 +16,31 @@ from mlwb.core.clock import Clock, SystemClock
 from mlwb.core.errors import (
     ArtifactNotFoundError,
     EmptyWindowError,
-    EvidenceSchemaError,
-    ModelError,
 )
-from mlwb.core.home import Home
-from mlwb.core.predictionlog import read_predictions
 from mlwb.drift import (
     SCORE,
     BlockMartingale,
     CheckNote,
     FeatureReference,
-    HourLog,
     HourTable,
     covered_share,
     hours_to_blocks,
-    read_live_hours,
     together,
 )
 from mlwb.drift.calibration import Calibrated, calibrate, ks_of_counts, overall
 from mlwb.evidence import Input, Record, Upstream, new_record
 from mlwb.features import FEATURES
 from mlwb.gates import Verdict, evaluate_watch
-from mlwb.inference import Predictor, VersionReference, load_reference
+from mlwb.inference import Predictor, load_reference
 from mlwb.params import DriftCheckParams, Policy
 from mlwb.registry import Registry
+from mlwb.stages._drift_check_inputs import (
+    Inputs,
+    check_before,
+    counted,
+    golden_difference,
+    rows_logged,
+)
 from mlwb.stages._drift_check_records import Limits, check_details, check_metrics
 from mlwb.stages._drift_check_result import FULL_DAY, Column, Result, Watch, day_name
 from mlwb.stages.common import context, home_of, policy_of, store_of, write_all
@@ -50,51 +49,6 @@ __all__ = ["Inputs", "Result", "judge", "load", "measure", "record", "run"]
 
 WATCH = "drift_check"
 _DAY_HOURS = 24
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What the daily check reads.
-
-    Parameters
-    ----------
-    params : DriftCheckParams
-        As loaded.
-    version : str
-        The version that serves.
-    reference : VersionReference
-        Frozen with it.
-    names : tuple of str
-        Its features in column order, then the score.
-    golden_diff : float
-        Largest difference of a golden row scored again with the model on disk.
-    n_golden : int
-        Golden rows.
-    log : HourLog
-        What all workers have counted.
-    today : int
-        UTC day number of now; only days before it are over.
-    before : Record, optional
-        The check before this one, of the same version and reference.
-    logged : mapping of int to int, or None
-        Rows of the version in the prediction log, by UTC day; None where a line of it is damaged.
-    """
-
-    params: DriftCheckParams
-    version: str
-    reference: VersionReference
-    names: tuple[str, ...]
-    golden_diff: float
-    n_golden: int
-    log: HourLog
-    today: int
-    before: Record | None
-    logged: Mapping[int, int] | None
-
-    @property
-    def references(self) -> list[FeatureReference]:
-        """In column order."""
-        return [self.reference.features[name] for name in self.names]
 
 
 def load(params: DriftCheckParams, clock: Clock) -> Inputs:
@@ -119,7 +73,7 @@ def load(params: DriftCheckParams, clock: Clock) -> Inputs:
     folder = registry.resolve(version)
     predictor, reference = Predictor.load(folder), load_reference(folder)
     names = (*predictor.sidecar.names, SCORE)
-    diff, n_golden = _golden(predictor)
+    diff, n_golden = golden_difference(predictor)
     return Inputs(
         params=params,
         version=version,
@@ -127,10 +81,10 @@ def load(params: DriftCheckParams, clock: Clock) -> Inputs:
         names=names,
         golden_diff=diff,
         n_golden=n_golden,
-        log=_counted(home, version, reference, names),
+        log=counted(home, version, reference, names),
         today=int(clock.now().timestamp()) // (_DAY_HOURS * 3_600),
-        before=_before(params, version, reference),
-        logged=_logged(home, version),
+        before=check_before(params, version, reference),
+        logged=rows_logged(home, version),
     )
 
 
@@ -146,7 +100,7 @@ def measure(inputs: Inputs) -> Result:
     averaged = [item for item in features if item.rolling is not None and _varies(item.frozen)]
     mean = overall([item.rolling for item in averaged if item.rolling]) if averaged else None
     seen = _rows_of(inputs.log.hours, rolling)
-    counted = hours_to_blocks(seen, len(features)).total if seen else None
+    served = hours_to_blocks(seen, len(features)).total if seen else None
     frozen = prediction.frozen.bins.counts
     watched = [item.watches for item in features if item.watches]
     return Result(
@@ -154,7 +108,7 @@ def measure(inputs: Inputs) -> Result:
         prediction=prediction,
         overall=mean,
         averaged=tuple(item.name for item in averaged),
-        ks=None if counted is None else ks_of_counts(frozen, counted),
+        ks=None if served is None else ks_of_counts(frozen, served),
         watch=_together(inputs, watched) if watched else None,
         days=tuple(days),
         rolling_days=tuple(rolling),
@@ -200,54 +154,6 @@ def run(params: DriftCheckParams, policy: Policy, clock: Clock) -> Verdict:
     """All four verbs."""
     inputs = load(params, clock)
     return judge(record(inputs, measure(inputs), params, clock), policy, clock)
-
-
-def _golden(predictor: Predictor) -> tuple[float, int]:
-    """Loading has refused any difference beyond the load check's; this is what is left of it."""
-    if predictor.golden is None:
-        raise ModelError(f"{predictor.version} has no golden rows", todo="publish it again")
-    rows, scores = predictor.golden.arrays()
-    return float(np.abs(predictor.predict(rows) - scores).max()), len(scores)
-
-
-def _counted(
-    home: Home, version: str, reference: VersionReference, names: Sequence[str]
-) -> HourLog:
-    shape = [len(reference.features[name].bins.counts) for name in names]
-    log = read_live_hours(home.artifacts / "drift", version, reference.digest, shape)
-    if not log.hours:
-        raise EmptyWindowError(
-            f"no served row of {version} was counted",
-            expected=f"counts in {home.artifacts / 'drift' / version}",
-            got=f"{log.foreign} lines of another reference, {log.damaged} damaged",
-            todo="serve it (mlwb serve) and send it requests; counts are written once a minute",
-        )
-    return log
-
-
-def _before(params: DriftCheckParams, version: str, reference: VersionReference) -> Record | None:
-    store = store_of(params.run)
-    entries = [
-        entry
-        for entry in store.index()
-        if entry.kind == "drift_check" and entry.model_version == version
-    ]
-    found = store.read_each([entries[-1].run_id]) if entries else ()
-    same = [item for item in found if item.details.get("reference") == reference.digest]
-    return same[0] if same else None
-
-
-def _logged(home: Home, version: str) -> dict[int, int] | None:
-    found: dict[int, int] = {}
-    files = [home.artifacts / name for name in ("predictions.jsonl.1", "predictions.jsonl")]
-    try:
-        for line in chain.from_iterable(map(read_predictions, files)):
-            if line.model_version == version:
-                day = int(line.ts.timestamp()) // (_DAY_HOURS * 3_600)
-                found[day] = found.get(day, 0) + 1
-    except EvidenceSchemaError:  # a killed server leaves half a line; nothing is judged by it
-        return None
-    return found
 
 
 def _days_with_rows(inputs: Inputs) -> set[int]:
