@@ -103,12 +103,7 @@ def _show(
     if as_json:
         print_json(record.to_json())
         return
-    for key in ("run_id", "kind", "model_version", "timestamp", "origin"):
-        console.print(f"[dim]{key:<14}[/] {getattr(record, key)}", soft_wrap=True)
-    verdict = {True: "pass", False: "no pass", None: "a measurement, not judged"}[record.is_pass]
-    console.print(f"[dim]{'verdict':<14}[/] {verdict}")
-    for item in record.inputs:
-        console.print(f"[dim]{'input':<14}[/] {item.role}: {escape(item.uri)}", soft_wrap=True)
+    _show_facts(record)
     table = Table(box=None, header_style="dim")
     for column in ("number", "value", "unit", "n", "interval"):
         table.add_column(column)
@@ -116,6 +111,28 @@ def _show(
         if metric in ("", found.name):
             table.add_row(*map(escape, _cells(found)))
     console.print(table)
+
+
+def _show_facts(record: Record) -> None:
+    """Where a record comes from, whether it was judged, and its shorter details."""
+    for key in ("run_id", "kind", "model_version", "timestamp", "origin"):
+        console.print(f"[dim]{key:<14}[/] {getattr(record, key)}", soft_wrap=True)
+    verdict = {True: "pass", False: "no pass", None: "a measurement, not judged"}[record.is_pass]
+    console.print(f"[dim]{'verdict':<14}[/] {verdict}")
+    for item in record.inputs:
+        console.print(f"[dim]{'input':<14}[/] {item.role}: {escape(item.uri)}", soft_wrap=True)
+    for key, value in record.details.items():
+        if text := _in_a_line(value):
+            console.print(f"[dim]{key:<14}[/] {escape(text)}", soft_wrap=True)
+
+
+def _in_a_line(value: object) -> str:
+    """A detail that people can read at a glance; empty for tables and long texts."""
+    items = value if isinstance(value, list) else [value]
+    if not items or any(isinstance(item, (dict, list)) for item in items):
+        return ""
+    text = "; ".join(str(item) for item in items)
+    return text if len(text) <= 300 else ""
 
 
 def _cells(found: Metric) -> tuple[str, ...]:

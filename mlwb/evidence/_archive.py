@@ -10,7 +10,7 @@ import io
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ class Shelf:
     folder: Path
     archives: Mapping[str, Mapping[str, Any]]
     members: Mapping[str, tuple[str, str]]
+    _opened: dict[str, dict[str, bytes]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, root: Path, links: Iterable[Link]) -> Shelf:
@@ -79,7 +80,9 @@ class Shelf:
             raise EvidenceMissingError(f"the record {run_id} was removed")
         name, wanted = self.members[run_id]
         try:
-            data = unpack(fsops.read_bytes(self.folder / name))[member_of(run_id)]
+            if name not in self._opened:
+                self._opened[name] = unpack(fsops.read_bytes(self.folder / name))
+            data = self._opened[name][member_of(run_id)]
         except FileNotFoundError as error:
             raise EvidenceMissingError(f"the archive {name} of {run_id} is gone") from error
         except KeyError as error:

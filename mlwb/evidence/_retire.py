@@ -127,7 +127,8 @@ def retire(
     extra = {name: (path, fsops.read_bytes(path)) for name, path in sorted((files or {}).items())}
     if not plan.old and not extra:
         return None
-    members = {member_of(entry.run_id): store.read(entry.run_id).to_bytes() for entry in plan.old}
+    records = store.read_each(entry.run_id for entry in plan.old)
+    members = {member_of(item.run_id): item.to_bytes() for item in records}
     members |= {f"files/{name}": data for name, (_, data) in extra.items()}
     record = _announcement(plan.old, members, context, retention)
     path = store.root / ARCHIVED / str(record.details["file"])

@@ -194,11 +194,13 @@ class EvidenceStore:
             As :meth:`read`.
         """
         wanted = set(run_ids)
-        found = [link for link in self._chain.links() if link.body["run_id"] in wanted]
+        links = self._chain.links()
+        found = [link for link in links if link.body["run_id"] in wanted]
         absent = sorted(wanted - {link.body["run_id"] for link in found})
         if absent:
             raise EvidenceMissingError(f"no evidence record {', '.join(absent)}")
-        return tuple(self._read(link) for link in found)
+        shelf = Shelf.of(self.root, links)
+        return tuple(self._read(link, shelf) for link in found)
 
     def records(self, kind: str = "", *, run: str = "") -> tuple[Record, ...]:
         """Records in the order they were written.
@@ -210,9 +212,11 @@ class EvidenceStore:
         run : str, default=""
             Only of this run: the eight hex digits its run ids end with.
         """
+        links = self._chain.links()
+        shelf = Shelf.of(self.root, links)
         return tuple(
-            self._read(link)
-            for link in self._chain.links()
+            self._read(link, shelf)
+            for link in links
             if (not kind or link.body["kind"] == kind)
             and (not run or link.body["run_id"].endswith(f"_{run}"))
         )
@@ -271,18 +275,18 @@ class EvidenceStore:
     def _newest_links(self) -> dict[str, Link]:
         return {link.body["kind"]: link for link in self._chain.links()}
 
-    def _read(self, link: Link) -> Record:
-        value = parse_json(self._bytes(link))
+    def _read(self, link: Link, shelf: Shelf | None = None) -> Record:
+        value = parse_json(self._bytes(link, shelf))
         check_record(value)
         return Record.from_json(value)
 
-    def _bytes(self, link: Link) -> bytes:
+    def _bytes(self, link: Link, shelf: Shelf | None) -> bytes:
         """The file of a record, checked against the ledger."""
         run_id, named = link.body["run_id"], link.body["record"]
         try:
             data = fsops.read_bytes(place_of(self.root, run_id))
         except FileNotFoundError:
-            data = self.shelf().read(run_id)
+            data = (shelf or self.shelf()).read(run_id)
         found = digest_bytes(data)
         if found != named:
             raise BrokenChainError(f"the record {run_id} was edited", expected=named, got=found)

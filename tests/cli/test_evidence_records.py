@@ -76,6 +76,7 @@ def test_a_record_is_shown_by_kind_or_run_id(store: EvidenceStore) -> None:
     shown = run("show", "smoke")
     assert "3 of 1200" in shown
     assert "- ([too] few)" in shown
+    assert "champion       v1.8.0" in shown
     first = store.index()[0].run_id
     assert json.loads(run("show", first, "--json"))["run_id"] == first
     assert "p95_ms" not in run("show", first, "--metric", "error_rate")
