@@ -13,7 +13,7 @@ from mlwb.core.errors import EmptyWindowError
 from mlwb.drift._memory import day_memory
 from mlwb.drift._psi import SMOOTHING
 
-__all__ = ["BlockNull", "block_null"]
+__all__ = ["BlockNull", "block_null", "windows_of"]
 
 _MIN_BLOCKS = 5
 """Fewer blocks than this say nothing about the spread of a statistic."""
@@ -75,6 +75,11 @@ class BlockNull:
         """Windows that share no block: what the reference is worth as a sample of them."""
         return self.n_blocks // self.window_blocks
 
+    @property
+    def spread(self) -> float:
+        """Variance of a window's mean less the reference's, as a multiple of a block's."""
+        return self.memory * (1.0 / self.window_blocks + 1.0 / self.n_blocks)
+
     def quantile(self, probability: float) -> float:
         """PSI that chance stays below with this probability, nats."""
         h = self.degrees
@@ -122,7 +127,7 @@ def block_null(name: str, counts: Sequence[Int1D] | Int2D, *, window_blocks: int
             expected=f"at least {max(_MIN_BLOCKS, 2 * window_blocks)} blocks",
             got=f"{n_blocks}",
         )
-    windows = table if window_blocks == 1 else _draw(table, window_blocks)
+    windows = windows_of(table, window_blocks)
     memory = day_memory(table).inflation(window_blocks, n_blocks)
     # a drawn window meets the blocks that are left, the current one will meet all of them
     fair = 1.0 - (window_blocks / n_blocks) ** 2
@@ -130,10 +135,25 @@ def block_null(name: str, counts: Sequence[Int1D] | Int2D, *, window_blocks: int
     return BlockNull(scores, window_blocks, n_blocks, memory)
 
 
-def _draw(table: Int2D, window_blocks: int) -> Int2D:
-    """Sums of blocks drawn without replacement; the same draws for every feature."""
-    order = np.random.default_rng(0).random((_DRAWS, len(table))).argsort(axis=1)
-    return np.asarray(table[order[:, :window_blocks]].sum(axis=1))
+def windows_of(blocks: Int2D, window_blocks: int) -> Int2D:
+    """Windows that a null is made of: each block, or sums of blocks drawn without replacement.
+
+    Parameters
+    ----------
+    blocks : ndarray of shape (n_blocks, n_cells), int64
+        Counts of each block.
+    window_blocks : int
+        Blocks a window.
+
+    Returns
+    -------
+    ndarray of shape (n_windows, n_cells), int64
+        The same draws for every feature with as many blocks.
+    """
+    if window_blocks == 1:
+        return blocks
+    order = np.random.default_rng(0).random((_DRAWS, len(blocks))).argsort(axis=1)
+    return np.asarray(blocks[order[:, :window_blocks]].sum(axis=1))
 
 
 def _psi_of_rows(reference: Int2D, current: Int2D) -> Float1D:

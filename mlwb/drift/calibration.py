@@ -20,8 +20,9 @@ from mlwb.core.errors import EmptyWindowError
 from mlwb.drift._bins import N_SPECIAL, bin_counts
 from mlwb.drift._blocks import BlockCounts
 from mlwb.drift._bounds import Bounds, bounds
+from mlwb.drift._direction import day_swings
 from mlwb.drift._null import BlockNull, block_null
-from mlwb.drift._psi import SMOOTHING, PsiResult, psi_of_counts
+from mlwb.drift._psi import PsiResult, psi_of_counts
 from mlwb.drift._reference import FeatureReference
 from mlwb.drift._sweep import WINDOWS_DAYS, WindowNull, first_quiet, gateable_days, window_nulls
 from mlwb.drift._windows import Matched, matched
@@ -227,15 +228,9 @@ def _calibrated(
 
 
 def _swings(window: Matched, null: BlockNull) -> Float1D:
-    """Departures of reference days from their mean, along the gradient of PSI in the window."""
-    used = (window.reference + window.current) > 0
-    p, q = (side[used] + SMOOTHING for side in (window.reference, window.current))
-    p, q = p / p.sum(), q / q.sum()
-    gradient = np.log(q / p) + 1.0 - p / q
-    shares = window.days[:, used] / window.days.sum(axis=1, keepdims=True)
-    moved = (shares - shares.mean(axis=0)) @ gradient
-    spread = null.memory * (1.0 / null.window_blocks + 1.0 / null.n_blocks)
-    return np.asarray(moved * math.sqrt(spread), dtype=np.float64)
+    """Swings of reference days along the change found, scaled to a window that remembers."""
+    moved = day_swings(window.reference[None], window.current[None], window.days)[0]
+    return np.asarray(moved * math.sqrt(null.spread), dtype=np.float64)
 
 
 def block_counts(edges: Float1D, values: Float1D, blocks: Int1D) -> list[Int1D]:

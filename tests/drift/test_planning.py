@@ -10,8 +10,8 @@ from scipy import stats
 
 from mlwb.core.errors import EmptyWindowError
 from mlwb.drift import FeatureReference, count_blocks, fit_feature_reference
-from mlwb.drift.calibration import block_null, bounds, calibrate, reading
-from mlwb.drift.planning import plan, rows_needed
+from mlwb.drift.calibration import bounds, calibrate, reading
+from mlwb.drift.planning import _chance, plan, rows_needed
 from tests.strategies import ar1
 
 DAY_S, STEP_S = 86_400, 600
@@ -64,22 +64,26 @@ def test_rows_needed_find_the_change_as_often_as_promised() -> None:
 def test_provable_is_where_the_upper_bound_meets_the_limit(phi: float, days: int) -> None:
     """A value just below it is shown to be below the limit, one just above is not."""
     found = plan(frozen(phi), days=days, limit=0.3)
-    null = block_null("x", frozen(phi).blocks.daily, window_blocks=days)
+    chance = _chance("x", frozen(phi).blocks.daily, days)
+    null, error = chance.null, chance.along**0.5
     assert 0.0 < found.provable < 0.3
-    error = null.scale**0.5
     assert bounds(0.999 * found.provable, null, root_error=error).upper < 0.3
     assert bounds(1.001 * found.provable, null, root_error=error).upper > 0.3
 
 
 @pytest.mark.parametrize("power", [0.5, 0.8, 0.95])
 def test_detectable_is_found_with_the_power_asked_for(power: float) -> None:
-    """Noncentral chi-square draws around it exceed the critical value so often."""
+    """Drawn directions, the planned one off by it and the others by chance, alarm so often."""
     found = plan(frozen(0.8), days=2, limit=0.3, power=power)
-    null = block_null("x", frozen(0.8).blocks.daily, window_blocks=2)
+    chance = _chance("x", frozen(0.8).blocks.daily, 2)
+    null, own = chance.null, chance.along
+    rest = null.mean - own
+    degrees = rest**2 / (null.mean * null.scale - own**2)
+    assert 0.0 < own < null.mean
     rng = np.random.default_rng(1)
-    noncentrality = found.detectable / null.scale
-    draws = null.scale * rng.noncentral_chisquare(null.degrees, noncentrality, 4_000)
-    assert np.mean(draws >= null.quantile(0.95)) == pytest.approx(power, abs=0.03)
+    along = (found.detectable**0.5 + own**0.5 * rng.normal(size=20_000)) ** 2
+    values = along + rest / degrees * rng.chisquare(degrees, 20_000)
+    assert np.mean(values >= null.quantile(0.95)) == pytest.approx(power, abs=0.01)
 
 
 def test_what_a_plan_says_is_what_readings_show() -> None:
@@ -128,7 +132,8 @@ def test_a_constant_proves_itself() -> None:
     """Nothing moves: any change is found, and none is the rule."""
     values, ts = np.ones(20 * ROWS), np.arange(20 * ROWS, dtype=np.int64) * STEP_S
     found = plan(fit_feature_reference("x", values, ts), days=1, limit=0.3)
-    assert (found.detectable, found.provable, found.passes, found.detects) == (0.0, 0.3, 1.0, 1.0)
+    known = (found.detectable, found.provable, found.passes, found.detects)
+    assert known == pytest.approx((0.0, 0.3, 1.0, 1.0))
 
 
 def test_too_short_a_reference_cannot_plan() -> None:
