@@ -15,7 +15,7 @@ import numpy as np
 from mlwb.core.arrays import Float1D, Int2D
 from mlwb.drift._blocks import BlockCounts
 from mlwb.drift._distances import STATISTICS, score_windows
-from mlwb.drift._null import BlockNull, _draw
+from mlwb.drift._null import BlockNull, windows_of
 from mlwb.drift._reference import FeatureReference
 
 __all__ = ["Opinion", "second_opinions"]
@@ -111,7 +111,7 @@ def _windows(daily: Int2D, null: BlockNull | None) -> Int2D:
     """The windows that :func:`mlwb.drift.calibration.block_null` scored."""
     if null is None:
         return daily[:0]
-    return daily if null.window_blocks == 1 else _draw(daily, null.window_blocks)
+    return windows_of(daily, null.window_blocks)
 
 
 def _factor(null: BlockNull) -> float:
