@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mlwb.core.canonical import digest, parse_json
-from mlwb.core.errors import EvidenceMissingError
+from mlwb.core.errors import EvidenceMissingError, PolicyError
 from mlwb.evidence import Context, EvidenceStore, Metric, Record, new_record
 from mlwb.params import Policy, parse_policy
 
@@ -62,7 +62,7 @@ def log_policy(store: EvidenceStore, policy: Policy, context: Context) -> Record
 
 
 def logged_policy(store: EvidenceStore, policy_digest: str) -> Policy | None:
-    """A policy that was ever in force, by its digest; None where none with it was."""
+    """A policy that was ever in force, by its digest; None where none with it can be read."""
     for record in reversed(store.records("policy")):
         if record.details["digest"] == policy_digest:
             return _policy_of(record)
@@ -85,11 +85,17 @@ def policy_log_problems(records: Sequence[Record]) -> list[str]:
     return found
 
 
-def _policy_of(record: Record) -> Policy:
-    return parse_policy(parse_json(record.details["content"]))
+def _policy_of(record: Record) -> Policy | None:
+    """The logged policy; None where this version no longer reads what it held."""
+    try:
+        return parse_policy(parse_json(record.details["content"]), is_old=True)
+    except PolicyError:
+        return None
 
 
-def _changes(old: Policy, new: Policy) -> list[str]:
+def _changes(old: Policy | None, new: Policy) -> list[str]:
+    if old is None:
+        return ["everything: the policy before is of a form that is no longer read"]
     said = [(name, _said(old, name), _said(new, name)) for name in {**old.limits, **new.limits}]
     found = [f"{name}: {was} -> {now}" for name, was, now in said if was != now]
     waived = [

@@ -254,13 +254,16 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def parse_policy(content: Mapping[str, Any]) -> Policy:
+def parse_policy(content: Mapping[str, Any], *, is_old: bool = False) -> Policy:
     """A policy of a resolved file's content, as :attr:`Policy.content` keeps it.
 
     Parameters
     ----------
     content : mapping
         Plain values, as strict YAML or JSON gives them.
+    is_old : bool, default=False
+        From the ledger, where an earlier version put it: it may lack a group of watched limits
+        that is newer than it. No file may.
 
     Returns
     -------
@@ -279,12 +282,13 @@ def parse_policy(content: Mapping[str, Any]) -> Policy:
     written = _mapping(content.get("gates"), "gates")
     _complete(written, GATE_IDS, "gate")
     watched = _mapping(content.get("watch"), "watch")
-    _complete(watched, _WATCHES, "watch")
+    watches = tuple(name for name in _WATCHES if name in watched or not is_old)
+    _complete(watched, watches, "watch")
     return Policy(
         name=_text(content, "name", "the policy"),
         digest=digest(content),
         gates=MappingProxyType({gate: _gate(gate, written[gate], defaults) for gate in GATE_IDS}),
-        watch=MappingProxyType({name: _limits(name, watched[name], defaults) for name in _WATCHES}),
+        watch=MappingProxyType({name: _limits(name, watched[name], defaults) for name in watches}),
         content=content,
     )
 

@@ -11,6 +11,7 @@ import pytest
 
 from mlwb.core.canonical import digest
 from mlwb.core.clock import ManualClock
+from mlwb.core.errors import PolicyError
 from mlwb.evidence import Context, EvidenceStore, Metric, new_record
 from mlwb.gates import (
     EvidenceView,
@@ -181,3 +182,33 @@ def test_a_logged_policy_does_not_void_a_confirmation(
     assert record is not None
     view = replace(green, records=(record, *green.records))
     assert all(verdict.is_pass for verdict in evaluate_all(view, policy, now))
+
+
+def test_a_policy_from_before_an_upgrade_is_still_known(
+    store: EvidenceStore, policy: Policy, clock: ManualClock
+) -> None:
+    """A logged policy that lacks a group which is newer than it is read; no file may lack one."""
+    content = copy.deepcopy(dict(policy.content))
+    del content["watch"]["rollback"]
+    with pytest.raises(PolicyError, match="rollback"):
+        parse_policy(content)
+    old = parse_policy(content, is_old=True)
+    assert old.digest == digest(content)
+    assert "rollback" not in old.watch
+    log_policy(store, old, Context(clock=clock))
+    assert logged_policy(store, old.digest) == old
+    record = log_policy(store, policy, Context(clock=clock))
+    assert record is not None
+    assert "rollback.p95_ms: none -> <= 200 hard" in record.details["changed"]
+
+
+def test_a_policy_nobody_reads_any_more_locks_nobody_out(
+    store: EvidenceStore, policy: Policy, clock: ManualClock
+) -> None:
+    """A logged policy of a form that is gone is followed by the new one, and says so."""
+    log_policy(store, replace(policy, digest=SHA, content={"name": "old"}), Context(clock=clock))
+    assert logged_policy(store, SHA) is None
+    record = log_policy(store, policy, Context(clock=clock))
+    assert record is not None
+    assert record.details["seq"] == 2
+    assert "no longer read" in record.details["changed"][0]
