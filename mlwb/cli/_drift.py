@@ -59,7 +59,7 @@ def _check(
 
 def _show(record: Record, verdict: Verdict) -> None:
     days, passed_over = record.details["rolling_days"], record.details["partial_days"]
-    span = f"{days[0]} to {days[-1]}" if days else "no full UTC day yet"
+    span = f"{days[0]} to {days[-1]}" if days else "no full UTC day in the window"
     rows = record.value("rows")
     console.print(f"{record.model_version}: {rows} rows served, {span}", highlight=False)
     if passed_over:
@@ -68,7 +68,10 @@ def _show(record: Record, verdict: Verdict) -> None:
     for column in ("feature", "PSI", "at most", "by chance", "last day", "e-value", "reading"):
         is_text = column in ("feature", "reading")
         table.add_column(
-            column, justify="left" if is_text else "right", no_wrap=column != "feature"
+            column,
+            justify="left" if is_text else "right",
+            no_wrap=column != "feature",
+            overflow="fold",
         )
     features = record.segments("psi")
     for name in features:

@@ -400,7 +400,7 @@ class CheckParams:
     Parameters
     ----------
     rolling_days : int
-        UTC days of the rolling window, the last full one included.
+        UTC days of the rolling window, which ends with yesterday.
     """
 
     rolling_days: int = _between(1, 31)

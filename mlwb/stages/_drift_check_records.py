@@ -18,7 +18,7 @@ from mlwb.stats import holm
 __all__ = ["Limits", "check_details", "check_metrics"]
 
 NATS = "nats"
-_NO_DAY = "no full UTC day was served yet"
+_NO_DAY = "the rolling window holds no full UTC day yet"
 _SHORT = "the reference is too short for a null of this window"
 
 
@@ -175,7 +175,7 @@ def _watch(result: Result) -> Iterator[Metric]:
         for name in ("e_value", "e_value_highest", "sr_highest"):
             yield null(name, _NO_DAY)
         return
-    about = "mean over " + ", ".join(result.averaged)
+    about = "mean over " + ", ".join(item.name for item in result.features if item.watches)
     yield Metric("e_value", watch.e_value, n=n, definition=about)
     yield Metric("e_value_highest", watch.highest_e_value, n=n, definition=f"{about}, on any day")
     yield Metric("sr_highest", watch.highest_sr, n=n, definition=f"{about}, on any day")

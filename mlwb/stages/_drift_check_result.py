@@ -85,7 +85,7 @@ class Result:
     ks : tuple of float or None
         KS of the scores at the frozen edges, and its p value for independent rows.
     watch : Watch or None
-        Evidence over the features named in ``averaged``.
+        Evidence over the features that are watched.
     days, rolling_days, partial_days : tuple of int
         UTC day numbers: full ones, those of the rolling window, and those passed over.
     """

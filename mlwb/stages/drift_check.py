@@ -91,7 +91,7 @@ def load(params: DriftCheckParams, clock: Clock) -> Inputs:
 def measure(inputs: Inputs) -> Result:
     """Index of the last full day and of the rolling days with what chance gives, and the watch."""
     days = _full_days(inputs)
-    first = days[-1] - inputs.params.check.rolling_days + 1 if days else 0
+    first = inputs.today - inputs.params.check.rolling_days
     rolling = [day for day in days if day >= first]
     columns = tuple(
         _column(inputs, place, days, rolling) for place in range(len(inputs.references))

@@ -179,6 +179,15 @@ def test_part_of_a_day_is_not_judged(home: Path) -> None:
     assert record.value("rows") == 18 * 60
 
 
+def test_traffic_long_gone_says_nothing_of_today(home: Path) -> None:
+    """Nothing served in the rolling week is unproven; what was bet before stays."""
+    serve_days(home, _days(0, 3))
+    record, verdict = _check(home, 11)
+    assert verdict.outcome is Outcome.UNPROVEN
+    assert (record.value("rows"), record.value("psi", "spread_bp")) == (0, None)
+    assert record.details["watch"]["spread_bp"]["wealth"]["n_bets"] == 3
+
+
 def test_workers_are_one_traffic(home: Path) -> None:
     """The rows of both files are judged together."""
     serve_days(home, _days(0, 2))
