@@ -15,6 +15,7 @@ from mlwb.cli import (
     _gate,
     _market,
     _nightly,
+    _psi,
     _registry,
     _run,
     _serve,
@@ -52,6 +53,7 @@ def _root(
 
 _run.add(app)
 _train.add(app)
+_psi.add(app)
 _nightly.add(app)
 _serve.add(app)
 _market.add(app)

@@ -91,8 +91,8 @@ def second_opinions(
     """
     daily = frozen.blocks.daily
     total, now = daily.sum(axis=0), current.total
-    windows = _windows(daily, null)
-    factor = 1.0 if null is None else _factor(null)
+    windows = daily[:0] if null is None else windows_of(daily, null.window_blocks)
+    factor = 1.0 if null is None else _factor(null, _scores("psi", total - windows, windows))
     return tuple(
         Opinion(
             name,
@@ -107,13 +107,6 @@ def _scores(name: str, rest: Int2D, windows: Int2D) -> Float1D:
     return score_windows(name, rest, windows) if len(windows) else np.empty(0)
 
 
-def _windows(daily: Int2D, null: BlockNull | None) -> Int2D:
-    """The windows that :func:`mlwb.drift.calibration.block_null` scored."""
-    if null is None:
-        return daily[:0]
-    return windows_of(daily, null.window_blocks)
-
-
-def _factor(null: BlockNull) -> float:
-    """Memory of days, and that a drawn window meets only the days that are left."""
-    return null.memory * (1.0 - (null.window_blocks / null.n_blocks) ** 2)
+def _factor(null: BlockNull, drawn: Float1D) -> float:
+    """What the null of the PSI adds to its drawn windows: the memory of days."""
+    return null.mean / float(drawn.mean()) if drawn.any() else 1.0

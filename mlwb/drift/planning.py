@@ -27,6 +27,8 @@ __all__ = ["Plan", "plan", "rows_needed"]
 
 _NODES = 400
 _TINY = 1e-15
+_SURE = 1e5
+"""Degrees from which chance hardly varies (a clock); the noncentral law takes minutes there."""
 
 
 @dataclass(frozen=True)
@@ -254,6 +256,6 @@ def _reach(null: BlockNull, level: float) -> float:
 
 def _everywhere(null: BlockNull, limit: float, level: float) -> float:
     """Value whose bound is the limit if every direction were as uncertain as the average."""
-    if null.mean <= 0.0:
+    if null.mean <= 0.0 or null.degrees > _SURE:
         return limit
     return null.scale * float(special.chndtrix(level, null.degrees, limit / null.scale))

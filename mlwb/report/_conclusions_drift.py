@@ -9,9 +9,11 @@ from mlwb.report._html import Html, escape
 from mlwb.report._numbers import number, several
 
 if TYPE_CHECKING:
+    from mlwb.drift.multivariate import ClassifierTest, PcaTest
+    from mlwb.drift.planning import Plan
     from mlwb.report._shapes import Judged
 
-__all__ = ["drift", "plain_rule", "recent"]
+__all__ = ["drift", "plain_rule", "planned", "recent", "together"]
 
 _NAMED = 3
 _BY_CHANCE = 0.05
@@ -104,6 +106,50 @@ def recent(features: Sequence[Judged]) -> Html:
             f"would take in a PSI of {_psi(max(i.value for i in moved))}"
         )
     return _said("; ".join(parts) + ".")
+
+
+def planned(plans: Sequence[Plan | None]) -> Html:
+    """What a window of this length can show at all, said before or after it is looked at."""
+    known = [plan for plan in plans if plan is not None and plan.detectable > 0.0]
+    if not known:
+        return _said("The training window is too short to plan with.")
+    hardest = max(known, key=lambda plan: plan.detectable)
+    easiest = min(known, key=lambda plan: plan.detectable)
+    power = number(hardest.power, "%", decimals=0)
+    said = f"{several(hardest.days, 'day')} would find, with {power} probability, a PSI from "
+    said += f"{_psi(easiest.detectable)} ({easiest.name}) to {_psi(hardest.detectable)} "
+    said += f"({hardest.name}). "
+    short = [plan for plan in known if plan.passes < plan.power]
+    if not short:
+        return _said(said + f"All of them would be shown below {hardest.limit:g} if nothing moved.")
+    return _said(said + f"To be shown below {hardest.limit:g} when nothing moved, {_needs(short)}.")
+
+
+def _needs(plans: Sequence[Plan]) -> str:
+    """The days that each takes, and which take more than training has."""
+    parts = [f"{plan.name} needs {plan.days_to_prove} d" for plan in plans if plan.days_to_prove]
+    never = [plan.name for plan in plans if plan.days_to_prove is None]
+    if never:
+        verb = "needs" if len(never) == 1 else "need"
+        parts.append(f"{_list(never)} {verb} more training data than there is")
+    return _list(parts)
+
+
+def together(classifier: ClassifierTest | None, pca: PcaTest | None) -> Html:
+    """Whether whole rows can be told apart, and whether features go together as they did."""
+    if classifier is None or pca is None:
+        return _said("The training window is too short for tests on whole rows.")
+    most = float(max(classifier.null))
+    said = "A classifier tells held-out rows from training's with an AUC of "
+    said += f"{number(classifier.auc)}; windows of the training data, told from the rest, reach "
+    said += f"{number(most)}"
+    if classifier.p_value <= _BY_CHANCE:
+        best = [f"{name} ({number(auc)})" for name, auc in classifier.features[:_NAMED]]
+        said += f": more than chance (p {number(classifier.p_value, 'p')}), led by {_list(best)}. "
+    else:
+        said += f": no more than chance (p {number(classifier.p_value, 'p')}). "
+    kept = "as they did" if pca.p_value > _BY_CHANCE else "differently"
+    return _said(said + f"Features go together {kept} (p {number(pca.p_value, 'p')}).")
 
 
 def _because(refused: Sequence[Judged], loud: Sequence[Judged], quiet: Sequence[Judged]) -> str:

@@ -6,7 +6,7 @@ sure it is, and what follows; it never says more than its numbers.
 
 from __future__ import annotations
 
-from mlwb.report._conclusions_drift import drift, plain_rule, recent
+from mlwb.report._conclusions_drift import drift, plain_rule, planned, recent, together
 from mlwb.report._conclusions_study import (
     costs,
     features,
@@ -26,10 +26,12 @@ __all__ = [
     "information",
     "memory",
     "plain_rule",
+    "planned",
     "recent",
     "redundancy",
     "regimes",
     "stationarity",
     "steadiness",
     "study",
+    "together",
 ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from html import escape
 
 from mlwb.gates import GATES, Decision, Replay
+from mlwb.report._drift_rows import DriftRow, drift_rows, overall_row
+from mlwb.report._drift_words import plainly, read_as
 from mlwb.report._html import Html
 from mlwb.report._judged import why
 from mlwb.report._numbers import (
@@ -21,11 +23,13 @@ from mlwb.report._numbers import (
 from mlwb.report._words import in_words, metric_unit, metric_words
 
 __all__ = [
+    "DriftRow",
     "bounded",
     "count",
     "count_of",
     "decision",
     "decision_mark",
+    "drift_rows",
     "duration",
     "headline",
     "interval",
@@ -34,6 +38,9 @@ __all__ = [
     "moment",
     "named",
     "number",
+    "overall_row",
+    "plainly",
+    "read_as",
     "replayed",
     "signed",
     "why",

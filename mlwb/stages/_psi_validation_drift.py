@@ -27,12 +27,14 @@ from mlwb.drift.calibration import (
     gateable_days,
     reading,
 )
+from mlwb.drift.multivariate import classifier_test, pca_test
+from mlwb.drift.planning import Plan, plan
 from mlwb.drift.recent import against_previous
-from mlwb.stages._psi_validation_result import Drifted, Inputs, Missing, Rolling
+from mlwb.stages._psi_validation_result import AllAtOnce, Drifted, Inputs, Missing, Rolling
 from mlwb.stages.common import Prepared
 from mlwb.stats import benjamini_hochberg, holm
 
-__all__ = ["drifted", "is_averaged", "rolling"]
+__all__ = ["all_at_once", "drifted", "is_averaged", "rolling"]
 
 ROLLING_DAYS = 7
 """Length of the rolling window (requirements: 7-day rolling PSI)."""
@@ -100,6 +102,7 @@ def _read(held: Sequence[_Held], limit: float, level: float) -> tuple[Drifted, .
             p_holm=p_holm.get(item.frozen.name),
             q_bh=q_bh.get(item.frozen.name),
             gateable_days=gateable_days(item.frozen, limit),
+            plan=_plan(item, limit, level),
             recent=recent[item.frozen.name],
             q_recent=q_recent.get(item.frozen.name),
             others=second_opinions(item.frozen, item.blocks, item.calibrated.null),
@@ -114,6 +117,43 @@ def _adjusted(
 ) -> dict[str, float]:
     adjusted = adjust(np.asarray(list(p_values.values()), dtype=np.float64))
     return dict(zip(p_values, adjusted.tolist(), strict=True))
+
+
+def _plan(held: _Held, limit: float, level: float) -> Plan | None:
+    """What this window can show at all; a constant needs none."""
+    if held.calibrated.null is None or held.frozen.bins.n_bins == 1:
+        return None
+    return plan(held.frozen, days=len(held.blocks.days), limit=limit, level=level)
+
+
+def all_at_once(inputs: Inputs, names: Sequence[str]) -> AllAtOnce | None:
+    """Tests on whole rows: full days of the training window against the held-out ones.
+
+    Parameters
+    ----------
+    inputs : Inputs
+        Held-out values, and the market that training saw.
+    names : sequence of str
+        Features that vary and are no function of the clock.
+
+    Returns
+    -------
+    AllAtOnce or None
+        None where the training window is too short, or no feature is left.
+    """
+    prepared = inputs.prepared
+    if not names:
+        return None
+    frozen = inputs.reference.features[names[0]].blocks
+    rows = prepared.complete & (prepared.ts < prepared.windows.train_end)
+    rows &= np.isin(prepared.ts // _DAY_S, frozen.days)
+    columns = [prepared.names.index(name) for name in names]
+    before = (prepared.X[rows][:, columns], prepared.ts[rows])
+    now = (np.column_stack([inputs.current[name] for name in names]), inputs.ts)
+    try:
+        return AllAtOnce(classifier_test(before, now, names), pca_test(before, now))
+    except EmptyWindowError:
+        return None
 
 
 def is_averaged(item: Drifted, prepared: Prepared) -> bool:

@@ -35,7 +35,13 @@ def snapshot_metrics(result: Result) -> list[Metric]:
         Segments are feature names. What has no value says why.
     """
     metrics = [metric for item in result.features for metric in _feature(item)]
-    return [*metrics, *_overall(result), *_rolling(result), *_prediction(result)]
+    return [
+        *metrics,
+        *_overall(result),
+        *_rolling(result),
+        *_prediction(result),
+        *_together(result),
+    ]
 
 
 def snapshot_details(result: Result) -> dict[str, Any]:
@@ -109,12 +115,23 @@ def _p_values(item: Drifted) -> Iterator[Metric]:
 def _judgeable(item: Drifted) -> Iterator[Metric]:
     definition = f"95 % of the reference's own windows stay below {item.limit:g}"
     yield Metric("gateable", int(item.is_gateable), segment=item.name, definition=definition)
+    yield from _planned(item)
     days = item.gateable_days
     if days is None:
         why = "no window of this reference can judge it"
         yield null("gateable_days", why, "d", item.name)
     else:
         yield Metric("gateable_days", days, unit="d", segment=item.name)
+
+
+def _planned(item: Drifted) -> Iterator[Metric]:
+    if item.plan is None:
+        yield null("psi_detectable", "no null, or nothing that varies", _NATS, item.name)
+        return
+    found = item.plan
+    definition = f"{found.days} days find it with {found.power:.0%} power at {found.level:g}"
+    yield Metric("psi_detectable", item.plan.detectable, unit=_NATS, segment=item.name,
+                 definition=definition)  # fmt: skip
 
 
 def _shape(item: Drifted) -> Iterator[Metric]:
@@ -179,6 +196,21 @@ def _overall(result: Result) -> Iterator[Metric]:
     yield Metric("overall_gateable", judged, definition=f"held against {result.overall.limit:g}")
     p_value = found.p_value
     yield null("p_overall", reason) if p_value is None else Metric("p_overall", p_value)
+
+
+def _together(result: Result) -> Iterator[Metric]:
+    found = result.together
+    if found is None:
+        for name in ("c2st_auc", "c2st_p", "pca_error", "pca_p"):
+            yield null(name, _NO_NULL)
+        return
+    told, kept = found.classifier, found.pca
+    definition = "classifier between training and held-out rows, folds of whole days"
+    yield Metric("c2st_auc", told.auc, definition=definition)
+    yield Metric("c2st_p", told.p_value, n=len(told.null))
+    definition = "distance of held-out rows from training's principal components"
+    yield Metric("pca_error", kept.error, definition=definition)
+    yield Metric("pca_p", kept.p_value, n=len(kept.null))
 
 
 def _rolling(result: Result) -> Iterator[Metric]:

@@ -19,12 +19,14 @@ from mlwb.drift import (
 )
 from mlwb.drift.battery import Opinion
 from mlwb.drift.calibration import BlockNull, Calibrated, Reading
+from mlwb.drift.multivariate import ClassifierTest, PcaTest
+from mlwb.drift.planning import Plan
 from mlwb.drift.recent import Recent
 from mlwb.inference import VersionReference
 from mlwb.params import PsiValidationParams
 from mlwb.stages.common import Prepared
 
-__all__ = ["Drifted", "Inputs", "Limits", "Missing", "Result", "Rolling", "Whole"]
+__all__ = ["AllAtOnce", "Drifted", "Inputs", "Limits", "Missing", "Result", "Rolling", "Whole"]
 
 
 @dataclass(frozen=True)
@@ -160,6 +162,8 @@ class Drifted(_Flat):
         p adjusted for the rate of false discoveries over all features with a null.
     gateable_days : int or None
         Shortest window that could judge it; None where none tried could.
+    plan : Plan or None
+        What a window of this length can show of it at all; None without a null.
     recent : Recent or None
         Against the window before; None where the reference is shorter than this window.
     q_recent : float or None
@@ -178,6 +182,7 @@ class Drifted(_Flat):
     p_holm: float | None
     q_bh: float | None
     gateable_days: int | None
+    plan: Plan | None
     recent: Recent | None
     q_recent: float | None
     others: tuple[Opinion, ...]
@@ -289,6 +294,22 @@ class Rolling:
 
 
 @dataclass(frozen=True)
+class AllAtOnce:
+    """All features at once, each test over windows of the reference.
+
+    Parameters
+    ----------
+    classifier : ClassifierTest
+        Whether the held-out rows can be told from training's.
+    pca : PcaTest
+        Whether features go together as they did.
+    """
+
+    classifier: ClassifierTest
+    pca: PcaTest
+
+
+@dataclass(frozen=True)
 class Result:
     """What PSI validation measured.
 
@@ -304,6 +325,8 @@ class Result:
         Mean over features.
     rolling : Rolling
         The mean week by week.
+    together : AllAtOnce or None
+        Features not one by one but all at once; None where the training window is too short.
     """
 
     inputs: Inputs
@@ -311,6 +334,7 @@ class Result:
     prediction: Drifted
     overall: Whole
     rolling: Rolling
+    together: AllAtOnce | None
 
     @property
     def ks(self) -> Opinion:
@@ -321,6 +345,17 @@ class Result:
     def days(self) -> int:
         """Held-out days that are judged."""
         return len(self.prediction.blocks.days)
+
+    @property
+    def whole_rows(self) -> tuple[ClassifierTest | None, PcaTest | None]:
+        """The two tests on whole rows."""
+        found = self.together
+        return (None, None) if found is None else (found.classifier, found.pca)
+
+    @property
+    def plans(self) -> tuple[Plan | None, ...]:
+        """What this window can show of each feature."""
+        return tuple(item.plan for item in self.features)
 
     @property
     def worst(self) -> Drifted:

@@ -16,7 +16,7 @@ from mlwb.inference import Predictor, load_reference
 from mlwb.model import SCORE
 from mlwb.params import Policy, PsiValidationParams
 from mlwb.registry import Registry
-from mlwb.stages._psi_validation_drift import drifted, is_averaged, rolling
+from mlwb.stages._psi_validation_drift import all_at_once, drifted, is_averaged, rolling
 from mlwb.stages._psi_validation_metrics import snapshot_details, snapshot_metrics
 from mlwb.stages._psi_validation_result import Drifted, Inputs, Limits, Result, Whole
 from mlwb.stages.common import (
@@ -102,14 +102,16 @@ def measure(inputs: Inputs) -> Result:
     features = drifted(inputs, inputs.prepared.names, limits.feature)
     (prediction,) = drifted(inputs, [SCORE], limits.prediction)
     averaged = [item for item in features if is_averaged(item, inputs.prepared)]
+    names = tuple(item.name for item in averaged)
     mean = overall([item.calibrated for item in averaged])
     said = reading(mean, limits.overall, level=limits.level)
     return Result(
         inputs=inputs,
         features=features,
         prediction=prediction,
-        overall=Whole(mean, limits.overall, said, tuple(item.name for item in averaged)),
+        overall=Whole(mean, limits.overall, said, names),
         rolling=rolling(averaged),
+        together=all_at_once(inputs, names),
     )
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
+from mlwb.drift.multivariate import ClassifierTest, PcaTest
+from mlwb.drift.planning import Plan
 from mlwb.report import conclusions
 
 
@@ -78,3 +81,41 @@ def test_moving_or_moved(
     """Against training and against the window before are two questions."""
     row = make_drift("a", 0.2, (0.1, 0.28), p_value=p_value, p_recent=p_recent)
     assert said in conclusions.recent([row]).plain
+
+
+def plan_of(name: str, detectable: float, passes: float, prove: int | None) -> Plan:
+    """A week planned for a limit of 0.3."""
+    return Plan(name, 7, 0.3, 0.05, 0.8, detectable, 0.2, passes, 0.9, prove, 7)
+
+
+def test_a_plan_says_what_the_days_can_show() -> None:
+    """The easiest and the hardest feature, and the days that those take which would not pass."""
+    calm, slow = plan_of("calm", 0.02, 0.99, 2), plan_of("slow", 0.5, 0.1, 21)
+    said = conclusions.planned([calm, slow, plan_of("wild", 0.4, 0.0, None), None]).plain
+    assert "7 days would find, with 80\u00a0% probability".replace("\u00a0", " ") in said
+    assert "a PSI from 0.020 (calm) to 0.500 (slow)" in said
+    assert said.endswith("slow needs 21 d and wild needs more training data than there is.")
+    assert "All of them would be shown below 0.3" in conclusions.planned([calm]).plain
+    assert "too short to plan with" in conclusions.planned([None]).plain
+
+
+@pytest.mark.parametrize(
+    ("p_auc", "p_pca", "first", "second"),
+    [
+        (0.4, 0.3, "no more than chance (p 0.400)", "go together as they did (p 0.300)"),
+        (0.01, 0.02, "(p 0.010), led by a (0.700)", "go together differently (p 0.020)"),
+    ],
+)
+def test_whole_rows_are_told_apart_or_not(
+    p_auc: float, p_pca: float, first: str, second: str
+) -> None:
+    """An area under the curve means nothing without what unchanged windows give."""
+    told = ClassifierTest(0.71, np.asarray([0.55, 0.6]), p_auc, 3, (("a", 0.7), ("b", 0.6)))
+    said = conclusions.together(told, PcaTest(1.2, np.asarray([1.1, 1.3]), p_pca, 3, 2)).plain
+    assert (
+        "with an AUC of 0.710; windows of the training data, told from the rest, reach 0.600"
+        in (said)
+    )
+    assert first in said
+    assert second in said
+    assert "too short" in conclusions.together(None, None).plain

@@ -1,0 +1,42 @@
+"""`mlwb psi`: one notebook, two rules side by side, an exit code by the gates; and a plan."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_app import mlwb
+
+
+@pytest.mark.notebook
+@pytest.mark.slow
+def test_psi_judges_the_candidate_and_plans(tmp_path: Path) -> None:
+    """A short market leaves the gates unproven: exit 1, with a table, two sentences, a page."""
+    assert mlwb("train", "--profile", "ci", "-q", home=tmp_path, timeout_s=300).returncode == 0
+    done = mlwb("psi", "--profile", "ci", "--json", home=tmp_path, timeout_s=300)
+    assert done.returncode == 1, done.stderr
+    told = json.loads(done.stdout)
+    assert told["gates"] == {"psi": "UNPROVEN", "drift": "UNPROVEN"}
+    assert told["model_version"] == "v1.8.1"
+    assert {row["reading"] for row in told["features"]} >= {"pass", "not_gateable"}
+    assert told["features"][-1]["name"] == "the overall mean"
+    assert len(told["said"]) == 2
+    page = Path(told["report"]).read_text(encoding="utf-8")
+    assert "<pre>mlwb psi --profile ci</pre>" in page
+    before = sorted((tmp_path / "outputs").iterdir())
+    plan = mlwb("psi", "--plan", "--days", "2", "--json", home=tmp_path)
+    assert plan.returncode == 0, plan.stderr
+    planned = json.loads(plan.stdout)
+    assert planned["days"] == 2
+    assert all(0.0 <= row["passes"] <= 1.0 for row in planned["features"])
+    assert sorted((tmp_path / "outputs").iterdir()) == before  # a plan runs nothing
+
+
+@pytest.mark.slow
+def test_without_a_version_there_is_nothing_to_plan(tmp_path: Path) -> None:
+    """An empty registry is an artifact error, said in a line."""
+    done = mlwb("psi", "--plan", home=tmp_path)
+    assert done.returncode == 5
+    assert "Traceback" not in done.stderr
