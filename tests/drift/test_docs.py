@@ -15,6 +15,10 @@ def _table(head: str) -> list[list[str]]:
     return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
 
 
+def _by_name(head: str) -> dict[str, list[str]]:
+    return {row[0]: row[2:] for row in _table(head)}
+
+
 def _number(cell: str) -> float:
     found = re.match(r"\d[\d.]*", cell)
     assert found, cell
@@ -57,3 +61,29 @@ def test_limits_are_crossed_wrongly_at_most_as_often_as_said() -> None:
     ]
     assert len(rows) == 4
     assert all(_number(row[4]) <= 0.05 for row in rows)
+
+
+def test_our_p_value_keeps_its_level_where_others_do_not() -> None:
+    """0.02 to 0.08 at 0.05 in every stationary market; tests of independent rows far above."""
+    rows = _by_name("| share of days with an alarm | n | independent ")
+    ours = [float(cell) for cell in rows["mlwb block p <= .05"][:-1]]
+    assert min(ours) >= 0.02
+    assert max(ours) <= 0.08
+    for rule in ("chi2 p < .05", "KS p < .05", "Wasserstein/sd >= .1"):
+        assert min(float(cell) for cell in rows[rule][1:]) > 0.3
+
+
+def test_the_changes_of_a_bake_off_are_found() -> None:
+    """Three settings, by a bet a day: at least 0.85 of months."""
+    head = "| share of months, days of delay | n | "
+    names = [cell.strip() for cell in TEXT.split(head, 1)[1].splitlines()[0].split("|")]
+    found = dict(zip(names, _by_name(head)["mlwb martingale 1/20"], strict=False))
+    for change in ("indep. +0.1", "AR .97 +0.5", "AR .99 +1"):
+        assert _number(found[change]) >= 0.85
+
+
+def test_readings_of_a_bake_off_are_seldom_wrong() -> None:
+    """Nothing changed: never more than 0.02 fail. A random walk is never answered."""
+    rows = _table("| reading against 0.2 | days ")
+    assert all(float(row[4]) <= 0.02 for row in rows if row[2] == "0.00" and "stuck" not in row[0])
+    assert [row[6] for row in rows if row[0] == "random walk"] == ["1.00", "1.00"]
