@@ -222,15 +222,27 @@ def _flat(link: Link) -> dict[str, JsonValue]:
 def _parse(line: bytes, where: str) -> Link:
     try:
         value = parse_json(line)
-        whole = isinstance(value, dict) and canonical_bytes(value) == line
+        if not isinstance(value, dict) or not all(key in value for key in _OWN):
+            raise BrokenChainError(f"{where} is not a chained line")
+        named = value.pop("sha256")
+        unsigned = canonical_bytes(value)
+        is_canonical = _is_with(line, unsigned, named) or line == canonical_bytes(
+            {**value, "sha256": named}
+        )
     except EvidenceSchemaError as error:
         raise BrokenChainError(f"{where} is not a chained line") from error
-    if not whole or not all(key in value for key in _OWN):
+    if not is_canonical:
         raise BrokenChainError(f"{where} is not a chained line")
-    named = value.pop("sha256")
-    if digest_bytes(canonical_bytes(value)) != named:
+    if digest_bytes(unsigned) != named:
         raise BrokenChainError(f"{where} was edited")
     seq, prev = value.pop("seq"), value.pop("prev")
     if type(seq) is not int or not isinstance(prev, str):
         raise BrokenChainError(f"{where} has no place in the chain")
     return Link(seq=seq, prev=prev, sha256=named, body=value)
+
+
+def _is_with(line: bytes, unsigned: bytes, named: JsonValue) -> bool:
+    """Whether a line is its unsigned bytes and the digest, without making them canonical again."""
+    member = b',"sha256":' + canonical_bytes(named)
+    at = line.rfind(member)
+    return at >= 0 and line[:at] + line[at + len(member) :] == unsigned
