@@ -9,7 +9,8 @@ from dataclasses import replace
 from mlwb.core.canonical import digest, parse_json
 from mlwb.core.errors import EvidenceMissingError, PolicyError
 from mlwb.evidence import Context, EvidenceStore, Metric, Record, new_record
-from mlwb.params import Policy, parse_policy
+from mlwb.gates._view import ONLY_WORDS
+from mlwb.params import Limit, Policy, parse_policy
 
 __all__ = ["log_policy", "logged_policy", "policy_log_problems"]
 
@@ -96,20 +97,30 @@ def _policy_of(record: Record) -> Policy | None:
 def _changes(old: Policy | None, new: Policy) -> list[str]:
     if old is None:
         return ["everything: the policy before is of a form that is no longer read"]
-    said = [(name, _said(old, name), _said(new, name)) for name in {**old.limits, **new.limits}]
+    limits = {**old.limits, **new.limits}
+    said = [(name, _said(old.limits.get(name)), _said(new.limits.get(name))) for name in limits]
     found = [f"{name}: {was} -> {now}" for name, was, now in said if was != now]
-    waived = [
-        f"{gate}: {was or 'not waived'} -> {now or 'not waived'}"
-        for gate in new.gates
-        for was, now in [(old.gates[gate].waived, new.gates[gate].waived)]
-        if was != now
+    found += [
+        f"{name}: its counts, age, origins or place"
+        for name, was, now in said
+        if was == now and _bare(old.limits[name]) != _bare(new.limits[name])
     ]
-    return found + waived or ["nothing but words, settings or ages"]
+    for gate, after in new.gates.items():
+        before = old.gates[gate]
+        was, now = (item.waived or "not waived" for item in (before, after))
+        found += [f"{gate}: {was} -> {now}"] if was != now else []
+        if (before.severity, before.settings) != (after.severity, after.settings):
+            found.append(f"{gate}: its severity or settings")
+    return found or [ONLY_WORDS]
 
 
-def _said(policy: Policy, limit_id: str) -> str:
-    limit = policy.limits.get(limit_id)
+def _said(limit: Limit | None) -> str:
     if limit is None:
         return "none"
     waived = ", waived" if limit.waived else ""
     return f"{limit.comparator} {limit.value} {limit.severity}{waived}"
+
+
+def _bare(limit: Limit) -> Limit:
+    """A limit without its words."""
+    return replace(limit, source="", waived="")

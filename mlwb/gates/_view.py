@@ -12,7 +12,7 @@ from mlwb.core.chain import Head
 from mlwb.evidence import EvidenceStore, Record
 from mlwb.gates._verdict import Cited
 
-__all__ = ["EvidenceView", "as_view", "read_view"]
+__all__ = ["ONLY_WORDS", "EvidenceView", "as_view", "read_view"]
 
 _WITHOUT_MODEL = frozenset({"data_quality", "feature_study", "policy"})
 _SERIES = frozenset({"nightly", "policy", "waiver"})
@@ -28,6 +28,9 @@ _OUTSIDE = frozenset(
         "release_review",
     }
 )
+
+ONLY_WORDS = "nothing but words"
+"""What a policy log says of a change that moves no limit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,13 +77,17 @@ class EvidenceView:
     def predates(self, record: Record, policy_digest: str) -> str:
         """When the policy in force was changed to, for a record written before; empty otherwise.
 
-        The first policy of a home binds everything in it, and one that is not in force (somebody
-        asks what it would say) binds nothing: decisions put theirs in force first.
+        The first policy of a home binds everything in it, new words bind nothing anew, and a policy
+        that is not in force (somebody asks what it would say) binds nothing: decisions put theirs
+        in force first.
         """
-        changes = self.all("policy")
-        if len(changes) < 2 or changes[-1].details["digest"] != policy_digest:
+        logged = self.all("policy")
+        if not logged or logged[-1].details["digest"] != policy_digest:
             return ""
-        return changes[-1].timestamp if self._place(record) < self._place(changes[-1]) else ""
+        changes = [item for item in logged[1:] if item.details["changed"] != [ONLY_WORDS]]
+        if not changes or self._place(record) > self._place(changes[-1]):
+            return ""
+        return changes[-1].timestamp
 
     def _place(self, record: Record) -> int:
         """Order of writing; a record that is not in view counts as the last."""

@@ -212,3 +212,35 @@ def test_a_policy_nobody_reads_any_more_locks_nobody_out(
     assert record is not None
     assert record.details["seq"] == 2
     assert "no longer read" in record.details["changed"][0]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "says"),
+    [
+        ("gates.parity.about", "Other words.", "nothing but words"),
+        ("gates.parity.limits.flips.source", "other words", "nothing but words"),
+        ("gates.parity.limits.flips.min_n", 7, "parity.flips: its counts, age, origins or place"),
+        ("gates.nightly.max_age_h", 27, "nightly.consecutive_green: its counts, age, origins"),
+        ("gates.pnl.severity", "hard", "pnl: its severity or settings"),
+        ("gates.ablation.settings.harm", "0.5", "ablation: its severity or settings"),
+    ],
+)
+def test_only_words_may_change_freely(
+    path: str, value: object, says: str, *, store: EvidenceStore, policy: Policy,
+    clock: ManualClock,
+) -> None:  # fmt: skip
+    """New words make nothing stale; any number, age, origin or setting does."""
+    content = copy.deepcopy(dict(policy.content))
+    *parents, last = path.split(".")
+    target = content
+    for part in parents:
+        target = target[part]
+    target[last] = value
+    moved = parse_policy(content)
+    log_policy(store, policy, Context(clock=clock))
+    _write_parity(store, policy, clock)
+    record = log_policy(store, moved, Context(clock=clock))
+    assert record is not None
+    assert record.details["changed"][0].startswith(says)
+    expected = Outcome.PASS if says == "nothing but words" else Outcome.STALE
+    assert _parity(store, moved, clock) is expected
