@@ -5,7 +5,7 @@ Five independent AR(1) series of minutes with variance 1, 40 days of reference. 
 current window, ``regime`` the correlation from day to day of a common log volatility of sd 0.3
 (0: none). ``fixed`` is the share of draws in which the area itself leaves [0.45, 0.65], as
 a limit without a null does; ``boosting`` is the area of sklearn's gradient boosting on the same
-folds, averaged over five draws.
+folds, averaged over three draws.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mlwb.drift.multivariate import Sample, classifier_test, pca_test
 
 NAMES = ("a", "b", "c", "d", "e")
 REFERENCE_DAYS, ROWS = 40, 1_440
-PEER_DRAWS, QUARTERS = 5, 4
+PEER_DRAWS, QUARTERS = 3, 4
 Change = Callable[[Float2D], Float2D]
 
 
