@@ -22,6 +22,7 @@ from mlwb.cli._common import (
 )
 from mlwb.cli._run import overrides_of, run_steps, verdict_table
 from mlwb.core.clock import SystemClock
+from mlwb.core.errors import EvidenceMissingError
 from mlwb.params import load_policy
 
 if TYPE_CHECKING:
@@ -73,9 +74,8 @@ def _psi(
     from mlwb.runner import Options, policy_path
     from mlwb.stages import psi_validation
 
-    overrides = overrides_of(data, source, param or [])
-    if version:
-        overrides["run.model_version"] = version
+    judged = {"run.model_version": _judged(version)}
+    overrides = {**overrides_of(data, source, param or []), **judged}
     options = Options(
         home=home(), profile=profile, policy=policy, overrides=overrides, command="psi"
     )
@@ -102,6 +102,16 @@ def _psi(
         console.print(f"[dim]evidence[/] {options.home.evidence}", soft_wrap=True)
     if not all(verdict.is_pass for verdict in verdicts):
         raise typer.Exit(1)
+
+
+def _judged(version: str) -> str:
+    """The version named, else the candidate."""
+    found = version or registry().candidate()
+    if not found:
+        raise EvidenceMissingError(
+            "no candidate to judge", todo="train one first: mlwb train, or name one by --version"
+        )
+    return found
 
 
 def _table(rows: tuple[DriftRow, ...]) -> Table:
@@ -136,9 +146,9 @@ def _plan(version: str, policy: str, days: int, *, as_json: bool) -> None:
     from mlwb.report import conclusions
     from mlwb.runner import policy_path
 
-    models = registry()
+    folder = registry().resolve(_judged(version))
     limit = float(load_policy(policy_path(home(), policy)).limit("psi.feature").value)
-    frozen = load_reference(models.resolve(version or models.candidate() or "latest"))
+    frozen = load_reference(folder)
     plans = [
         plan(item, days=days, limit=limit)
         for item in frozen.features.values()

@@ -36,7 +36,9 @@ def test_psi_judges_the_candidate_and_plans(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_without_a_version_there_is_nothing_to_plan(tmp_path: Path) -> None:
-    """An empty registry is an artifact error, said in a line."""
-    done = mlwb("psi", "--plan", home=tmp_path)
-    assert done.returncode == 5
-    assert "Traceback" not in done.stderr
+    """An empty registry has no candidate, said in a line, and nothing is run."""
+    for more in (["--plan"], []):
+        done = mlwb("psi", *more, home=tmp_path)
+        assert done.returncode == 6
+        assert "no candidate to judge" in done.stderr
+        assert not (tmp_path / "outputs").exists()
