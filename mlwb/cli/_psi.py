@@ -74,10 +74,14 @@ def _psi(
     from mlwb.runner import Options, policy_path
     from mlwb.stages import psi_validation
 
-    judged = {"run.model_version": _judged(version)}
-    overrides = {**overrides_of(data, source, param or []), **judged}
+    overrides = overrides_of(data, source, param or [])
     options = Options(
-        home=home(), profile=profile, policy=policy, overrides=overrides, command="psi"
+        home=home(),
+        profile=profile,
+        policy=policy,
+        overrides=overrides,
+        command="psi",
+        version=_judged(version),
     )
     outcome, records = run_steps(options, _STEPS, shown=not (quiet or as_json))
     snapshot = next(record for record in records if record.kind == "psi_snapshot")

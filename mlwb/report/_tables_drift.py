@@ -36,8 +36,8 @@ def psi(rows: Sequence[Judged], overall: Judged | None = None) -> Table:
     """
     lines = [_drift(item) for item in sorted(rows, key=lambda item: -item.value)]
     columns = heads(
-        "feature", ">PSI", ">95 % bounds", ">own windows, 95 %", ">p", ">p, window before",
-        ">worth, rows", "reading", "plain rule",
+        "feature", ">PSI", "reading", "plain rule", ">95 % bounds", ">own windows, 95 %", ">p",
+        ">p, window before", ">worth, rows",
     )  # fmt: skip
     note = (
         "Bounds are of the population PSI; own windows are stretches of the training data as long "
@@ -85,11 +85,11 @@ def _drift(item: Judged) -> tuple[str, ...]:
     return (
         item.name,
         number(item.value, "nats"),
+        read_as(item),
+        plainly(item),
         interval(item.lower or 0.0, item.upper or 0.0, "nats") if known else NOT_MEASURED,
         "" if item.null95 is None else number(item.null95, "nats"),
         "" if item.p_value is None else number(item.p_value, "p"),
         "" if item.p_recent is None else number(item.p_recent, "p"),
         "" if item.n_eff is None else count(round(item.n_eff)),
-        read_as(item),
-        plainly(item),
     )
