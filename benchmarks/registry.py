@@ -37,7 +37,7 @@ for number in range(2):
 taken = []
 for number in range(int(sys.argv[1]) + 1):
     start = time.perf_counter()
-    client.set_registered_model_alias("m", "latest", str(1 + number % 2))
+    client.set_registered_model_alias("m", "champion", str(1 + number % 2))
     taken.append((time.perf_counter() - start) * 1e3)
 print(statistics.median(taken[1:]))
 """
