@@ -18,7 +18,7 @@ from mlwb.drift._bins import (
     out_of_range,
 )
 from mlwb.drift._block_days import suited_block_days
-from mlwb.drift._blocks import BLOCK_S, BlockCounts, count_blocks, in_full_blocks
+from mlwb.drift._blocks import BLOCK_S, FULL_SHARE, BlockCounts, count_blocks, in_full_blocks
 from mlwb.drift._categories import CategoryReference, fit_categories
 from mlwb.drift._detect import detect_drift
 from mlwb.drift._distances import (
@@ -78,6 +78,7 @@ from mlwb.drift._wealth import Wealth
 
 __all__ = [
     "BLOCK_S",
+    "FULL_SHARE",
     "HOUR_S",
     "N_SPECIAL",
     "REFERENCE_SCHEMA",

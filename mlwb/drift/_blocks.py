@@ -15,7 +15,8 @@ BLOCK_S = 21_600
 """Length of a block: six hours, so that a window shorter than a day meets its own time of day."""
 _DAY_S, _HOUR_S, _HOURS = 86_400, 3_600, 24
 FULL_SHARE = 0.75
-"""A Friday of currencies is a full day (22 of 24 hours), their Sunday is none (2 or 3 hours)."""
+"""Of what is usual, for a day or block to count as whole: a Friday of currencies (22 of 24 hours)
+is, their Sunday (2 or 3 hours) is not; a part of a day is another mixture."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 
 from mlwb.core.arrays import AnyArray, Float1D, Int1D, Int2D
 from mlwb.core.errors import ArtifactError, DataSchemaError, EmptyWindowError
+from mlwb.drift._blocks import FULL_SHARE
 from mlwb.drift._psi import SMOOTHING
 from mlwb.drift._ranks import RankMemory, memory_of, parse_memory, rank_p, tie_break
 from mlwb.drift._wealth import Wealth, parse_wealth
@@ -19,8 +20,6 @@ __all__ = ["BlockMartingale"]
 MARTINGALE_SCHEMA = "mlwb.martingale/1"
 MAX_WATCHED = 730
 """Blocks kept after the reference; memory and time of an update stay bounded."""
-_FULL = 0.75
-"""Share of the usual rows a block needs, as in :func:`mlwb.drift.in_full_blocks`."""
 _WHOLE = (
     "seed", "block_days", "n_reference", "first_day", "last_day", "n_thin", "n_restarts",
 )  # fmt: skip
@@ -147,7 +146,7 @@ class BlockMartingale:
             )
         blocks = _in_blocks(table, (at - at[-1] - 1) // block_days) if len(at) else table
         rows = blocks.sum(axis=1)
-        bag = blocks[rows >= _FULL * np.median(rows)] if len(rows) else blocks
+        bag = blocks[rows >= FULL_SHARE * np.median(rows)] if len(rows) else blocks
         if len(bag) < 2:
             raise EmptyWindowError(
                 f"the reference of {name} is too short to rank a new block in",
@@ -208,8 +207,8 @@ class BlockMartingale:
 
     @property
     def sr(self) -> float:
-        """Shiryaev-Roberts sum now; without a change it grows by at most 1 a block on average."""
-        return self.wealth.sr
+        """Shiryaev-Roberts sum in days; without a change it grows by at most 1 a day on average."""
+        return self.wealth.sr * self.block_days
 
     @property
     def n_watched(self) -> int:
@@ -314,7 +313,7 @@ def _closed(state: BlockMartingale) -> BlockMartingale:
         return state
     empty = replace(state, pending=0 * state.pending)
     usual = float(np.median(state.bag[: state.n_reference].sum(axis=1)))
-    if n_rows < _FULL * usual:
+    if n_rows < FULL_SHARE * usual:
         return replace(empty, n_thin=state.n_thin + 1)
     bag = np.vstack([state.bag, state.pending])
     p_value = rank_p(block_scores(bag), tie_break(state.seed, state.name, state.last_day))

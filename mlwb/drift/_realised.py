@@ -11,6 +11,7 @@ import numpy as np
 
 from mlwb.core.arrays import Float1D
 from mlwb.core.errors import ArtifactError, DataSchemaError, EmptyWindowError
+from mlwb.drift._blocks import FULL_SHARE
 from mlwb.drift._losses import Loss, LossDays
 from mlwb.drift._ranks import RankMemory, memory_of, parse_memory, rank_p, tie_break
 from mlwb.drift._wealth import Wealth, parse_wealth
@@ -20,8 +21,6 @@ __all__ = ["LossWatch"]
 LOSS_WATCH_SCHEMA = "mlwb.loss-watch/1"
 MAX_WATCHED = 730
 """Days kept after the reference."""
-_FULL = 0.75
-"""Share of the usual rows a day needs, as in :func:`mlwb.drift.in_full_blocks`."""
 _LOSSES = ("brier", "log_loss")
 
 
@@ -120,7 +119,7 @@ class LossWatch:
         if not 0.0 <= tolerance < math.inf:
             raise DataSchemaError("not a tolerance", expected=">= 0", got=f"{tolerance}")
         usual = float(np.median(reference.rows)) if len(reference.rows) else 0.0
-        bag = reference.mean(loss)[reference.rows >= _FULL * usual]
+        bag = reference.mean(loss)[reference.rows >= FULL_SHARE * usual]
         if len(bag) < 2:
             raise EmptyWindowError(
                 "the losses of training are too few to rank a day in",
@@ -217,7 +216,7 @@ class LossWatch:
 
 def _after(state: LossWatch, rows: int, mean: float) -> LossWatch:
     """One more day, whose number the state holds already."""
-    if rows < _FULL * state.usual_rows:
+    if rows < FULL_SHARE * state.usual_rows:
         return replace(state, n_thin=state.n_thin + 1)
     bag = np.append(state.bag, mean - state.tolerance)
     p_value = rank_p(bag, tie_break(state.seed, state.loss, state.last_day))

@@ -16,7 +16,7 @@ from typing import Any
 from mlwb.core.arrays import Int1D
 from mlwb.core.clock import Clock
 from mlwb.core.errors import MlwbError
-from mlwb.drift import SCORE, HourLog, HourTable
+from mlwb.drift import FULL_SHARE, SCORE, HourLog, HourTable
 from mlwb.inference import load_reference
 from mlwb.serve._count_file import CountFile
 from mlwb.serve._metrics import NO_DRIFT, DriftGauges
@@ -27,8 +27,6 @@ __all__ = ["DriftWatch"]
 
 _LOG = logging.getLogger("mlwb.serve")
 _DAY_HOURS, _WEEK_HOURS = 24, 168
-_ENOUGH = 0.75
-"""Share of the reference's day a window must have seen; a part of a day is another mixture."""
 _KEPT_VERSIONS = 2
 _WRITE_S = 60.0
 _FRESH_S = 1.0
@@ -153,7 +151,7 @@ class DriftWatch:
             "hours_24h": len(day_hours),
             "hours_7d": len(week_hours),
             "covered_share_24h": drift.covered(day_hours),
-            "is_enough": drift.covered(day_hours) >= _ENOUGH,
+            "is_enough": drift.covered(day_hours) >= FULL_SHARE,
             "e_value": note.e_value if note else None,
             "checked_day": note.day if note else None,
             "features": _features(drift, day, week),
@@ -165,7 +163,7 @@ class DriftWatch:
             return NO_DRIFT
         counts, seen = drift.window(self._clock.now().timestamp(), _DAY_HOURS)
         values = {item.name: float("nan") for item in drift.references}
-        if drift.covered(seen) >= _ENOUGH:
+        if drift.covered(seen) >= FULL_SHARE:
             values = {name: found.value for name, found in drift.psi(counts).items()}
         e_value = drift.note.e_value if drift.note else float("nan")
         return DriftGauges(values, int(counts[0].sum()) if counts else 0, e_value, self.lost)

@@ -9,10 +9,7 @@ from mlwb.core.arrays import Int1D
 from mlwb.drift import BlockMartingale, FeatureReference
 from mlwb.drift.calibration import Calibrated
 
-__all__ = ["FULL_DAY", "Column", "Result", "day_name"]
-
-FULL_DAY = 0.75
-"""Share of the reference's day a day must have seen to be judged."""
+__all__ = ["Column", "Result", "day_name"]
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from mlwb.core.errors import (
     EmptyWindowError,
 )
 from mlwb.drift import (
+    FULL_SHARE,
     SCORE,
     BlockMartingale,
     CheckNote,
@@ -25,6 +26,7 @@ from mlwb.drift import (
     HourTable,
     covered_share,
     hours_to_blocks,
+    suited_block_days,
     together,
 )
 from mlwb.drift.calibration import Calibrated, calibrate, ks_of_counts, overall
@@ -42,7 +44,7 @@ from mlwb.stages._drift_check_inputs import (
     rows_logged,
 )
 from mlwb.stages._drift_check_records import Limits, check_details, check_metrics
-from mlwb.stages._drift_check_result import FULL_DAY, Column, Result, Watch, day_name
+from mlwb.stages._drift_check_result import Column, Result, Watch, day_name
 from mlwb.stages.common import context, home_of, policy_of, store_of, write_all
 
 __all__ = ["Inputs", "Result", "judge", "load", "measure", "record", "run"]
@@ -167,7 +169,9 @@ def _full_days(inputs: Inputs) -> list[int]:
     for hour in inputs.log.hours:
         by_day.setdefault(hour // _DAY_HOURS, []).append(hour)
     return sorted(
-        day for day in _days_with_rows(inputs) if covered_share(reference, by_day[day]) >= FULL_DAY
+        day
+        for day in _days_with_rows(inputs)
+        if covered_share(reference, by_day[day]) >= FULL_SHARE
     )
 
 
@@ -213,7 +217,7 @@ def _watched(
         watches = [
             BlockMartingale.from_json(stored[frozen.name])
             if frozen.name in stored
-            else BlockMartingale.start(frozen.name, frozen.blocks.daily)
+            else _begun(frozen)
         ]
     except EmptyWindowError:
         return ()
@@ -222,6 +226,14 @@ def _watched(
             counts = hours_to_blocks(_rows_of(inputs.log.hours, [day]), place).total
             watches.append(watches[-1].update(day, counts))
     return tuple(watches)
+
+
+def _begun(frozen: FeatureReference) -> BlockMartingale:
+    """From the days of the reference, in blocks long enough to pass for exchangeable."""
+    daily = frozen.blocks.daily
+    return BlockMartingale.start(
+        frozen.name, daily, days=frozen.blocks.days, block_days=suited_block_days(daily)
+    )
 
 
 def _together(inputs: Inputs, watched: Sequence[Sequence[BlockMartingale]]) -> Watch:

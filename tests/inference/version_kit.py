@@ -122,12 +122,23 @@ def rewrite(folder: Path, name: str, changes: Mapping[str, object]) -> None:
 
 
 def add_reference(
-    folder: Path, weights: Sequence[float] = WEIGHTS, *, days: int = 8, seed: int = 1
+    folder: Path,
+    weights: Sequence[float] = WEIGHTS,
+    *,
+    days: int = 8,
+    seed: int = 1,
+    first_day: int = 0,
+    level: float = 0.0,
 ) -> dict[str, FeatureReference]:
-    """Freeze a reference of minutes with the version and sign for it: its features, its scores."""
+    """Freeze a reference of minutes with the version and sign for it: its features, its scores.
+
+    ``level`` squeezes every other fortnight by that share: days that remember each other.
+    """
     sidecar = json.loads((folder / "sidecar.json").read_bytes())["features"]
-    rng, ts = np.random.default_rng(seed), 60 * np.arange(days * 1440)
+    rng, ts = np.random.default_rng(seed), 86_400 * first_day + 60 * np.arange(days * 1440)
+    squeezed = 1.0 - level * ((ts // 86_400 - first_day) // 14 % 2)
     rows = np.column_stack([rng.uniform(field["low"], field["high"], len(ts)) for field in sidecar])
+    rows *= squeezed[:, None]
     columns = {field["name"]: rows[:, place] for place, field in enumerate(sidecar)}
     columns[SCORE] = logistic(rows, weights)
     references = [fit_feature_reference(name, values, ts) for name, values in columns.items()]
@@ -135,7 +146,7 @@ def add_reference(
     (folder / "reference_distributions.json").write_bytes(stored)
     training = {
         "artifacts": {"reference_distributions.json": digest_bytes(stored)},
-        "data_window": [0, days * 86_400],
+        "data_window": [int(ts[0]), int(ts[-1]) + 60],
     }
     (folder / "training_manifest.json").write_bytes(canonical_bytes(training))
     _write_manifest(folder, folder.name)

@@ -14,7 +14,7 @@ from mlwb.core.clock import ManualClock
 from mlwb.core.errors import ArtifactNotFoundError, EmptyWindowError, ParityError
 from mlwb.core.home import find_project
 from mlwb.core.predictionlog import PredictionLine, encode_line
-from mlwb.drift import CheckNote, bin_counts, psi_of_counts
+from mlwb.drift import CheckNote, bin_counts, psi_of_counts, suited_block_days
 from mlwb.evidence import EvidenceStore, Record, metrics_digest
 from mlwb.gates import Outcome, Verdict
 from mlwb.inference import load_reference
@@ -297,6 +297,19 @@ def test_a_clock_and_a_constant_are_not_watched(tmp_path: Path) -> None:
     record, _ = _check(home, 2)
     assert set(record.details["watch"]) == {"own", "rsi14_z", "prediction"}
     assert record.details["averaged"] == ["own", "rsi14_z"]
+
+
+def test_a_level_that_lasts_is_watched_in_blocks(home: Path) -> None:
+    """Blocks as long as the reference's memory asks for, on the grid of the reference's days."""
+    folder = home / "artifacts" / "models" / "v1.0.0"
+    add_reference(folder, days=70, first_day=FIRST_DAY - 70, level=0.2)
+    serve_days(home, _days(0, 8))
+    record, _ = _check(home, 8)
+    frozen = load_reference(folder).features["rsi14_z"]
+    watch = record.details["watch"]["rsi14_z"]
+    assert suited_block_days(frozen.blocks.daily) == watch["block_days"] == 7
+    assert (watch["first_day"], watch["wealth"]["n_bets"]) == (FIRST_DAY, 1)
+    assert record.details["highest"]["sr"] > 0
 
 
 def test_a_reference_without_a_null_gates_nothing(tmp_path: Path) -> None:
