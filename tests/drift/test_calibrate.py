@@ -187,3 +187,23 @@ def test_reading_never_gets_worse_as_the_limit_grows(value: float, limits: list[
     """A gate that allows more lets pass whatever a stricter one did."""
     strict, loose = (reading(held(value, SCORES), limit) for limit in limits)
     assert ORDER.index(loose) <= ORDER.index(strict)
+
+
+@pytest.mark.parametrize("shift", [2.0, 3.0, 5.0])
+@pytest.mark.parametrize("is_clipped", [False, True])
+def test_a_large_change_is_bounded_though_it_empties_cells(
+    shift: float, *, is_clipped: bool
+) -> None:
+    """Cells that a change has emptied leave PSI known: lower and upper bound stay near it."""
+    path = np.random.default_rng(0).standard_normal(47 * ROWS)
+    low, high = np.quantile(path[: 40 * ROWS], [0.005, 0.995])
+    moved = path + shift * (np.arange(len(path)) >= 40 * ROWS)
+    values = np.clip(moved, low, high) if is_clipped else moved
+    reference = frozen(values[: 40 * ROWS])
+    current = count_blocks(reference.bins.edges, values[40 * ROWS :], stamps(7, 40))
+    found = calibrate(reference, current)
+    assert found.bounds is not None
+    assert found.psi.value > 2.0
+    assert 0.75 * found.psi.value < found.bounds.lower
+    assert found.bounds.upper < 1.3 * found.psi.value
+    assert reading(found, 0.3) == "fail"
