@@ -10,7 +10,7 @@ import numpy as np
 
 from mlwb.core.arrays import Float1D, Int1D
 from mlwb.core.canonical import digest
-from mlwb.core.errors import ArtifactError, EmptyWindowError
+from mlwb.core.errors import ArtifactError, EmptyWindowError, ParamsError
 
 __all__ = [
     "N_SPECIAL",
@@ -119,12 +119,16 @@ def fit_reference(name: str, values: Float1D, *, n_bins: int = 10) -> BinnedRefe
     ------
     EmptyWindowError
         No finite value.
+    ParamsError
+        Fewer than one bin.
 
     Examples
     --------
     >>> fit_reference("x", np.arange(100.0), n_bins=4).counts.tolist()
     [25, 25, 25, 25, 0, 0, 0]
     """
+    if n_bins < 1:
+        raise ParamsError(f"no bins for {name}", expected="at least 1", got=f"{n_bins}")
     finite = np.sort(values[np.isfinite(values)])
     if len(finite) == 0:
         raise EmptyWindowError(f"no finite value of {name} to fit reference bins on")
@@ -220,5 +224,6 @@ def _in_order(edges: Float1D, low: float, high: float) -> bool:
     """Whether ``low <= first edge < ... < last edge < high``, all finite."""
     if edges.ndim != 1:
         return False
-    rising = bool((np.diff([*edges, high]) > 0).all()) and low <= min([*edges, high])
-    return rising and bool(np.isfinite([*edges, low, high]).all())
+    ends = np.array([*edges, high])
+    rising = bool((ends[:-1] < ends[1:]).all()) and low <= float(ends.min())
+    return rising and bool(np.isfinite([low, *ends]).all())

@@ -22,7 +22,8 @@ __all__ = ["CheckNote", "HourLog", "encode_hour", "hour_logs", "read_hour_log", 
 
 _NOTE = "check.json"
 
-_Count = Annotated[int, msgspec.Meta(ge=0)]
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**40)]
+"""More rows in an hour than anybody serves; sums over months and workers stay whole numbers."""
 
 
 class _HourLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -111,7 +112,7 @@ def encode_hour(version: str, reference: str, hour: int, table: HourTable) -> by
 
 def hour_logs(folder: Path, version: str) -> list[Path]:
     """Files of all workers that have counted for a version, in order of their numbers."""
-    found = [path for path in (folder / version).glob("*.jsonl") if path.stem.isdigit()]
+    found = [path for path in (folder / version).glob("*.jsonl") if path.stem.isdecimal()]
     return sorted(found, key=lambda path: int(path.stem))
 
 

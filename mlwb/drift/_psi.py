@@ -10,7 +10,7 @@ import numpy as np
 
 from mlwb.core.arrays import AnyArray, Float1D, Int1D
 from mlwb.core.canonical import digest
-from mlwb.core.errors import EmptyWindowError
+from mlwb.core.errors import DataSchemaError, EmptyWindowError
 from mlwb.drift._bins import N_SPECIAL, BinnedReference, bin_counts
 from mlwb.drift._tails import chi_square_tail
 
@@ -27,6 +27,7 @@ __all__ = [
 
 SMOOTHING = 0.5
 """Added to every count on both sides (Krichevsky and Trofimov 1981)."""
+_TOO_MANY = 2.0**62
 
 
 @dataclass(frozen=True)
@@ -160,6 +161,8 @@ def psi_of_counts(
     ------
     EmptyWindowError
         One side holds no rows.
+    DataSchemaError
+        The two are not counts of the same cells.
 
     Examples
     --------
@@ -168,6 +171,7 @@ def psi_of_counts(
     >>> round(psi_of_counts("e1", ref, cur, smoothing=0.0).value, 12)
     0.039373063799
     """
+    _check_counts(name, reference, current)
     n_ref, n_obs = int(reference.sum()), int(current.sum())
     if n_ref == 0 or n_obs == 0:
         raise EmptyWindowError(f"no rows to compare for {name}", got=f"{n_ref} and {n_obs} rows")
@@ -260,6 +264,18 @@ def psi_spec(edges: Float1D | Sequence[float], *, smoothing: float = SMOOTHING) 
 def spec_digest(edges: Float1D | Sequence[float], *, smoothing: float = SMOOTHING) -> str:
     """sha256 of :func:`psi_spec`: equal digests, comparable numbers."""
     return digest(psi_spec(edges, smoothing=smoothing))
+
+
+def _check_counts(name: str, reference: Int1D, current: Int1D) -> None:
+    """Whether both are counts of the same cells whose sum is a whole number; else an error."""
+    least = min(reference.min(initial=0), current.min(initial=0))
+    most = max(reference.sum(dtype=np.float64), current.sum(dtype=np.float64))
+    if reference.shape != current.shape or least < 0 or not most < _TOO_MANY:
+        raise DataSchemaError(
+            f"not two counts of the cells of {name}",
+            expected="as many cells on both sides, none negative",
+            got=f"{reference.shape} and {current.shape} cells, from {least} on, {most:g} rows",
+        )
 
 
 def _shares(counts: AnyArray) -> Float1D:

@@ -16,7 +16,7 @@ import numpy as np
 from scipy import optimize, special, stats
 
 from mlwb.core.arrays import Float1D, Int2D
-from mlwb.core.errors import EmptyWindowError
+from mlwb.core.errors import EmptyWindowError, ParamsError
 from mlwb.drift._bins import N_SPECIAL
 from mlwb.drift._direction import day_swings
 from mlwb.drift._null import BlockNull, block_null, windows_of
@@ -97,7 +97,15 @@ def plan(
     ------
     EmptyWindowError
         The reference is too short for a null of this window.
+    ParamsError
+        A number is outside its range.
     """
+    if not (days >= 1 and 0.0 < limit < math.inf and 0.0 < level < 0.5 and level < power < 1.0):
+        raise ParamsError(
+            "that cannot be planned for",
+            expected="days >= 1, limit > 0, level in (0, 0.5), power in (level, 1)",
+            got=f"days {days}, limit {limit:g}, level {level:g}, power {power:g}",
+        )
     table = frozen.blocks.daily
     here = _chance(frozen.name, table, days)
     sweep = list(_sweep(frozen.name, table))

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlwb.core.arrays import Float1D
-from mlwb.core.errors import ArtifactError, EmptyWindowError
+from mlwb.core.errors import ArtifactError, EmptyWindowError, ParamsError
 from mlwb.drift import BinnedReference, PsiResult, bin_counts, fit_reference, out_of_range, psi
 
 ANY_FLOATS = st.lists(st.floats(allow_nan=True, allow_infinity=True), max_size=60)
@@ -237,3 +237,16 @@ def test_ticks_are_not_moved_by_the_price(real_data: Path) -> None:
     assert drift(ticks, *calm).value < 0.005
     assert drift(ticks, *stepped).value > 1.0
     assert drift(spread_bp, *calm).value > 1.0
+
+
+def test_bins_at_the_ends_of_float64_are_read_back() -> None:
+    """Edges further apart than the largest float are in order all the same."""
+    counts = np.array([50, 50, 0, 0, 0])
+    frozen = BinnedReference("x", np.array([-1.7e308]), counts, -1.7e308, 1.7e308)
+    assert BinnedReference.from_json(frozen.to_json()).digest == frozen.digest
+
+
+def test_there_is_at_least_one_bin() -> None:
+    """A reference without bins is refused in a sentence."""
+    with pytest.raises(ParamsError, match="no bins for x"):
+        fit_reference("x", np.arange(9.0), n_bins=0)

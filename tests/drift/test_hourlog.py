@@ -95,3 +95,17 @@ def test_a_note_is_about_one_version_and_reference(tmp_path: Path) -> None:
     assert CheckNote.read(tmp_path, "v2", REF) is None
     (tmp_path / "v1" / "check.json").write_bytes(b'{"version":"v1"}')
     assert CheckNote.read(tmp_path, "v1", REF) is None
+
+
+def test_counts_that_nobody_can_have_served_are_damage(tmp_path: Path) -> None:
+    """A number typed into a file must not overflow the sums of the server and the check."""
+    folder = tmp_path / "v1"
+    folder.mkdir()
+    for place, count in enumerate((2**41, 2**63, 10**30)):
+        bad = _line(7).replace(b"[1,0,2,0]", b"[%d,0,2,0]" % count)
+        assert bad != _line(7)
+        (folder / f"{place}.jsonl").write_bytes(bad + _line(8))
+    (folder / "\u00b2.jsonl").write_bytes(_line(7))  # a digit that is no number
+    found = read_live_hours(tmp_path, "v1", REF, SHAPE)
+    assert found.damaged == 3
+    assert found.hours == {8: [[3, 0, 6, 0], [0, 0, 0, 9, 0]]}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from mlwb.core.errors import EmptyWindowError
+from mlwb.core.errors import EmptyWindowError, ParamsError
 from mlwb.drift import FeatureReference, count_blocks, fit_feature_reference
 from mlwb.drift.calibration import bounds, calibrate, reading
 from mlwb.drift.planning import _chance, plan, rows_needed
@@ -140,3 +141,14 @@ def test_too_short_a_reference_cannot_plan() -> None:
     """Half of the reference is the longest window it can speak of."""
     with pytest.raises(EmptyWindowError, match="too short"):
         plan(frozen(0.0), days=21, limit=0.3)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"days": 0}, {"limit": -1.0}, {"limit": np.nan}, {"power": 0.04}, {"level": 0.5}],
+    ids=str,
+)
+def test_numbers_out_of_range_are_not_planned_for(wrong: dict[str, Any]) -> None:
+    """A sentence and no error of arithmetic."""
+    with pytest.raises(ParamsError, match="cannot be planned for"):
+        plan(frozen(0.0), **{"days": 7, "limit": 0.3, **wrong})

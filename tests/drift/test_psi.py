@@ -19,7 +19,7 @@ from scipy.stats import entropy, norm
 
 from mlwb.core.arrays import Float1D, Int1D
 from mlwb.core.canonical import canonical_bytes
-from mlwb.core.errors import EmptyWindowError
+from mlwb.core.errors import DataSchemaError, EmptyWindowError
 from mlwb.drift import (
     bin_counts,
     fit_reference,
@@ -272,3 +272,14 @@ def test_empty_window_is_an_error() -> None:
     """The same through the values."""
     with pytest.raises(EmptyWindowError):
         psi(fit_reference("x", z(100)), np.empty(0))
+
+
+@pytest.mark.parametrize(
+    "current",
+    [[5, 5, 0], [-5, 6, 4, 0], [2**62, 2**62, 2**62, 0]],
+    ids=["other cells", "negative", "too many"],
+)
+def test_what_is_no_count_of_the_cells_has_no_psi(current: list[int]) -> None:
+    """Counts of other bins, below zero or beyond whole numbers are refused, not averaged."""
+    with pytest.raises(DataSchemaError, match="not two counts of the cells of x"):
+        psi_of_counts("x", np.array([5, 5, 0, 0]), np.array(current))
