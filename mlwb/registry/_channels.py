@@ -20,9 +20,16 @@ def pointed(models_dir: Path, channel: str) -> str | None:
     Raises
     ------
     ArtifactError
-        The link names anything but a version directory beside it.
+        It is no link, or names anything but a version directory beside it.
     """
-    text = fsops.read_link(models_dir / channel)
+    try:
+        text = fsops.read_link(models_dir / channel)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ArtifactError(
+            f"{channel!r} is no link",
+            got=str(error),
+            todo="move what stands there away, then: mlwb registry recover",
+        ) from error
     if text is None:
         return None
     try:

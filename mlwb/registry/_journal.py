@@ -39,6 +39,7 @@ def _refusals_named() -> Iterator[None]:
             raise
         raise StorageError(
             f"the disk refused to change the registry: {error.strerror or error}",
+            got=Path(error.filename).name if error.filename else "",
             todo="what was there before still is; put the disk right and try again",
         ) from error
 

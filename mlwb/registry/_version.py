@@ -200,7 +200,7 @@ def read_version(path: Path) -> VersionInfo:
         )
     except FileNotFoundError as error:
         raise IncompleteVersionError(f"{path.name} has no {MANIFEST}") from error
-    except (EvidenceSchemaError, KeyError, TypeError, AttributeError, ValueError) as error:
+    except (OSError, EvidenceSchemaError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise IncompleteVersionError(f"{path.name}/{MANIFEST} cannot be read") from error
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
+from mlwb.core.chain import Problem
 from mlwb.core.clock import ManualClock
 from mlwb.core.errors import (
     ArtifactError,
@@ -416,3 +417,28 @@ def test_abandoned_staging_is_swept_after_an_hour(registry: Registry, clock: Man
     assert registry.recover() == ()
     assert not old.exists()
     assert fresh.exists()
+
+
+def test_a_directory_in_place_of_a_link_is_named(serving: Registry) -> None:
+    """Doctor says so instead of stopping; once it is moved away the link comes back."""
+    latest = serving.models_dir / "latest"
+    latest.unlink()
+    latest.mkdir()
+    with pytest.raises(ArtifactError, match="'latest' is no link"):
+        serving.latest()
+    assert not serving.is_audited()
+    assert Problem("unaudited", "latest", "'latest' is no link") in serving.doctor()
+    latest.rmdir()
+    assert serving.recover() == ()
+    assert serving.latest() == "v2"
+
+
+def test_a_directory_in_place_of_a_manifest_is_named(serving: Registry) -> None:
+    """One damaged version does not keep doctor from looking at the others."""
+    manifest = serving.models_dir / "v3" / "manifest.json"
+    manifest.parent.chmod(0o755)
+    manifest.unlink()
+    manifest.mkdir()
+    assert [problem.kind for problem in serving.doctor()] == ["incomplete"]
+    assert serving.restore("v3").version == "v3"
+    assert serving.doctor() == ()
