@@ -10,9 +10,10 @@ import numpy as np
 
 from mlwb.backtest._account import Ledger, account, settle
 from mlwb.backtest._broker import PaperBroker
-from mlwb.backtest._caps import DAY_S, SLACK, Caps, Clip, trailing_day
+from mlwb.backtest._caps import SLACK, Caps, Clip, trailing_day
 from mlwb.core.arrays import Bool1D, Float1D, Int1D
 from mlwb.core.bars import INTERVAL_S
+from mlwb.core.clock import DAY_S
 from mlwb.core.errors import EmptyWindowError, ParamsError
 
 __all__ = ["Book", "Tape", "backtest"]

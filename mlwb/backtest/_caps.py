@@ -11,10 +11,10 @@ import numpy as np
 from mlwb.backtest._account import Ledger
 from mlwb.core.arrays import Bool1D, Float1D, Int1D
 from mlwb.core.bars import INTERVAL_S
+from mlwb.core.clock import DAY_S
 
-__all__ = ["DAY_S", "SLACK", "UNCAPPED", "Caps", "Clip", "Guard", "cap_breaches", "trailing_day"]
+__all__ = ["SLACK", "UNCAPPED", "Caps", "Clip", "Guard", "cap_breaches", "trailing_day"]
 
-DAY_S = 86_400
 TOLERANCE = 1e-9
 """Running sums forget by subtraction; a budget missed by less than this is met."""
 SLACK = 1e-6

@@ -10,6 +10,7 @@ import numpy as np
 
 from mlwb.backtest._account import Ledger, Trips
 from mlwb.core.arrays import Float1D, Int1D
+from mlwb.core.clock import DAY_S
 from mlwb.core.errors import EmptyWindowError
 from mlwb.stats import SharpeRatio, min_track_record, near_one, psr, sharpe_ratio
 
@@ -28,7 +29,6 @@ __all__ = [
 MINUTES_A_YEAR = 525_600.0
 """Minute bars of a market that never closes."""
 _YEAR_DAYS = 365.0
-_DAY_S = 86_400
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def daily_returns(net: Float1D, ts: Int1D) -> Float1D:
     """
     if not len(ts):
         return np.empty(0)
-    day = ts // _DAY_S
+    day = ts // DAY_S
     return np.bincount(day - day[0], weights=net).astype(np.float64)
 
 
@@ -188,7 +188,7 @@ def activity(ledger: Ledger, ts: Int1D) -> Activity:
     Activity
     """
     size = np.abs(ledger.position)
-    n_days = int(ts[-1] // _DAY_S - ts[0] // _DAY_S) + 1
+    n_days = int(ts[-1] // DAY_S - ts[0] // DAY_S) + 1
     turnover = float(ledger.traded.sum() + size[-1]) / n_days
     return Activity(turnover, float(size.mean()), float(size.max()))
 
@@ -208,7 +208,7 @@ def daily_trips(trips: Trips, ts: Int1D) -> DailyTrips:
     DailyTrips
     """
     closed = trips.is_closed
-    day = ts[trips.last[closed] + 1] // _DAY_S
+    day = ts[trips.last[closed] + 1] // DAY_S
     days, index = np.unique(day, return_inverse=True)
     won = np.bincount(index[trips.net[closed] > 0.0], minlength=len(days))
     return DailyTrips(days, won, np.bincount(index, minlength=len(days)))

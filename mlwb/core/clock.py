@@ -9,7 +9,10 @@ from typing import Protocol
 
 from mlwb.core.errors import EvidenceSchemaError
 
-__all__ = ["Clock", "ManualClock", "SystemClock", "format_utc", "parse_utc"]
+__all__ = ["DAY_S", "Clock", "ManualClock", "SystemClock", "format_utc", "parse_utc"]
+
+DAY_S = 86_400
+"""Seconds of a UTC day; ``ts // DAY_S`` is its number."""
 
 
 class Clock(Protocol):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from urllib.parse import quote
 
+from mlwb.core.clock import DAY_S
 from mlwb.core.errors import ParamsError
 
 __all__ = ["BASE_URL", "INTERVALS", "MARKETS", "ArchiveFile", "KlineRequest", "Month"]
@@ -23,7 +24,6 @@ INTERVALS = {
 """Interval to its seconds."""
 _SYMBOL = re.compile(r"\w{2,40}")
 _FIRST_DAY = date(2017, 1, 1)
-_DAY_S = 86_400
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class KlineRequest:
             name=f"{self.symbol}-{interval}-{stamp}.zip",
             first=first,
             last=last,
-            expected_rows=n_days * _DAY_S // INTERVALS[interval],
+            expected_rows=n_days * DAY_S // INTERVALS[interval],
         )
 
 

@@ -18,7 +18,14 @@ from mlwb.drift._bins import (
     out_of_range,
 )
 from mlwb.drift._block_days import suited_block_days
-from mlwb.drift._blocks import BLOCK_S, FULL_SHARE, BlockCounts, count_blocks, in_full_blocks
+from mlwb.drift._blocks import (
+    BLOCK_S,
+    FULL_SHARE,
+    HOUR_S,
+    BlockCounts,
+    count_blocks,
+    in_full_blocks,
+)
 from mlwb.drift._categories import CategoryReference, fit_categories
 from mlwb.drift._detect import detect_drift
 from mlwb.drift._distances import (
@@ -41,7 +48,6 @@ from mlwb.drift._hourlog import (
     read_live_hours,
 )
 from mlwb.drift._live import (
-    HOUR_S,
     SCORE,
     HourTable,
     LiveCounts,

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlwb.core.arrays import Bool1D, Float1D, Int1D, Int2D
+from mlwb.core.clock import DAY_S
 from mlwb.drift._bins import cells_of
 
-__all__ = ["BLOCK_S", "FULL_SHARE", "BlockCounts", "count_blocks", "in_full_blocks"]
+__all__ = ["BLOCK_S", "FULL_SHARE", "HOUR_S", "BlockCounts", "count_blocks", "in_full_blocks"]
 
 BLOCK_S = 21_600
 """Length of a block: six hours, so that a window shorter than a day meets its own time of day."""
-_DAY_S, _HOUR_S, _HOURS = 86_400, 3_600, 24
+HOUR_S = 3_600
+_HOURS = 24
 FULL_SHARE = 0.75
 """Of what is usual, for a day or block to count as whole: a Friday of currencies (22 of 24 hours)
 is, their Sunday (2 or 3 hours) is not; a part of a day is another mixture."""
@@ -46,12 +48,12 @@ class BlockCounts:
     @property
     def days(self) -> Int1D:
         """UTC day numbers with at least one row, increasing; shape (n_days,)."""
-        return np.unique(self.starts // _DAY_S)
+        return np.unique(self.starts // DAY_S)
 
     @property
     def daily(self) -> Int2D:
         """Rows of each of those days; shape (n_days, n_cells)."""
-        days, place = np.unique(self.starts // _DAY_S, return_inverse=True)
+        days, place = np.unique(self.starts // DAY_S, return_inverse=True)
         out = np.zeros((len(days), self.counts.shape[1]), dtype=np.int64)
         np.add.at(out, place, self.counts)
         return out
@@ -88,7 +90,7 @@ def count_blocks(edges: Float1D, values: Float1D, ts: Int1D) -> BlockCounts:
     """
     cells, n_cells = cells_of(edges, values), len(edges) + 4
     starts, place = np.unique(ts // BLOCK_S, return_inverse=True)
-    hours = ts // _HOUR_S % _HOURS
+    hours = ts // HOUR_S % _HOURS
     return BlockCounts(
         np.asarray(starts * BLOCK_S, dtype=np.int64),
         _table(place, cells, len(starts), n_cells),

@@ -16,7 +16,7 @@ import numpy as np
 from mlwb.core.arrays import AnyArray, Float1D, Int1D, Int2D
 from mlwb.core.errors import EmptyWindowError
 from mlwb.drift._bins import N_SPECIAL
-from mlwb.drift._psi import SMOOTHING
+from mlwb.drift._psi import psi_of_rows
 from mlwb.drift._tails import chi_square_tail
 
 __all__ = [
@@ -203,11 +203,9 @@ def score_windows(name: str, reference: Int2D, current: Int2D) -> Float1D:
 
 
 def _psi(reference: AnyArray, current: AnyArray) -> AnyArray:
-    _shares(reference, current)
-    used = (reference + current) > 0
-    p, q = ((side + SMOOTHING) * used for side in (reference, current))
-    p, q = (side / side.sum(axis=-1, keepdims=True) for side in (p, q))
-    return np.asarray(((q - p) * _log_ratio(q, p)).sum(axis=-1))
+    _shares(reference, current)  # raises where a side is empty
+    found = psi_of_rows(np.atleast_2d(reference), np.atleast_2d(current))
+    return found if np.ndim(current) > 1 else np.asarray(found[0])
 
 
 def _ks(reference: AnyArray, current: AnyArray) -> AnyArray:

@@ -16,10 +16,9 @@ import numpy as np
 
 from mlwb.core.arrays import Float2D, Int1D
 from mlwb.drift._bins import N_SPECIAL, bin_counts
-from mlwb.drift._blocks import BLOCK_S, BlockCounts
+from mlwb.drift._blocks import BLOCK_S, HOUR_S, BlockCounts
 
 __all__ = [
-    "HOUR_S",
     "SCORE",
     "HourTable",
     "LiveCounts",
@@ -31,7 +30,6 @@ __all__ = [
 
 SCORE = "prediction"
 """Name under which a model's own scores stand among its reference distributions."""
-HOUR_S = 3_600
 _HOURS, _BLOCK_HOURS = 24, BLOCK_S // HOUR_S
 _KEPT_HOURS = 192
 """Eight days: the rolling week and a day to spare."""

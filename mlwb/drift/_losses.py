@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from mlwb.core.arrays import Float1D, Int1D
+from mlwb.core.clock import DAY_S
 from mlwb.core.errors import ArtifactError, DataSchemaError
 
 __all__ = ["Loss", "LossDays", "daily_losses"]
@@ -16,7 +17,6 @@ __all__ = ["Loss", "LossDays", "daily_losses"]
 Loss: TypeAlias = Literal["brier", "log_loss"]
 
 LOSS_DAYS_SCHEMA = "mlwb.loss-days/1"
-_DAY_S = 86_400
 _SURE = 1e-12
 """A probability of 0 or 1 that was wrong costs 27.6 nats, not infinitely many."""
 
@@ -136,7 +136,7 @@ def daily_losses(
     p, y = np.asarray(probability, dtype=np.float64), np.asarray(label)
     if not bool(((p >= 0.0) & (p <= 1.0)).all() and ((y == 0) | (y == 1)).all()):
         raise DataSchemaError("losses need probabilities in [0, 1] and labels 0 or 1")
-    days, place = np.unique((np.asarray(ts) + horizon_s) // _DAY_S, return_inverse=True)
+    days, place = np.unique((np.asarray(ts) + horizon_s) // DAY_S, return_inverse=True)
 
     def summed(values: Float1D) -> Float1D:
         return np.asarray(np.bincount(place, weights=values, minlength=len(days)), np.float64)

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from mlwb.core.arrays import AnyArray, Float1D, Int1D, Int2D
+from mlwb.core.arrays import Float1D, Int1D, Int2D
 from mlwb.core.errors import ArtifactError, DataSchemaError, EmptyWindowError
 from mlwb.drift._blocks import FULL_SHARE
-from mlwb.drift._psi import SMOOTHING
+from mlwb.drift._psi import psi_of_rows
 from mlwb.drift._ranks import RankMemory, memory_of, parse_memory, rank_p, tie_break
 from mlwb.drift._wealth import Wealth, parse_wealth
 
@@ -338,14 +338,7 @@ def _restarted(state: BlockMartingale) -> BlockMartingale:
 
 def block_scores(bag: Int2D) -> Float1D:
     """PSI of every block against all others together, shape (n_blocks,)."""
-    used = bag[:, bag.sum(axis=0) > 0]
-    p, q = _shares(used.sum(axis=0) - used), _shares(used)
-    return np.asarray(((q - p) * np.log(q / p)).sum(axis=1), dtype=np.float64)
-
-
-def _shares(counts: AnyArray) -> AnyArray:
-    smoothed = counts + SMOOTHING
-    return np.asarray(smoothed / smoothed.sum(axis=1, keepdims=True))
+    return psi_of_rows(bag.sum(axis=0) - bag, bag)
 
 
 def _in_blocks(table: Int2D, blocks: Int1D) -> Int2D:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from mlwb.core.arrays import AnyArray, Float1D, Int1D, Int2D
+from mlwb.core.arrays import Float1D, Int1D, Int2D
 from mlwb.core.errors import EmptyWindowError
 from mlwb.drift._memory import day_memory
-from mlwb.drift._psi import SMOOTHING
+from mlwb.drift._psi import psi_of_rows
 
 __all__ = ["BlockNull", "block_null", "windows_of"]
 
@@ -131,7 +131,7 @@ def block_null(name: str, counts: Sequence[Int1D] | Int2D, *, window_blocks: int
     memory = day_memory(table).inflation(window_blocks, n_blocks)
     # a drawn window meets the blocks that are left, the current one will meet all of them
     fair = 1.0 - (window_blocks / n_blocks) ** 2
-    scores = _psi_of_rows(table.sum(axis=0) - windows, windows) * fair * memory
+    scores = psi_of_rows(table.sum(axis=0) - windows, windows) * fair * memory
     return BlockNull(scores, window_blocks, n_blocks, memory)
 
 
@@ -154,14 +154,3 @@ def windows_of(blocks: Int2D, window_blocks: int) -> Int2D:
         return blocks
     order = np.random.default_rng(0).random((_DRAWS, len(blocks))).argsort(axis=1)
     return np.asarray(blocks[order[:, :window_blocks]].sum(axis=1))
-
-
-def _psi_of_rows(reference: Int2D, current: Int2D) -> Float1D:
-    """:func:`mlwb.drift.psi_of_counts` row by row; cells that no row uses are left out."""
-    used = (reference[0] + current[0]) > 0
-    p, q = (_shares(side[:, used] + SMOOTHING) for side in (reference, current))
-    return np.asarray(((q - p) * np.log(q / p)).sum(axis=1))
-
-
-def _shares(counts: AnyArray) -> AnyArray:
-    return np.asarray(counts / counts.sum(axis=1, keepdims=True))

@@ -187,6 +187,26 @@ def psi_of_counts(
     return PsiResult(name, float(per_bin.sum()), raw, per_bin, floor, n_ref, n_obs, n_cells)
 
 
+def psi_of_rows(reference: AnyArray, current: AnyArray) -> Float1D:
+    """:func:`psi_of_counts` of many windows at once, each with the cells that it uses.
+
+    Parameters
+    ----------
+    reference, current : ndarray of shape (n_windows, n_cells), int64
+        Counts of both sides, no row empty.
+
+    Returns
+    -------
+    ndarray of shape (n_windows,), float64
+    """
+    used = (reference + current) > 0
+    ever = used.any(axis=0)
+    p, q = ((side[:, ever] + SMOOTHING) * used[:, ever] for side in (reference, current))
+    p, q = (side / side.sum(axis=1, keepdims=True) for side in (p, q))
+    ratio = np.divide(q, p, out=np.ones_like(p), where=used[:, ever])
+    return np.asarray(((q - p) * np.log(ratio)).sum(axis=1), dtype=np.float64)
+
+
 def split_missing(
     reference: Int1D, current: Int1D, *, smoothing: float = SMOOTHING
 ) -> MissingSplit:

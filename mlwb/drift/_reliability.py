@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlwb.core.arrays import Float1D, Float2D, Int1D
+from mlwb.core.clock import DAY_S
 from mlwb.core.errors import DataSchemaError, EmptyWindowError
 
 __all__ = ["Reliability", "reliability"]
 
-_DAY_S = 86_400
 _EDGE = 1e-6
 """Probabilities are held this far from 0 and 1 where their log odds are taken."""
 _MAX_STEPS = 50
@@ -98,7 +98,7 @@ def reliability(
     inside = ((probability >= 0.0) & (probability <= 1.0)).all()
     if not bool(inside and ((label == 0) | (label == 1)).all()):
         raise DataSchemaError("calibration needs probabilities in [0, 1] and labels 0 or 1")
-    table, rows = _residuals(probability, label, matured_ts // _DAY_S, n_bins=n_bins)
+    table, rows = _residuals(probability, label, matured_ts // DAY_S, n_bins=n_bins)
     gap, ece = _gap_and_ece(table.sum(axis=0)[None], rows.sum()[None])
     value, interval, ece_interval, chance = float(ece[0]), _NONE, _NONE, math.nan
     if len(rows) >= _MIN_DAYS:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlwb.core.arrays import AnyArray, Bool1D, Int1D, Int2D
+from mlwb.core.clock import DAY_S
 from mlwb.core.errors import EmptyWindowError
 from mlwb.drift._blocks import BLOCK_S, FULL_SHARE, BlockCounts
 
 __all__ = ["Matched", "matched"]
 
-_DAY_S = 86_400
-_BLOCKS = _DAY_S // BLOCK_S
+_BLOCKS = DAY_S // BLOCK_S
 
 
 @dataclass(frozen=True)
@@ -80,15 +80,15 @@ def matched(reference: BlockCounts, current: BlockCounts) -> Matched:
 
 def _usual(reference: BlockCounts) -> Bool1D:
     """Blocks of the day that at least half of the reference days have."""
-    phases = np.bincount(reference.starts % _DAY_S // BLOCK_S, minlength=_BLOCKS)
+    phases = np.bincount(reference.starts % DAY_S // BLOCK_S, minlength=_BLOCKS)
     return np.asarray(2 * phases >= len(reference.days)) & (phases > 0)
 
 
 def _by_day(blocks: BlockCounts, end: int, phases: Bool1D) -> tuple[Int2D, Int1D, AnyArray]:
     """Counts, rows and blocks present of each day that ends at the same hour as ``end``."""
-    phase = blocks.starts % _DAY_S // BLOCK_S
+    phase = blocks.starts % DAY_S // BLOCK_S
     kept = phases[phase]
-    numbers, place = np.unique((blocks.starts[kept] - end) // _DAY_S, return_inverse=True)
+    numbers, place = np.unique((blocks.starts[kept] - end) // DAY_S, return_inverse=True)
     counts = np.zeros((len(numbers), blocks.counts.shape[1]), dtype=np.int64)
     np.add.at(counts, place, blocks.counts[kept])
     seen = np.zeros((len(numbers), _BLOCKS), dtype=np.bool_)

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from scipy import stats
 
 from mlwb.core.arrays import Float1D, Int1D
 from mlwb.core.errors import EmptyWindowError
@@ -21,10 +20,12 @@ from mlwb.drift._bins import N_SPECIAL, bin_counts
 from mlwb.drift._blocks import BlockCounts
 from mlwb.drift._bounds import Bounds, bounds
 from mlwb.drift._direction import day_swings
+from mlwb.drift._distances import ks_at_edges
 from mlwb.drift._null import BlockNull, block_null
 from mlwb.drift._psi import PsiResult, psi_of_counts
 from mlwb.drift._reference import FeatureReference
 from mlwb.drift._sweep import WINDOWS_DAYS, WindowNull, first_quiet, gateable_days, window_nulls
+from mlwb.drift._tails import kolmogorov_tail
 from mlwb.drift._windows import Matched, matched
 
 __all__ = [
@@ -271,9 +272,6 @@ def ks_of_counts(reference: Int1D, current: Int1D) -> tuple[float, float]:
     EmptyWindowError
         One side is empty.
     """
-    first, second = reference[:-N_SPECIAL], current[:-N_SPECIAL]
-    n, m = int(first.sum()), int(second.sum())
-    if n == 0 or m == 0:
-        raise EmptyWindowError("no rows to compare", got=f"{n} and {m}")
-    gap = float(np.abs(np.cumsum(first) / n - np.cumsum(second) / m).max())
-    return gap, float(stats.kstwobign.sf(gap * np.sqrt(n * m / (n + m))))
+    gap = ks_at_edges(reference, current)
+    n, m = (int(side[:-N_SPECIAL].sum()) for side in (reference, current))
+    return gap, kolmogorov_tail(gap * math.sqrt(n * m / (n + m)))

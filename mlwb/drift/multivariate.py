@@ -15,15 +15,16 @@ import numpy as np
 from scipy import stats
 
 from mlwb.core.arrays import Bool1D, Float1D, Float2D, Int1D
+from mlwb.core.clock import DAY_S
 from mlwb.core.errors import EmptyWindowError
 from mlwb.drift._bins import N_SPECIAL, cells_of, fit_reference
+from mlwb.drift._blocks import HOUR_S
 
 __all__ = ["ClassifierTest", "PcaTest", "Sample", "classifier_test", "pca_test"]
 
 Sample: TypeAlias = tuple[Float2D, Int1D]
 """Rows of shape (n_rows, n_features) and the Unix second of each, full days."""
 
-_DAY_S, _HOUR_S = 86_400, 3_600
 _FOLDS = 4
 _RIDGE = 1e-3
 """Share of the mean variance added to every direction, so that none is divided by nothing."""
@@ -231,8 +232,8 @@ def _hours(reference: Sample, current: Sample, max_rows: int) -> _Hours:
     values = np.concatenate([reference[0][::step], current[0][::step]])
     ts = np.concatenate([reference[1][::step], current[1][::step]])
     is_new = np.arange(len(ts)) >= len(reference[1][::step])
-    hour, of_row = np.unique(2 * (ts // _HOUR_S) + is_new, return_inverse=True)
-    day, clock = hour // 2 * _HOUR_S // _DAY_S, hour // 2 % 24
+    hour, of_row = np.unique(2 * (ts // HOUR_S) + is_new, return_inverse=True)
+    day, clock = hour // 2 * HOUR_S // DAY_S, hour // 2 % 24
     is_current = hour % 2 == 1
     width, length = len(np.unique(day[is_current])), len(np.unique(day[~is_current]))
     if width == 0 or length < max(2 * width, width + _MIN_WINDOWS - 1):

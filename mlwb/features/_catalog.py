@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from mlwb.core.clock import DAY_S
 from mlwb.core.errors import ParamsError, UnknownParameterError
 from mlwb.features import _steps as steps
 from mlwb.features._open import read_modules
@@ -19,7 +20,6 @@ def _logret(lag: int) -> tuple[float, ...]:
 
 
 _NO_BAR = (-2.0, math.nan)
-_DAY_S = 86_400
 _RSI_S = 60_000
 """Wilder's averages forget by 13/14 a bar: after 1,000 bars nothing of the start is left."""
 
@@ -47,7 +47,7 @@ FEATURES: tuple[FeatureSpec, ...] = (
         "1",
         steps.zscore_mid,
         window_start(1440, 60, centred=True),
-        _DAY_S,
+        DAY_S,
         ("mid",),
         "requirements",
     ),

@@ -10,6 +10,7 @@ import numpy as np
 from mlwb.core.arrays import Float1D, Float2D, Int1D
 from mlwb.core.bars import INTERVAL_S
 from mlwb.core.canonical import canonical_bytes
+from mlwb.core.clock import DAY_S
 from mlwb.drift import SCORE, fit_feature_reference, in_full_blocks, references_json
 from mlwb.features import FeatureSpec, spec_digest
 from mlwb.inference import (
@@ -26,7 +27,6 @@ from mlwb.model._fit import FittedModel
 __all__ = ["SCORE", "ModelFacts", "golden_file", "make_sidecar", "reference_file", "scaler_file"]
 
 GOLDEN_ROWS = 64
-_DAY_S = 86_400
 _WIDEN = 10.0
 """Accepted input range: the training range widened by this many spans on either side. It stops
 junk; values merely beyond the training range are clipped by the graph."""
@@ -131,6 +131,6 @@ def reference_file(columns: Mapping[str, tuple[Float1D, Int1D]], *, n_bins: int)
     """
     references = []
     for name, (values, ts) in columns.items():
-        rows = in_full_blocks(ts // _DAY_S)
+        rows = in_full_blocks(ts // DAY_S)
         references.append(fit_feature_reference(name, values[rows], ts[rows], n_bins=n_bins))
     return canonical_bytes(references_json(references))

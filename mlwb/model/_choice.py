@@ -8,13 +8,12 @@ import numpy as np
 
 from mlwb.core.arrays import Float1D, Float2D, Int1D
 from mlwb.core.bars import INTERVAL_S
+from mlwb.core.clock import DAY_S
 from mlwb.core.errors import DegenerateModelError
 from mlwb.model._significance import rank_contributions
 from mlwb.model._validate import TrialResult
 
 __all__ = ["daily_skill", "trial_contributions"]
-
-_DAY_S = 86_400
 
 
 def trial_contributions(results: Sequence[TrialResult], target: Float1D) -> Float2D:
@@ -68,7 +67,7 @@ def daily_skill(contributions: Float2D, t0: Int1D) -> Float2D:
     ndarray of shape (n_days, n_trials), float64
         Days in order.
     """
-    _, day = np.unique((t0 - INTERVAL_S) // _DAY_S, return_inverse=True)
+    _, day = np.unique((t0 - INTERVAL_S) // DAY_S, return_inverse=True)
     sums = np.zeros((int(day.max(initial=-1)) + 1, contributions.shape[1]))
     np.add.at(sums, day, contributions)
     return sums / np.bincount(day)[:, None]

@@ -8,6 +8,7 @@ from itertools import chain
 
 import numpy as np
 
+from mlwb.core.clock import DAY_S
 from mlwb.core.errors import EmptyWindowError, EvidenceSchemaError, ModelError
 from mlwb.core.home import Home
 from mlwb.core.predictionlog import read_predictions
@@ -18,8 +19,6 @@ from mlwb.params import DriftCheckParams
 from mlwb.stages.common import store_of
 
 __all__ = ["Inputs", "check_before", "counted", "golden_difference", "rows_logged"]
-
-_DAY_S = 86_400
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,7 @@ def rows_logged(home: Home, version: str) -> dict[int, int] | None:
     try:
         for line in chain.from_iterable(map(read_predictions, files)):
             if line.model_version == version:
-                day = int(line.ts.timestamp()) // _DAY_S
+                day = int(line.ts.timestamp()) // DAY_S
                 found[day] = found.get(day, 0) + 1
     except EvidenceSchemaError:  # a killed server leaves half a line; nothing is judged by it
         return None

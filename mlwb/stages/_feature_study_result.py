@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mlwb.core.clock import DAY_S
 from mlwb.data import QualityReport
 from mlwb.features.labels import Labels
 from mlwb.params import FeatureStudyParams
@@ -106,7 +107,7 @@ class Result:
     def held_out_days(self) -> float:
         """Length of the window after the training window, days."""
         windows = self.inputs.prepared.windows
-        return (windows.end - windows.train_end) / 86_400
+        return (windows.end - windows.train_end) / DAY_S
 
     @property
     def is_traded(self) -> bool:

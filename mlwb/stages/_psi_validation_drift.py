@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mlwb.core.arrays import Float1D, Int1D, Int2D
+from mlwb.core.clock import DAY_S
 from mlwb.core.errors import EmptyWindowError
 from mlwb.drift import (
     BlockCounts,
@@ -38,7 +39,6 @@ __all__ = ["all_at_once", "drifted", "is_averaged", "rolling"]
 
 ROLLING_DAYS = 7
 """Length of the rolling window (requirements: 7-day rolling PSI)."""
-_DAY_S = 86_400
 
 
 def drifted(inputs: Inputs, names: Sequence[str], limit: float) -> tuple[Drifted, ...]:
@@ -146,7 +146,7 @@ def all_at_once(inputs: Inputs, names: Sequence[str]) -> AllAtOnce | None:
         return None
     frozen = inputs.reference.features[names[0]].blocks
     rows = prepared.complete & (prepared.ts < prepared.windows.train_end)
-    rows &= np.isin(prepared.ts // _DAY_S, frozen.days)
+    rows &= np.isin(prepared.ts // DAY_S, frozen.days)
     columns = [prepared.names.index(name) for name in names]
     before = (prepared.X[rows][:, columns], prepared.ts[rows])
     now = (np.column_stack([inputs.current[name] for name in names]), inputs.ts)
@@ -165,7 +165,7 @@ def is_averaged(item: Drifted, prepared: Prepared) -> bool:
 def rolling(features: Sequence[Drifted]) -> Rolling:
     """The mean of every seven held-out days in a row, and of every seven of the reference."""
     days, width = features[0].blocks.days, ROLLING_DAYS
-    ends = (days[width - 1 :] + 1) * _DAY_S
+    ends = (days[width - 1 :] + 1) * DAY_S
     values = [_scores(item.reference.counts, item.blocks.daily, width) for item in features]
     try:
         nulls = [
@@ -200,7 +200,7 @@ def _windows(daily: Int2D, width: int) -> Int2D:
 def _missing(inputs: Inputs, frozen: FeatureReference, blocks: BlockCounts) -> Missing:
     """All bars of the compared days, those without a value among them."""
     values, ts = inputs.prepared.column(frozen.name), inputs.prepared.ts
-    cut, days = inputs.prepared.windows.train_end, ts // _DAY_S
+    cut, days = inputs.prepared.windows.train_end, ts // DAY_S
     before = bin_counts(frozen.bins.edges, values[(ts < cut) & np.isin(days, frozen.blocks.days)])
     now = bin_counts(frozen.bins.edges, values[(ts >= cut) & np.isin(days, blocks.days)])
     below, above = out_of_range(frozen.bins, inputs.current[frozen.name])

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mlwb.core.clock import DAY_S
 from mlwb.drift import BLOCK_S, N_SPECIAL, psi_spec, spec_digest
 from mlwb.drift.battery import Opinion
 from mlwb.drift.calibration import BlockNull, Calibrated
@@ -50,7 +51,7 @@ def snapshot_details(result: Result) -> dict[str, Any]:
     return {
         "spec": {key: value for key, value in psi_spec([]).items() if key != "edges"},
         "features": [_counts(item) for item in (*result.features, result.prediction)],
-        "heldout_days": int(np.ptp(inputs.ts // 86_400)) + 1,
+        "heldout_days": int(np.ptp(inputs.ts // DAY_S)) + 1,
         "full_days": result.days,
         "held_against": vars(inputs.limits),
         "readings": {item.name: item.reading for item in (*result.features, result.prediction)},

@@ -10,7 +10,7 @@ import numpy as np
 from mlwb.core.arrays import Float1D, Float2D
 from mlwb.core.bars import MID
 from mlwb.core.canonical import digest, digest_bytes
-from mlwb.core.clock import Clock
+from mlwb.core.clock import DAY_S, Clock
 from mlwb.core.errors import DegenerateModelError, EmptyWindowError
 from mlwb.evidence import Kinship, LoggedTrial, TrialLedger
 from mlwb.features import spec_digest
@@ -38,7 +38,6 @@ __all__ = [
     "trials_head",
 ]
 
-_DAY_S = 86_400
 _SETTINGS = ("label", "features", "window", "cv")
 """Parameters that can be tuned, beside the list of trials."""
 _MOST_BLOCKS = 16
@@ -134,7 +133,7 @@ def _days_of(prepared: Prepared, label: str) -> tuple[str, ...]:
     in units of the day's first: another name, unit, horizon, column or cut is the same test.
     """
     ts, mid = prepared.ts, prepared.bars[:, MID]
-    days = ts // _DAY_S
+    days = ts // DAY_S
     found = []
     for day in np.unique(days[ts >= prepared.windows.train_end]):
         known = (days == day) & np.isfinite(mid)
@@ -181,7 +180,7 @@ def select(
             got=chosen.trial.name,
         )
     varying = per_day[:, [ratio is not None for ratio in daily]]
-    span = max(math.ceil(params.label.horizon_s / _DAY_S), 1)
+    span = max(math.ceil(params.label.horizon_s / DAY_S), 1)
     earlier = TrialLedger(home_of(params.run).evidence).tried(configuration.kinship).newest
     trials = (*earlier, *_entries(results, daily, configuration, run=""))
     tried = {trial.configuration: trial.daily_sharpe for trial in trials}

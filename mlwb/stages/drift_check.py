@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mlwb.core.clock import Clock, SystemClock
+from mlwb.core.clock import DAY_S, Clock, SystemClock
 from mlwb.core.errors import (
     ArtifactNotFoundError,
     EmptyWindowError,
@@ -84,7 +84,7 @@ def load(params: DriftCheckParams, clock: Clock) -> Inputs:
         golden_diff=diff,
         n_golden=n_golden,
         log=counted(home, version, reference, names),
-        today=int(clock.now().timestamp()) // (_DAY_HOURS * 3_600),
+        today=int(clock.now().timestamp()) // DAY_S,
         before=check_before(params, version, reference),
         logged=rows_logged(home, version),
     )

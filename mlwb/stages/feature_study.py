@@ -9,7 +9,7 @@ import numpy as np
 from mlwb.backtest import half_spread_cost
 from mlwb.core.arrays import Bool1D, Float1D, Int1D
 from mlwb.core.bars import INTERVAL_S
-from mlwb.core.clock import Clock, SystemClock
+from mlwb.core.clock import DAY_S, Clock, SystemClock
 from mlwb.data import quality
 from mlwb.evidence import Record, new_record
 from mlwb.features import specs
@@ -58,7 +58,6 @@ from mlwb.study import (
 __all__ = ["Inputs", "Result", "judge", "load", "measure", "record", "run"]
 
 GATES = ("data",)
-_DAY_S = 86_400
 
 
 def load(params: FeatureStudyParams) -> Inputs:
@@ -81,7 +80,7 @@ def measure(inputs: Inputs) -> Result:
     clocks = [spec.name for spec in prepared.specs if set(spec.inputs) == {"ts"}]
     tested = stationarity_of_all(window.named, clocks=clocks)
     target = window.target(label.horizon_s)
-    days = prepared.ts[window.rows] // _DAY_S
+    days = prepared.ts[window.rows] // DAY_S
     grids = dict(
         zip(prepared.names, on_grid(prepared.ts[window.rows], *window.columns), strict=True)
     )
@@ -217,7 +216,7 @@ def _eligibility(inputs: Inputs, tested: Sequence[Stationarity]) -> list[Eligibi
     """On the rows training freezes its reference from: all features known."""
     prepared = inputs.prepared
     rows = prepared.complete & (prepared.ts < prepared.windows.train_end)
-    days = prepared.ts[rows] // _DAY_S
+    days = prepared.ts[rows] // DAY_S
     return [
         eligibility(
             test.name,

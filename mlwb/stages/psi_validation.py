@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mlwb.core.arrays import Float1D, Float2D, Int1D
-from mlwb.core.clock import Clock, SystemClock
+from mlwb.core.clock import DAY_S, Clock, SystemClock
 from mlwb.core.errors import EmptyWindowError
 from mlwb.drift import in_full_blocks
 from mlwb.drift.calibration import overall, reading
@@ -38,7 +38,6 @@ from mlwb.stages.common import (
 __all__ = ["Drifted", "Inputs", "Limits", "Result", "judge", "load", "measure", "record", "run"]
 
 GATES = ("psi", "drift")
-_DAY_S = 86_400
 
 
 def load(params: PsiValidationParams) -> Inputs:
@@ -86,7 +85,7 @@ def heldout(
     prepared = prepare(params.data, names, params.window, modules)
     check_unseen(prepared, manifest)
     rows = prepared.complete & (prepared.ts >= prepared.windows.train_end)
-    days = prepared.ts // _DAY_S
+    days = prepared.ts // DAY_S
     rows[rows] = in_full_blocks(days[rows])
     kept: Float2D = prepared.X[rows]
     if len(kept) == 0:

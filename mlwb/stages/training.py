@@ -63,7 +63,6 @@ from mlwb.stages.common import (
 __all__ = ["Fitted", "Inputs", "Result", "judge", "load", "measure", "record", "run"]
 
 GATES = ("signal", "ablation", "wf", "pnl", "parity", "schema")
-_DAY_S = 86_400
 _LATENCY_REPEATS = 2_000
 _ONLINE_BARS = 3_000
 """Bars stepped online and compared with the batch bit for bit, after 24 h of warm-up."""
