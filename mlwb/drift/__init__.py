@@ -74,6 +74,7 @@ from mlwb.drift._reference import (
     REFERENCE_SCHEMA,
     FeatureReference,
     fit_feature_reference,
+    parse_losses,
     parse_references,
     references_json,
 )
@@ -133,6 +134,7 @@ __all__ = [
     "ks_test",
     "merge_hours",
     "out_of_range",
+    "parse_losses",
     "parse_references",
     "psi",
     "psi_of_counts",

@@ -12,11 +12,13 @@ from mlwb.core.arrays import Float1D, Int1D
 from mlwb.core.errors import ArtifactError
 from mlwb.drift._bins import BinnedReference, fit_reference
 from mlwb.drift._blocks import BLOCK_S, BlockCounts, count_blocks
+from mlwb.drift._losses import LossDays
 
 __all__ = [
     "REFERENCE_SCHEMA",
     "FeatureReference",
     "fit_feature_reference",
+    "parse_losses",
     "parse_references",
     "references_json",
 ]
@@ -116,9 +118,35 @@ def fit_feature_reference(
     return FeatureReference(bins, count_blocks(bins.edges, values, ts))
 
 
-def references_json(references: Sequence[FeatureReference]) -> dict[str, Any]:
-    """Content of ``reference_distributions.json``."""
-    return {"schema": REFERENCE_SCHEMA, "features": [item.to_json() for item in references]}
+def references_json(
+    references: Sequence[FeatureReference], losses: LossDays | None = None
+) -> dict[str, Any]:
+    """Content of ``reference_distributions.json``.
+
+    Parameters
+    ----------
+    references : sequence of FeatureReference
+        Features and the score.
+    losses : LossDays, optional
+        Of training rows that the model had not been fitted on.
+    """
+    return {
+        "schema": REFERENCE_SCHEMA,
+        "features": [item.to_json() for item in references],
+        "losses": None if losses is None else losses.to_json(),
+    }
+
+
+def parse_losses(stored: Mapping[str, Any]) -> LossDays | None:
+    """Losses that stand beside references, None where there are none.
+
+    Raises
+    ------
+    ArtifactError
+        What stands there is no losses by day.
+    """
+    losses = stored.get("losses")
+    return None if losses is None else LossDays.from_json(losses)
 
 
 def parse_references(stored: Any) -> dict[str, FeatureReference]:

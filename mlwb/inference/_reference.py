@@ -9,7 +9,7 @@ from typing import Any
 
 from mlwb.core.canonical import digest_bytes, parse_json
 from mlwb.core.errors import ArtifactError, DigestMismatchError, EvidenceSchemaError
-from mlwb.drift import FeatureReference, parse_references
+from mlwb.drift import FeatureReference, LossDays, parse_losses, parse_references
 from mlwb.inference._files import read_verified
 
 __all__ = ["VersionReference", "load_reference"]
@@ -31,12 +31,15 @@ class VersionReference:
         Unix seconds from the first training label to the last.
     features : mapping of str to FeatureReference
         By feature name, the model's scores among them.
+    losses : LossDays or None
+        Of the training rows that the model had not been fitted on, by day.
     """
 
     version: str
     digest: str
     window: tuple[int, int]
     features: Mapping[str, FeatureReference]
+    losses: LossDays | None = None
 
 
 def load_reference(version_dir: Path) -> VersionReference:
@@ -77,8 +80,9 @@ def load_reference(version_dir: Path) -> VersionReference:
             got=f"{found[:19]}..",
             todo="train a new version: a reference is replaced by promoting one, never by editing",
         )
-    features = parse_references(_parsed(read[_REFERENCE], _REFERENCE))
-    return VersionReference(version, found, (int(first), int(last)), features)
+    stored = _parsed(read[_REFERENCE], _REFERENCE)
+    features, losses = parse_references(stored), parse_losses(stored)
+    return VersionReference(version, found, (int(first), int(last)), features, losses)
 
 
 def _parsed(data: bytes, name: str) -> Any:

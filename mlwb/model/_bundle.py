@@ -11,7 +11,7 @@ from mlwb.core.arrays import Float1D, Float2D, Int1D
 from mlwb.core.bars import INTERVAL_S
 from mlwb.core.canonical import canonical_bytes
 from mlwb.core.clock import DAY_S
-from mlwb.drift import SCORE, fit_feature_reference, in_full_blocks, references_json
+from mlwb.drift import SCORE, LossDays, fit_feature_reference, in_full_blocks, references_json
 from mlwb.features import FeatureSpec, spec_digest
 from mlwb.inference import (
     GOLDEN_SCHEMA,
@@ -119,7 +119,9 @@ def golden_file(predictor: Predictor, X: Float2D, *, seed: int) -> bytes:  # noq
     )
 
 
-def reference_file(columns: Mapping[str, tuple[Float1D, Int1D]], *, n_bins: int) -> bytes:
+def reference_file(
+    columns: Mapping[str, tuple[Float1D, Int1D]], *, n_bins: int, losses: LossDays | None = None
+) -> bytes:
     """``reference_distributions.json``: frozen bins and counts of full UTC days, by block.
 
     Parameters
@@ -128,9 +130,11 @@ def reference_file(columns: Mapping[str, tuple[Float1D, Int1D]], *, n_bins: int)
         Raw feature values and the Unix second of each; the model's scores under ``SCORE``.
     n_bins : int
         Bins wanted.
+    losses : LossDays, optional
+        Of rows that the model had not been fitted on.
     """
     references = []
     for name, (values, ts) in columns.items():
         rows = in_full_blocks(ts // DAY_S)
         references.append(fit_feature_reference(name, values[rows], ts[rows], n_bins=n_bins))
-    return canonical_bytes(references_json(references))
+    return canonical_bytes(references_json(references, losses))

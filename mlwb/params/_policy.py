@@ -55,6 +55,7 @@ _SETTINGS: Mapping[str, frozenset[str]] = {
     "ablation": frozenset({"harm", "level"}),
     "pnl": frozenset({"hard_for_labels", "level", "min_decisions"}),
     "psi": frozenset({"level", "not_gateable_allowed"}),
+    "drift": frozenset({"loss_tolerance"}),
     "shadow": frozenset({"match_delta"}),
     "nightly": frozenset({"judged"}),
     "evidence": frozenset({"kinds", "waiver_max_days"}),

@@ -11,12 +11,14 @@ from mlwb.report._numbers import number, several
 if TYPE_CHECKING:
     from mlwb.drift.multivariate import ClassifierTest, PcaTest
     from mlwb.drift.planning import Plan
-    from mlwb.report._shapes import Judged
+    from mlwb.report._shapes import Judged, Losses
 
-__all__ = ["drift", "plain_rule", "planned", "recent", "together"]
+__all__ = ["drift", "plain_rule", "planned", "realised", "recent", "together"]
 
 _NAMED = 3
 _BY_CHANCE = 0.05
+_RUINED = 20
+"""Evidence reached by chance with probability 0.05 at most (Ville 1939)."""
 
 
 def drift(features: Sequence[Judged], overall: Judged) -> Html:
@@ -150,6 +152,27 @@ def together(classifier: ClassifierTest | None, pca: PcaTest | None) -> Html:
         said += f": no more than chance (p {number(classifier.p_value, 'p')}). "
     kept = "as they did" if pca.p_value > _BY_CHANCE else "differently"
     return _said(said + f"Features go together {kept} (p {number(pca.p_value, 'p')}).")
+
+
+def realised(found: Losses | None) -> Html:
+    """Whether predictions became worse, once their labels were known, and mean what they say."""
+    if found is None:
+        return _said("No held-out label is known yet, so that no prediction can be called wrong.")
+    before, now = found.brier
+    said = f"A held-out prediction cost {number(now)} (Brier), one in training {number(before)}. "
+    if found.e_value is None:
+        said += "Training has too few days to say how much of that is chance. "
+    else:
+        sure = found.e_value >= _RUINED
+        verdict = "that is harm" if sure else "that is no evidence of harm"
+        said += f"Evidence that days became worse: {number(found.e_value)} of the {_RUINED} that "
+        said += f"chance reaches once in twenty: {verdict}. "
+    told = found.calibration
+    kept = "as a calibrated model's would be" if told.ece <= told.ece_chance else "not calibrated"
+    said += f"Probabilities are {kept}: {number(told.ece, '%')} from the frequencies on average"
+    if told.ece_chance == told.ece_chance:  # not NaN
+        said += f", where chance gives up to {number(told.ece_chance, '%')}"
+    return _said(said + ".")
 
 
 def _because(refused: Sequence[Judged], loud: Sequence[Judged], quiet: Sequence[Judged]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from mlwb.core.arrays import Float1D, Int1D
-from mlwb.drift import BinnedReference, PsiResult
+from mlwb.drift import BinnedReference, LossDays, PsiResult, Reliability
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +20,7 @@ __all__ = [
     "Distance",
     "Drift",
     "Judged",
+    "Losses",
     "Measured",
     "Proven",
     "Traded",
@@ -97,6 +98,45 @@ class Proven(Protocol):
     @property
     def selection(self) -> Chosen:
         """What choosing is worth."""
+        ...
+
+
+class Losses(Protocol):
+    """What matured predictions were worth, before and now."""
+
+    @property
+    def before(self) -> LossDays:
+        """Training rows that the model had not been fitted on."""
+        ...
+
+    @property
+    def now(self) -> LossDays:
+        """Held-out rows whose labels are known."""
+        ...
+
+    @property
+    def brier(self) -> tuple[float, float]:
+        """Mean Brier loss a row, before and now."""
+        ...
+
+    @property
+    def expected(self) -> float:
+        """What the held-out probabilities themselves lead to expect."""
+        ...
+
+    @property
+    def tolerance(self) -> float:
+        """Rise of the daily loss that is accepted."""
+        ...
+
+    @property
+    def e_value(self) -> float | None:
+        """Evidence for harm; None where nothing could be ranked."""
+        ...
+
+    @property
+    def calibration(self) -> Reliability:
+        """Of the held-out probabilities."""
         ...
 
 

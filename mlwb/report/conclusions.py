@@ -6,7 +6,7 @@ sure it is, and what follows; it never says more than its numbers.
 
 from __future__ import annotations
 
-from mlwb.report._conclusions_drift import drift, plain_rule, planned, recent, together
+from mlwb.report._conclusions_drift import drift, plain_rule, planned, realised, recent, together
 from mlwb.report._conclusions_study import (
     costs,
     features,
@@ -27,6 +27,7 @@ __all__ = [
     "memory",
     "plain_rule",
     "planned",
+    "realised",
     "recent",
     "redundancy",
     "regimes",

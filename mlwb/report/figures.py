@@ -10,6 +10,7 @@ from mlwb.core.bars import MID
 from mlwb.report._figure import Figure
 from mlwb.report._figures_data import distributions, market
 from mlwb.report._figures_drift import psi_bins, psi_by_feature, psi_rolling
+from mlwb.report._figures_losses import losses
 from mlwb.report._figures_memory import daily, decay, eligibility, memory
 from mlwb.report._figures_model import (
     ablation,
@@ -39,6 +40,7 @@ __all__ = [
     "importance",
     "information",
     "latency",
+    "losses",
     "market",
     "memory",
     "paper",

@@ -31,7 +31,8 @@ from mlwb.drift.calibration import (
 from mlwb.drift.multivariate import classifier_test, pca_test
 from mlwb.drift.planning import Plan, plan
 from mlwb.drift.recent import against_previous
-from mlwb.stages._psi_validation_result import AllAtOnce, Drifted, Inputs, Missing, Rolling
+from mlwb.stages._psi_validation_inputs import Inputs
+from mlwb.stages._psi_validation_result import AllAtOnce, Drifted, Missing, Rolling
 from mlwb.stages.common import Prepared
 from mlwb.stats import benjamini_hochberg, holm
 

@@ -12,6 +12,7 @@ from mlwb.drift import BLOCK_S, N_SPECIAL, psi_spec, spec_digest
 from mlwb.drift.battery import Opinion
 from mlwb.drift.calibration import BlockNull, Calibrated
 from mlwb.evidence import Metric, rate
+from mlwb.stages._psi_validation_losses import loss_details, loss_metrics
 from mlwb.stages._psi_validation_result import Drifted, Result
 from mlwb.stages.common import null
 
@@ -42,6 +43,7 @@ def snapshot_metrics(result: Result) -> list[Metric]:
         *_rolling(result),
         *_prediction(result),
         *_together(result),
+        *loss_metrics(result.realised),
     ]
 
 
@@ -59,6 +61,7 @@ def snapshot_details(result: Result) -> dict[str, Any]:
         "averaged": result.overall.averaged,
         "overall_null": _law(result.overall.calibrated.null),
         "rolling_null": _law(result.rolling.null),
+        "losses": loss_details(result.realised),
     }
 
 

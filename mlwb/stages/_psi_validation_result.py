@@ -22,60 +22,10 @@ from mlwb.drift.calibration import BlockNull, Calibrated, Reading
 from mlwb.drift.multivariate import ClassifierTest, PcaTest
 from mlwb.drift.planning import Plan
 from mlwb.drift.recent import Recent
-from mlwb.inference import VersionReference
-from mlwb.params import PsiValidationParams
-from mlwb.stages.common import Prepared
+from mlwb.stages._psi_validation_inputs import Inputs
+from mlwb.stages._psi_validation_losses import Realised
 
-__all__ = ["AllAtOnce", "Drifted", "Inputs", "Limits", "Missing", "Result", "Rolling", "Whole"]
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Numbers of the policy that readings are held against.
-
-    Parameters
-    ----------
-    feature, overall, prediction : float
-        PSI of one feature, of their mean, of the score; nats.
-    level : float
-        p values up to this one speak for a change.
-    """
-
-    feature: float
-    overall: float
-    prediction: float
-    level: float
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What PSI validation reads.
-
-    Parameters
-    ----------
-    params : PsiValidationParams
-        As loaded.
-    version : str
-        Of the candidate.
-    reference : VersionReference
-        Frozen in training, with its digest.
-    current : mapping of str to ndarray
-        Held-out values of every feature on full days, and the candidate's scores on them.
-    ts : ndarray of int64
-        Unix second of each held-out row.
-    prepared : Prepared
-        Market and features.
-    limits : Limits
-        Of the policy.
-    """
-
-    params: PsiValidationParams
-    version: str
-    reference: VersionReference
-    current: dict[str, Float1D]
-    ts: Int1D
-    prepared: Prepared
-    limits: Limits
+__all__ = ["AllAtOnce", "Drifted", "Missing", "Result", "Rolling", "Whole"]
 
 
 @dataclass(frozen=True)
@@ -327,6 +277,8 @@ class Result:
         The mean week by week.
     together : AllAtOnce or None
         Features not one by one but all at once; None where the training window is too short.
+    realised : Realised or None
+        What matured predictions were worth; None where no label is known.
     """
 
     inputs: Inputs
@@ -335,6 +287,7 @@ class Result:
     overall: Whole
     rolling: Rolling
     together: AllAtOnce | None
+    realised: Realised | None
 
     @property
     def ks(self) -> Opinion:

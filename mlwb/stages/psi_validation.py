@@ -14,11 +14,13 @@ from mlwb.evidence import Input, Record, new_record
 from mlwb.gates import Verdict
 from mlwb.inference import Predictor, load_reference
 from mlwb.model import SCORE
-from mlwb.params import Policy, PsiValidationParams
+from mlwb.params import LabelParams, Policy, PsiValidationParams
 from mlwb.registry import Registry
 from mlwb.stages._psi_validation_drift import all_at_once, drifted, is_averaged, rolling
+from mlwb.stages._psi_validation_inputs import Inputs, Limits
+from mlwb.stages._psi_validation_losses import realised
 from mlwb.stages._psi_validation_metrics import snapshot_details, snapshot_metrics
-from mlwb.stages._psi_validation_result import Drifted, Inputs, Limits, Result, Whole
+from mlwb.stages._psi_validation_result import Drifted, Result, Whole
 from mlwb.stages.common import (
     Prepared,
     candidate_of,
@@ -55,6 +57,7 @@ def load(params: PsiValidationParams) -> Inputs:
         current=current,
         ts=ts,
         prepared=prepared,
+        label=LabelParams(**manifest["label"]),
         limits=_limits(policy_of(params.run)),
     )
 
@@ -66,6 +69,7 @@ def _limits(policy: Policy) -> Limits:
         overall=float(policy.limit("psi.overall").value),
         prediction=float(policy.limit("drift.prediction_psi").value),
         level=float(str(policy.gates["psi"].settings["level"])),
+        loss_tolerance=float(str(policy.gates["drift"].settings["loss_tolerance"])),
     )
 
 
@@ -96,7 +100,7 @@ def heldout(
 
 
 def measure(inputs: Inputs) -> Result:
-    """Calibrated PSI of every feature and the score, their mean, its weeks."""
+    """Calibrated PSI of every feature and the score, their mean, its weeks; realised losses."""
     limits = inputs.limits
     features = drifted(inputs, inputs.prepared.names, limits.feature)
     (prediction,) = drifted(inputs, [SCORE], limits.prediction)
@@ -111,6 +115,7 @@ def measure(inputs: Inputs) -> Result:
         overall=Whole(mean, limits.overall, said, names),
         rolling=rolling(averaged),
         together=all_at_once(inputs, names),
+        realised=realised(inputs),
     )
 
 

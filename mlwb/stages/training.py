@@ -12,6 +12,7 @@ import numpy as np
 from mlwb.core.bars import INTERVAL_S
 from mlwb.core.canonical import canonical_bytes, digest_bytes
 from mlwb.core.clock import Clock, SystemClock, format_utc
+from mlwb.drift import daily_losses
 from mlwb.evidence import Record
 from mlwb.features import FeatureStream, spec_digest
 from mlwb.gates import Verdict
@@ -251,8 +252,8 @@ def _fit(inputs: Inputs, data: Dataset, *, version: str, role: str) -> Fitted:
 def _references(inputs: Inputs, data: Dataset, chosen: TrialResult) -> bytes:
     """Frozen bins of what a live window will be compared with.
 
-    Every feature on all complete bars of the window, with a label or without; and the scores
-    the model gave rows it had not seen.
+    Every feature on all complete bars of the window, with a label or without; the scores the
+    model gave rows it had not seen, and what those scores cost.
     """
     prepared = inputs.prepared
     rows = prepared.complete & (prepared.ts >= data.t0[0] - INTERVAL_S)
@@ -263,7 +264,11 @@ def _references(inputs: Inputs, data: Dataset, chosen: TrialResult) -> bytes:
     }
     oof = chosen.out_of_fold
     columns[SCORE] = (oof.probability, data.t0[oof.index] - INTERVAL_S)
-    return reference_file(columns, n_bins=inputs.params.psi.n_bins)
+    t0, t1 = data.t0[oof.index], data.t1[oof.index]
+    losses = daily_losses(
+        oof.probability, data.y[oof.index].astype(np.int64), t0, horizon_s=t1 - t0
+    )
+    return reference_file(columns, n_bins=inputs.params.psi.n_bins, losses=losses)
 
 
 def _manifest(inputs: Inputs, fitted: Fitted, data: Dataset, *, role: str) -> bytes:

@@ -23,7 +23,17 @@ from mlwb.canary import Summary, Traffic, summarise
 from mlwb.core.arrays import Float1D, Int1D
 from mlwb.core.clock import ManualClock
 from mlwb.data import Count, Finding, QualityReport
-from mlwb.drift import BinnedReference, PsiResult, bin_counts, fit_reference, psi_of_counts
+from mlwb.drift import (
+    BinnedReference,
+    LossDays,
+    PsiResult,
+    Reliability,
+    bin_counts,
+    daily_losses,
+    fit_reference,
+    psi_of_counts,
+    reliability,
+)
 from mlwb.drift.calibration import BlockNull
 from mlwb.evidence import Context, Metric, Record, new_record
 from mlwb.gates import GATES, Check, Decision, Outcome, Verdict
@@ -420,3 +430,29 @@ def labels(rng: np.random.Generator) -> tuple[Float1D, Float1D]:
     """Labels and probabilities that mean what they say."""
     probability = rng.uniform(0.2, 0.8, 5_000)
     return (rng.random(5_000) < probability).astype(np.float64), probability
+
+
+@dataclass(frozen=True)
+class RealisedLosses:
+    """Losses before and now, as stage 03 measures them."""
+
+    before: LossDays
+    now: LossDays
+    brier: tuple[float, float]
+    expected: float
+    tolerance: float
+    e_value: float | None
+    calibration: Reliability
+
+
+def realised_losses(rng: np.random.Generator, **changed: Any) -> RealisedLosses:
+    """Twenty days of training and five held out, calibrated coins."""
+    ts = 3_600 * np.arange(25 * 24, dtype=np.int64)
+    probability = rng.uniform(0.2, 0.8, len(ts))
+    label = (rng.uniform(size=len(ts)) < probability).astype(np.int64)
+    cut = 20 * 24
+    before = daily_losses(probability[:cut], label[:cut], ts[:cut], horizon_s=0)
+    now = daily_losses(probability[cut:], label[cut:], ts[cut:], horizon_s=0)
+    told = reliability(probability[cut:], label[cut:], ts[cut:], rng=rng)
+    found = RealisedLosses(before, now, (0.2, 0.21), 0.2, 0.0, 0.5, told)
+    return replace(found, **changed)

@@ -11,6 +11,7 @@ import pytest
 from mlwb.drift.multivariate import ClassifierTest, PcaTest
 from mlwb.drift.planning import Plan
 from mlwb.report import conclusions
+from tests.report.conftest import realised_losses
 
 
 @pytest.fixture
@@ -119,3 +120,16 @@ def test_whole_rows_are_told_apart_or_not(
     assert first in said
     assert second in said
     assert "too short" in conclusions.together(None, None).plain
+
+
+@pytest.mark.parametrize(
+    ("e_value", "said"),
+    [(0.5, "no evidence of harm"), (20.0, "that is harm"), (None, "too few days")],
+)
+def test_losses_say_whether_they_rose(e_value: float | None, said: str) -> None:
+    """Evidence of twenty is harm, less is none, and what was not measured is said to be so."""
+    found = realised_losses(np.random.default_rng(0), e_value=e_value)
+    plain = conclusions.realised(found).plain
+    assert said in plain
+    assert "0.210 (Brier)" in plain
+    assert "No held-out label" in conclusions.realised(None).plain

@@ -18,14 +18,14 @@ from mlwb.model import GroupEffect, Importance
 from mlwb.report import figures
 from mlwb.report._figure import WIDTH
 from mlwb.study import Information, Redundancy
-from tests.report.conftest import Weeks
+from tests.report.conftest import Weeks, realised_losses
 
 START = 1_735_689_600
 NAMES = (
     "ablation", "agreement", "calibration", "costs", "daily", "decay", "distributions",
-    "drift_panels", "eligibility", "fold_auc", "importance", "information", "latency", "market",
-    "memory", "paper", "psi_bins", "psi_by_feature", "psi_rolling", "redundancy", "regimes",
-    "walk_forward",
+    "drift_panels", "eligibility", "fold_auc", "importance", "information", "latency", "losses",
+    "market", "memory", "paper", "psi_bins", "psi_by_feature", "psi_rolling", "redundancy",
+    "regimes", "walk_forward",
 )  # fmt: skip
 HOSTILE = '"><script>alert(1)</script>'
 Make = Callable[[], figures.Figure]
@@ -80,6 +80,7 @@ def gallery(request: pytest.FixtureRequest) -> Mapping[str, Make]:
         ),
         "information": lambda: figures.information(items),
         "latency": lambda: figures.latency({"5%": rng.lognormal(size=200)}, limit_ms="80"),
+        "losses": lambda: figures.losses(realised_losses(rng)),
         "market": lambda: figures.market(ts, mid, cuts=cuts, symbol=HOSTILE),
         "memory": lambda: figures.memory(study.memory),
         "paper": lambda: figures.paper(paper),
@@ -157,6 +158,7 @@ def _nothing() -> dict[str, figures.Figure]:
         "importance": figures.importance(Importance((), np.empty((0, 0)), 0.0, 0.0), least=0.7),
         "information": figures.information([]),
         "latency": figures.latency({"smoke": NONE, "5%": EMPTY}, limit_ms=80.0),
+        "losses": figures.losses(None),
         "market": figures.market(NO_TS, EMPTY, cuts={}, symbol="X"),
         "memory": figures.memory([]),
         "paper": figures.paper(None),

@@ -12,15 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import stats
+from sklearn.metrics import brier_score_loss
 
 from mlwb.core.clock import ManualClock
 from mlwb.core.errors import DataSchemaError, DigestMismatchError, LeakageError
-from mlwb.drift import STATISTICS, psi_of_counts
+from mlwb.drift import SCORE, STATISTICS, LossDays, psi_of_counts
 from mlwb.drift.calibration import block_null
 from mlwb.gates import Outcome
 from mlwb.params import load_policy
 from mlwb.report._drift_rows import DriftRow, drift_rows, overall_row
 from mlwb.stages import psi_validation
+from mlwb.stages._psi_validation_losses import loss_metrics, realised
 from mlwb.stages.common import store_of
 from mlwb.stages.psi_validation import Result
 from tests.stages.conftest import PARAMS, small
@@ -198,3 +200,43 @@ def test_only_full_days_are_compared(trained: Path) -> None:
         assert rows.min() >= 0.75 * np.median(rows)
     found = {item.name: item.psi.value for item in psi_validation.measure(inputs).features}
     assert max(found["minute_sin"], found["minute_cos"]) < 0.001
+
+
+def test_losses_are_those_of_matured_labels(snapshot: Any) -> None:
+    """scikit-learn's Brier loss on the same held-out rows, and training's kept by the version."""
+    result, stored = snapshot
+    inputs, prepared = result.inputs, result.inputs.prepared
+    labels = prepared.labels(inputs.label)
+    rows = np.isin(prepared.ts, inputs.ts) & labels.valid
+    probability = inputs.current[SCORE][np.isin(inputs.ts, prepared.ts[rows])]
+    (heldout,) = values(stored, "brier_heldout").values()
+    assert heldout == pytest.approx(brier_score_loss(labels.y[rows], probability), abs=1e-12)
+    (expected,) = values(stored, "brier_expected").values()
+    assert expected == pytest.approx(float(np.mean(probability * (1.0 - probability))))
+    kept = LossDays.from_json(stored["details"]["losses"]["before"])
+    assert kept.days.tolist() == inputs.reference.losses.days.tolist()
+    (before,) = values(stored, "brier_reference").values()
+    assert before == pytest.approx(kept.brier.sum() / kept.rows.sum())
+
+
+def test_predictions_that_became_worse_are_noticed(snapshot: Any) -> None:
+    """Scores turned around cost more, earn evidence of harm and lose their calibration."""
+    inputs = snapshot[0].inputs
+    turned = {**inputs.current, SCORE: 1.0 - inputs.current[SCORE]}
+    good, bad = realised(inputs), realised(dataclasses.replace(inputs, current=turned))
+    assert good is not None
+    assert bad is not None
+    assert bad.brier[1] > good.brier[1] + 0.02
+    assert bad.e_value is not None
+    assert good.e_value is not None
+    assert bad.e_value > max(2.0, good.e_value)
+    assert bad.calibration.slope < 0.0 < good.calibration.slope
+
+
+def test_a_version_without_losses_measures_none(snapshot: Any) -> None:
+    """No reference for losses: no number, and a reason."""
+    inputs = snapshot[0].inputs
+    bare = dataclasses.replace(inputs.reference, losses=None)
+    assert realised(dataclasses.replace(inputs, reference=bare)) is None
+    assert {metric.value for metric in loss_metrics(None)} == {None}
+    assert all(metric.null_reason for metric in loss_metrics(None))
