@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import stats
-from sklearn.metrics import brier_score_loss
+from sklearn.metrics import brier_score_loss  # type: ignore[import-untyped]
 
 from mlwb.core.clock import ManualClock
 from mlwb.core.errors import DataSchemaError, DigestMismatchError, LeakageError
