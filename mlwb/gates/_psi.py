@@ -1,4 +1,8 @@
-"""What the psi gate works out itself: Holm over features, features moved, features unjudged."""
+"""What the gates psi and drift work out themselves: what has moved, and what nobody can judge.
+
+The rule is that of :func:`mlwb.drift.calibration.reading`, applied to recorded numbers; a test
+holds the two against each other.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +13,12 @@ import numpy as np
 from mlwb.evidence import Metric, Record
 from mlwb.gates._check import Derived, holds
 from mlwb.gates._view import EvidenceView
-from mlwb.params import Policy
+from mlwb.params import Limit, Policy
 from mlwb.stats import holm
 
 __all__ = ["derive_prediction", "derive_psi"]
+
+_MEAN = "the mean over features"
 
 
 def derive_psi(view: EvidenceView, policy: Policy, now: datetime) -> dict[str, Derived]:
@@ -22,7 +28,7 @@ def derive_psi(view: EvidenceView, policy: Policy, now: datetime) -> dict[str, D
     if record is None:
         return {}
     flags = record.segments("gateable")
-    gateable = sorted(name for name, flag in flags.items() if holds(flag.value, "==", "1"))
+    gateable = sorted(name for name, flag in flags.items() if _is_judged(flag))
     adjusted = _adjusted(record, gateable)
     found = (_smallest(adjusted), _moved(record, adjusted, policy), _unjudged(record, policy))
     return {metric.name: Derived(metric, record) for metric in found}
@@ -45,49 +51,80 @@ def _smallest(adjusted: dict[str, float]) -> Metric:
 
 
 def _moved(record: Record, adjusted: dict[str, float], policy: Policy) -> Metric:
-    """Features beyond chance whose PSI, less what chance gives, is not below their limit."""
-    name = "features_moved"
+    """Features, and their mean, that are beyond chance and large."""
+    name, whole = "features_moved", _whole(record)
     if not adjusted:
         return _lacking(name)
-    limit, level = policy.limit("psi.feature"), str(policy.gates["psi"].settings["level"])
+    limit, level = policy.limit("psi.feature"), _level(policy)
     sizes = record.segments("psi_corrected")
-    large = [
+    moved = [
         feature
-        for feature in adjusted
-        if feature not in sizes or not holds(sizes[feature].value, limit.comparator, limit.value)
+        for feature, p_value in adjusted.items()
+        if _has_moved(sizes.get(feature), p_value, limit, level)
     ]
-    moved = [feature for feature in large if not holds(adjusted[feature], ">", level)]
+    if _is_judged(whole.get("overall_gateable")):
+        p_value, size = whole.get("p_overall"), whole.get("psi_overall_corrected")
+        if p_value is None or p_value.value is None:
+            return Metric(name, None, null_reason=f"{_MEAN} has no block p value")
+        if _has_moved(size, p_value.value, policy.limit("psi.overall"), level):
+            moved.append(_MEAN)
     return Metric(name, len(moved), n=len(adjusted), definition=", ".join(moved))
+
+
+def _has_moved(size: Metric | None, p_value: float, limit: Limit, level: str) -> bool:
+    """Beyond chance, and the PSI less what chance gives is not below the limit."""
+    is_small = size is not None and holds(size.value, limit.comparator, limit.value)
+    return not is_small and not holds(p_value, ">", level)
+
+
+def _level(policy: Policy) -> str:
+    return str(policy.gates["psi"].settings["level"])
+
+
+def _whole(record: Record) -> dict[str, Metric]:
+    """Numbers that are about no single feature."""
+    return {metric.name: metric for metric in record.metrics if not metric.segment}
+
+
+def _is_judged(flag: Metric | None) -> bool:
+    return flag is not None and holds(flag.value, "==", "1")
 
 
 def _unjudged(record: Record, policy: Policy) -> Metric:
     """Features that no window of this length can judge, and the window that could."""
     flags, days = record.segments("gateable"), record.segments("gateable_days")
     features = {*record.segments("psi"), *record.segments("psi_upper"), *flags}
-    judged = {feature for feature in flags if holds(flags[feature].value, "==", "1")}
+    judged = {feature for feature, flag in flags.items() if _is_judged(flag)}
     allowed = policy.gates["psi"].settings.get("not_gateable_allowed", ())
     unlisted = sorted(features - judged - set(allowed))
-    mean = [metric for metric in record.metrics if metric.name == "overall_gateable"]
-    if not any(holds(metric.value, "==", "1") for metric in mean):
-        unlisted.append("the mean over features")
+    if not _is_judged(_whole(record).get("overall_gateable")):
+        unlisted.append(_MEAN)
     named = "; ".join(f"{feature} ({_needs(days.get(feature))})" for feature in unlisted)
     why = f"no window of this length can judge {named}; the policy must name them"
     return Metric("not_gateable_unlisted", None if unlisted else 0, null_reason=why)
 
 
 def derive_prediction(view: EvidenceView, policy: Policy, now: datetime) -> dict[str, Derived]:
-    """Whether the score is beyond judging, and the window that could judge it."""
-    del policy, now
+    """Whether the score has moved, or is beyond judging, and the window that could judge it."""
+    del now
     record = view.newest("psi_snapshot")
     if record is None:
         return {}
-    found = {metric.name: metric for metric in record.metrics if not metric.segment}
-    flag = found.get("prediction_gateable")
-    is_judged = flag is not None and holds(flag.value, "==", "1")
-    need = _needs(found.get("prediction_gateable_days"))
+    whole = _whole(record)
+    is_judged = _is_judged(whole.get("prediction_gateable"))
+    need = _needs(whole.get("prediction_gateable_days"))
     why = f"no window of this length can judge the score ({need})"
     count = Metric("prediction_not_gateable", 0 if is_judged else None, null_reason=why)
-    return {count.name: Derived(count, record)}
+    found = (count, _moved_score(whole, policy, "" if is_judged else why))
+    return {metric.name: Derived(metric, record) for metric in found}
+
+
+def _moved_score(whole: dict[str, Metric], policy: Policy, why: str) -> Metric:
+    name, p_value = "prediction_moved", whole.get("prediction_p_block")
+    if why or p_value is None or p_value.value is None:
+        return Metric(name, None, null_reason=why or "the score has no block p value")
+    size, limit = whole.get("prediction_psi_corrected"), policy.limit("drift.prediction_psi")
+    return Metric(name, int(_has_moved(size, p_value.value, limit, _level(policy))))
 
 
 def _needs(days: Metric | None) -> str:

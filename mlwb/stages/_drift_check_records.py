@@ -24,11 +24,12 @@ _SHORT = "the reference is too short for a null of this window"
 
 @dataclass(frozen=True)
 class Limits:
-    """Numbers that readings are held against; their home is the policy."""
+    """Numbers that readings are held against, and their level; their home is the policy."""
 
     feature: float
     overall: float
     prediction: float
+    level: float
 
 
 def check_metrics(
@@ -128,9 +129,10 @@ def _moved(result: Result, limits: Limits) -> Iterator[Metric]:
     adjusted = dict(zip(known, holm(np.array(list(known.values()))), strict=True))
     for item in result.features:
         p_value = adjusted.get(item.name)
-        yield _has_moved(item.name, item.rolling, limits.feature, p_adjusted=p_value)
-    yield _has_moved("overall", result.overall, limits.overall)
-    yield _has_moved(result.prediction.name, result.prediction.rolling, limits.prediction)
+        yield _has_moved(item.name, item.rolling, limits.feature, limits.level, p_adjusted=p_value)
+    yield _has_moved("overall", result.overall, limits.overall, limits.level)
+    score = result.prediction
+    yield _has_moved(score.name, score.rolling, limits.prediction, limits.level)
 
 
 def _is_judged(found: Calibrated | None, limit: float) -> bool:
@@ -138,11 +140,16 @@ def _is_judged(found: Calibrated | None, limit: float) -> bool:
 
 
 def _has_moved(
-    segment: str, found: Calibrated | None, limit: float, *, p_adjusted: float | None = None
+    segment: str,
+    found: Calibrated | None,
+    limit: float,
+    level: float,
+    *,
+    p_adjusted: float | None = None,
 ) -> Metric:
     if found is None:
         return null("moved", _NO_DAY, segment=segment)
-    has_moved = reading(found, limit, p_adjusted) == "fail"
+    has_moved = reading(found, limit, p_adjusted, level) == "fail"
     about = f"beyond chance and at least {limit:g}"
     return Metric("moved", int(has_moved), n=found.psi.n_obs, segment=segment, definition=about)
 

@@ -193,7 +193,7 @@ def _overall(result: Result) -> Iterator[Metric]:
     n, reason = result.prediction.psi.n_obs, "a feature has no null"
     definition = "mean over " + ", ".join(averaged)
     yield Metric("psi_overall", found.psi.value, unit=_NATS, n=n, definition=definition)
-    for end, value in _ends(found).items():
+    for end, value in {"psi_corrected": found.corrected, **_ends(found)}.items():
         name = end.replace("psi_", "psi_overall_")
         yield null(name, reason, _NATS) if value is None else Metric(name, value, _NATS, n)
     judged = int(result.overall.reading != "not_gateable")

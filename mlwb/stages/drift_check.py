@@ -261,4 +261,5 @@ def _limits(policy: Policy) -> Limits:
         feature=policy.number("drift_check.feature"),
         overall=policy.number("drift_check.overall"),
         prediction=policy.number("drift_check.prediction"),
+        level=float(str(policy.gates["psi"].settings["level"])),
     )

@@ -76,8 +76,12 @@ def _metrics(policy: Policy) -> dict[str, dict[tuple[str, str], Metric]]:
     }
     more = {
         "psi_overall_lower": 0.01,
+        "psi_overall_corrected": 0.02,
+        "p_overall": 0.4,
         "overall_gateable": 1,
         "prediction_psi_lower": 0.01,
+        "prediction_psi_corrected": 0.02,
+        "prediction_p_block": 0.4,
         "prediction_gateable": 1,
         "prediction_gateable_days": 21,
     }

@@ -69,6 +69,7 @@ DERIVED = {
     "psi.beyond_null",
     "psi.moved",
     "psi.not_gateable",
+    "drift.moved",
     "drift.not_gateable",
     "ablation.harmful_groups",
 }
