@@ -83,7 +83,7 @@ def _ask(gate: str, version: str, policy: str, *, as_json: bool) -> None:
         print_json(verdict)
     else:
         console.print(verdict_table([verdict]))
-        for check in verdict.checks:
+        for check in sorted(verdict.checks, key=lambda check: check.outcome == "PASS"):
             style = STYLES[check.outcome]
             said = f"  [{style}]{check.outcome:<9}[/] {escape(check.reason)}"
             if not check.is_binding:
@@ -142,7 +142,21 @@ def _promote(
     rules = _policy(policy)
     view, now = _view(version), SystemClock().now()
     waivers = waivers_of(view, rules, now)
+    if not as_json and not _is_in_force(rules):
+        console.print(
+            f"policy {rules.name} is not in force: this is what it would say. To decide by it, "
+            f"measure under it: mlwb run --policy {policy}",
+            soft_wrap=True,
+        )
     _said(decide(evaluate_all(view, rules, now), rules, waivers), as_json=as_json)
+
+
+def _is_in_force(rules: Policy) -> bool:
+    """The newest policy in the ledger is this one, or there is none yet that it could replace."""
+    try:
+        return bool(evidence_store().newest("policy").details["digest"] == rules.digest)
+    except EvidenceMissingError:
+        return True
 
 
 def _said(decision: Decision, *, as_json: bool) -> None:
@@ -161,8 +175,14 @@ def _said(decision: Decision, *, as_json: bool) -> None:
 def _decide(
     version: VersionOption = "", policy: PolicyOption = "policy.yml", as_json: JsonFlag = False
 ) -> None:
-    """Judge the candidate and write the decision, measuring nothing anew; exit 1 when it is no."""
-    _said(_decided(version, policy), as_json=as_json)
+    """Judge the candidate and write the decision, measuring nothing anew; exit 1 when it is no.
+
+    A policy that is not in force yet comes into force, and what was measured before is stale.
+    """
+    decision = _decided(version, policy)
+    if not as_json and any("before the policy changed" in said for said in decision.reasons):
+        console.print(f"measure again under this policy: mlwb run --policy {policy}")
+    _said(decision, as_json=as_json)
 
 
 def _decided(version: str, policy: str) -> Decision:

@@ -118,3 +118,17 @@ def test_progress_counts_what_is_waited_for(root: Path) -> None:
     assert steps["nightly"]["reached"] == 7
     assert steps["confirmation"]["done"] is False
     assert root.exists()
+
+
+@pytest.mark.slow
+def test_a_policy_that_is_not_in_force_says_what_it_takes(root: Path) -> None:
+    """What another policy would say is marked as that; deciding by it names the way on."""
+    assert gate("decide").exit_code == 1  # puts the default in force; a person is waited for
+    assert "not in force" not in gate("promote").output
+    asked = gate("promote", "--policy", "policy.demo.yml")
+    assert "demo is not in force" in asked.output
+    assert "mlwb run --policy policy.demo.yml" in asked.output
+    assert len(_store(root).records("policy")) == 1
+    decided = gate("decide", "--policy", "policy.demo.yml")
+    assert decided.exit_code == 1
+    assert "measure again under this policy: mlwb run --policy policy.demo.yml" in decided.output
