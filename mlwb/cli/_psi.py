@@ -22,7 +22,7 @@ from mlwb.cli._common import (
 )
 from mlwb.cli._run import overrides_of, run_steps, verdict_table
 from mlwb.core.clock import SystemClock
-from mlwb.core.errors import EvidenceMissingError
+from mlwb.core.errors import EmptyWindowError, EvidenceMissingError
 from mlwb.params import load_policy
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["add"]
 
 _STEPS = ("data", "psi_validation")
+_LIMITS = ("psi.feature", "drift.prediction_psi")
 _REPORT = "03_psi_validation.html"
 _COLOURS = {"pass": "green", "fail": "bold red"}
 
@@ -70,23 +71,22 @@ def _psi(
         _plan(version, policy, days, as_json=as_json)
         return
     from mlwb.report import conclusions
-    from mlwb.report.text import drift_rows, overall_row
+    from mlwb.report.text import drift_rows, overall_row, score_row
     from mlwb.runner import Options, policy_path
     from mlwb.stages import psi_validation
 
-    overrides = overrides_of(data, source, param or [])
     options = Options(
         home=home(),
         profile=profile,
         policy=policy,
-        overrides=overrides,
+        overrides=overrides_of(data, source, param or []),
         command="psi",
         version=_judged(version),
     )
     outcome, records = run_steps(options, _STEPS, shown=not (quiet or as_json))
     snapshot = next(record for record in records if record.kind == "psi_snapshot")
-    rows, mean = drift_rows(snapshot), overall_row(snapshot)
-    said = [conclusions.drift(rows, mean).plain, conclusions.plain_rule(rows, mean).plain]
+    rows, mean, score = drift_rows(snapshot), overall_row(snapshot), score_row(snapshot)
+    said = [say(rows, mean).plain for say in (conclusions.drift, conclusions.plain_rule)]
     verdicts = psi_validation.judge(
         [snapshot], load_policy(policy_path(options.home, policy)), SystemClock()
     )
@@ -94,10 +94,10 @@ def _psi(
     if as_json:
         gates = {verdict.gate: str(verdict.outcome) for verdict in verdicts}
         head = {"run_id": outcome.run_id, "model_version": snapshot.model_version}
-        features = [vars(row) for row in (*rows, mean)]
+        features = [vars(row) for row in (*rows, mean, score)]
         print_json({**head, "features": features, "said": said, "gates": gates, "report": report})
     else:
-        console.print(_table((*rows, mean)))
+        console.print(_table((*rows, mean, score)))
         for sentence in said:
             console.print(f"\n{sentence}", markup=False)
         console.print()
@@ -145,17 +145,27 @@ def _table(rows: tuple[DriftRow, ...]) -> Table:
 
 def _plan(version: str, policy: str, days: int, *, as_json: bool) -> None:
     """What a window of some days can show of each feature, from the frozen reference alone."""
+    from mlwb.drift import SCORE
     from mlwb.drift.planning import plan
     from mlwb.inference import load_reference
     from mlwb.report import conclusions
+    from mlwb.report.text import several
     from mlwb.runner import policy_path
 
     folder = registry().resolve(_judged(version))
-    limit = float(load_policy(policy_path(home(), policy)).limit("psi.feature").value)
+    rules = load_policy(policy_path(home(), policy))
+    limit, of_score = (float(rules.limit(name).value) for name in _LIMITS)
     frozen = load_reference(folder)
+    most = min(len(item.blocks.daily) for item in frozen.features.values()) // 2
+    if days > most:
+        raise EmptyWindowError(
+            f"the reference of {frozen.version} cannot plan a window this long",
+            expected=f"at most {several(most, 'day')}, half of it",
+            got=f"--days {days}",
+        )
     plans = [
-        plan(item, days=days, limit=limit)
-        for item in frozen.features.values()
+        plan(item, days=days, limit=of_score if name == SCORE else limit)
+        for name, item in frozen.features.items()
         if item.bins.n_bins > 1
     ]
     said = conclusions.planned(plans).plain
@@ -163,6 +173,11 @@ def _plan(version: str, policy: str, days: int, *, as_json: bool) -> None:
         found = {"model_version": frozen.version, "limit": limit, "days": days, "said": said}
         print_json({**found, "features": [vars(item) for item in plans]})
         return
+    console.print(
+        f"{frozen.version}: {several(days, 'day')} against a PSI of {limit:g} a feature and "
+        f"{of_score:g} of the score\n",
+        highlight=False,
+    )
     console.print(_plan_table(plans))
     console.print(f"\n{said}", markup=False)
 

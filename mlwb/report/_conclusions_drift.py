@@ -44,8 +44,7 @@ def drift(features: Sequence[Judged], overall: Judged) -> Html:
     never = [i for i in features if i.reading == "not_gateable" and i.gateable_days is None]
     needs = [f"{item.name} needs {item.gateable_days} d" for item in later]
     if never:
-        verb = "needs" if len(never) == 1 else "need"
-        needs.append(f"{_list(i.name for i in never)} {verb} more training data than there is")
+        needs.append(_beyond(i.name for i in never))
     if needs:
         said.append(
             f"{_list(needs)}, since chance alone reaches {limit} in a window of this length"
@@ -118,13 +117,18 @@ def planned(plans: Sequence[Plan | None]) -> Html:
     hardest = max(known, key=lambda plan: plan.detectable)
     easiest = min(known, key=lambda plan: plan.detectable)
     power = number(hardest.power, "%", decimals=0)
+    limits = {plan.limit for plan in known}
+    limit = f"{hardest.limit:g}" if len(limits) == 1 else "the limit"
     said = f"{several(hardest.days, 'day')} would find, with {power} probability, a PSI from "
     said += f"{_psi(easiest.detectable)} ({easiest.name}) to {_psi(hardest.detectable)} "
     said += f"({hardest.name}). "
     short = [plan for plan in known if plan.passes < plan.power]
     if not short:
-        return _said(said + f"All of them would be shown below {hardest.limit:g} if nothing moved.")
-    return _said(said + f"To be shown below {hardest.limit:g} when nothing moved, {_needs(short)}.")
+        return _said(f"{said}All of them would be shown below {limit} if nothing moved.")
+    return _said(
+        f"{said}To be shown below {limit} with the same probability when nothing moved, "
+        f"{_needs(short)}."
+    )
 
 
 def _needs(plans: Sequence[Plan]) -> str:
@@ -132,9 +136,15 @@ def _needs(plans: Sequence[Plan]) -> str:
     parts = [f"{plan.name} needs {plan.days_to_prove} d" for plan in plans if plan.days_to_prove]
     never = [plan.name for plan in plans if plan.days_to_prove is None]
     if never:
-        verb = "needs" if len(never) == 1 else "need"
-        parts.append(f"{_list(never)} {verb} more training data than there is")
+        parts.append(_beyond(never))
     return _list(parts)
+
+
+def _beyond(names: Iterable[str]) -> str:
+    """Features that no window can judge of which the training data holds two."""
+    every = list(names)
+    verb = "needs" if len(every) == 1 else "need"
+    return f"{_list(every)} {verb} a longer window than the training data can stand for"
 
 
 def together(classifier: ClassifierTest | None, pca: PcaTest | None) -> Html:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mlwb.evidence import Metric, Record
 
-__all__ = ["DriftRow", "drift_rows", "overall_row"]
+__all__ = ["DriftRow", "drift_rows", "overall_row", "score_row"]
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,26 @@ def drift_rows(record: Record) -> tuple[DriftRow, ...]:
     )
 
 
+def score_row(record: Record) -> DriftRow:
+    """The score of a snapshot, held against its own limit."""
+    values = _whole_of(record)
+    return DriftRow(
+        name="prediction",
+        value=float(values["prediction_psi"].value or 0.0),
+        lower=values["prediction_psi_lower"].value,
+        upper=values["prediction_psi_upper"].value,
+        null95=values["prediction_psi_null95"].value,
+        limit=record.details["held_against"]["prediction"],
+        reading=record.details["readings"]["prediction"],
+        p_value=values["prediction_p_block"].value,
+        p_recent=values["prediction_p_recent"].value,
+        gateable_days=_whole(values["prediction_gateable_days"].value),
+    )
+
+
 def overall_row(record: Record) -> DriftRow:
     """The mean over features of a snapshot."""
-    values: dict[str, Metric] = {m.name: m for m in record.metrics if not m.segment}
+    values = _whole_of(record)
     return DriftRow(
         name="the overall mean",
         value=float(values["psi_overall"].value or 0.0),
@@ -71,6 +88,10 @@ def overall_row(record: Record) -> DriftRow:
         reading=record.details["overall_reading"],
         p_value=values["p_overall"].value,
     )
+
+
+def _whole_of(record: Record) -> dict[str, Metric]:
+    return {metric.name: metric for metric in record.metrics if not metric.segment}
 
 
 def _whole(value: float | None) -> int | None:

@@ -35,9 +35,16 @@ def telling(verdict: Verdict) -> Check | None:
 
 def measured(check: Check) -> str:
     """The number of a check with its name: ``"AUC 0.661"``."""
-    where = f" of {check.segment}" if check.segment else ""
+    where = _where(check)
     said = beside(check.observed, check.comparator, check.limit, unit=metric_unit(check.metric))
     return f"{metric_words(check.metric)}{where}: {said}"
+
+
+def _where(check: Check) -> str:
+    """What part a number is about: a feature, or a phase of the canary."""
+    if not check.segment:
+        return ""
+    return f" of {'phase ' if check.segment.endswith('%') else ''}{check.segment}"
 
 
 def beside(value: float | None, comparator: str, limit: str, *, unit: str) -> str:
@@ -58,7 +65,7 @@ def beside(value: float | None, comparator: str, limit: str, *, unit: str) -> st
         rounded = round(float(value), places + shift)
         is_on_limit = holds(rounded, "==", limit) and rounded != value
         if holds(rounded, comparator, limit) is kept and not is_on_limit:
-            return number(value, unit, decimals=places)
+            return said if places == first else number(value, unit, decimals=places)
     return said
 
 
@@ -85,8 +92,7 @@ def _parts(check: Check) -> tuple[str, str]:
     label = f"{check.metric}[{check.segment}]" if check.segment else check.metric
     if not check.reason.startswith(label):
         return "", check.reason
-    where = f" of {check.segment}" if check.segment else ""
-    return f"{metric_words(check.metric)}{where}", check.reason.removeprefix(label)
+    return f"{metric_words(check.metric)}{_where(check)}", check.reason.removeprefix(label)
 
 
 def _reasons(checks: Sequence[Check]) -> list[str]:

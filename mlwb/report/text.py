@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from mlwb.gates import GATES, Decision, Replay
-from mlwb.report._drift_rows import DriftRow, drift_rows, overall_row
+from mlwb.report._drift_rows import DriftRow, drift_rows, overall_row, score_row
 from mlwb.report._drift_words import plainly, read_as
 from mlwb.report._html import Html
 from mlwb.report._judged import why
@@ -42,6 +42,8 @@ __all__ = [
     "plainly",
     "read_as",
     "replayed",
+    "score_row",
+    "several",
     "signed",
     "why",
 ]
@@ -66,16 +68,16 @@ def headline(decided: Decision, version: str, policy_name: str) -> str:
     Examples
     --------
     >>> headline(Decision(False, ("psi FAIL: too far",)), "v1.8.1", "default")
-    'PROMOTE: BLOCKED. 1 of 16 gates does not pass v1.8.1 under policy default: psi.'
+    'PROMOTE: BLOCKED. 1 of 16 gates blocks v1.8.1 under policy default: psi.'
     """
     gates = ", ".join(named(decided))
     n = len(decided.reasons)
     if decided.promote:
         waived = f"; the policy waives {gates}" if n else ""
         return f"PROMOTE: READY. {version} passes under policy {policy_name}{waived}."
-    does = "does" if n == 1 else "do"
+    block = "blocks" if n == 1 else "block"
     return (
-        f"PROMOTE: BLOCKED. {n} of {len(GATES)} gates {does} not pass {version} "
+        f"PROMOTE: BLOCKED. {n} of {len(GATES)} gates {block} {version} "
         f"under policy {policy_name}: {gates}."
     )
 

@@ -21,7 +21,7 @@ def test_psi_judges_the_candidate_and_plans(tmp_path: Path) -> None:
     assert told["gates"] == {"psi": "UNPROVEN", "drift": "UNPROVEN"}
     assert told["model_version"] == "v1.8.1"
     assert {row["reading"] for row in told["features"]} >= {"pass", "not_gateable"}
-    assert told["features"][-1]["name"] == "the overall mean"
+    assert [row["name"] for row in told["features"][-2:]] == ["the overall mean", "prediction"]
     assert len(told["said"]) == 2
     page = Path(told["report"]).read_text(encoding="utf-8")
     assert "<pre>mlwb psi --profile ci</pre>" in page
@@ -31,6 +31,12 @@ def test_psi_judges_the_candidate_and_plans(tmp_path: Path) -> None:
     planned = json.loads(plan.stdout)
     assert planned["days"] == 2
     assert all(0.0 <= row["passes"] <= 1.0 for row in planned["features"])
+    limits = {row["name"]: row["limit"] for row in planned["features"]}
+    assert limits.pop("prediction") == 0.25  # the score has a limit of its own
+    assert set(limits.values()) == {0.3}
+    far = mlwb("psi", "--plan", "--days", "400", home=tmp_path)
+    assert far.returncode == 3
+    assert "half of it, got --days 400" in far.stderr
     assert sorted((tmp_path / "outputs").iterdir()) == before  # a plan runs nothing
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -31,9 +32,9 @@ def test_the_page_in_a_sentence(make_drift: Callable[..., Any], mean: Any) -> No
     ]
     assert conclusions.drift(rows, mean).plain == (
         "→ 1 of 5 features shown below 0.3; moved shown above 0.3; open neither shown below nor "
-        "above, the window is too short to tell; slow needs 14 d and wild needs more training data "
-        "than there is, since chance alone reaches 0.3 in a window of this length. The mean is "
-        "0.020, shown below 0.2."
+        "above, the window is too short to tell; slow needs 14 d and wild needs a longer window "
+        "than the training data can stand for, since chance alone reaches 0.3 in a window of this "
+        "length. The mean is 0.020, shown below 0.2."
     )
 
 
@@ -95,7 +96,12 @@ def test_a_plan_says_what_the_days_can_show() -> None:
     said = conclusions.planned([calm, slow, plan_of("wild", 0.4, 0.0, None), None]).plain
     assert "7 days would find, with 80\u00a0% probability".replace("\u00a0", " ") in said
     assert "a PSI from 0.020 (calm) to 0.500 (slow)" in said
-    assert said.endswith("slow needs 21 d and wild needs more training data than there is.")
+    assert said.endswith(
+        "To be shown below 0.3 with the same probability when nothing moved, slow needs 21 d and "
+        "wild needs a longer window than the training data can stand for."
+    )
+    score = replace(slow, name="prediction", limit=0.25)
+    assert "shown below the limit with" in conclusions.planned([calm, score]).plain
     assert "All of them would be shown below 0.3" in conclusions.planned([calm]).plain
     assert "too short to plan with" in conclusions.planned([None]).plain
 

@@ -55,7 +55,7 @@ def test_decision_comes_first(make_view: Make) -> None:
         )
     ]  # fmt: skip
     assert places == sorted(places)
-    assert "1 of 16 gates does not pass v1.8.1 under policy default: psi ." in text
+    assert "1 of 16 gates blocks v1.8.1 under policy default: psi ." in text
 
 
 def test_page_is_self_contained(make_view: Make) -> None:

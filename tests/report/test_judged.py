@@ -43,7 +43,7 @@ def test_reason_in_words(make_check: Callable[..., Check]) -> None:
         metric="p95_ms", segment="5%", observed=2.0, outcome=Outcome.UNPROVEN,
         reason="p95_ms[5%] rests on 40 observations, it needs 59",
     )  # fmt: skip
-    assert reason(thin) == "latency, p95 of 5% rests on 40 observations, it needs 59"
+    assert reason(thin) == "latency, p95 of phase 5% rests on 40 observations, it needs 59"
     absent = make_check(
         observed=None, outcome=Outcome.MISSING, reason="there is no offline_report evidence"
     )
@@ -116,6 +116,7 @@ def test_telling_prefers_what_people_ask_for(
         (79.999, "< 80", "ms", "79.999\u00a0ms"),
         (80.0, "< 80", "ms", "80.00\u00a0ms"),
         (0.62, ">= 0.62", "1", "0.620"),
+        (6.0e-08, "<= 0.00001", "1", "6.0e−08"),
         (0.0, "== 0", "count", "0"),
         (None, "< 1", "1", "not measured"),
     ],

@@ -16,7 +16,7 @@ BLOCKED = Decision(
 def test_headline_names_the_gates() -> None:
     """Blocked: how many, which version, which policy, which gates."""
     assert text.headline(BLOCKED, "v1.8.1", "default") == (
-        "PROMOTE: BLOCKED. 3 of 16 gates do not pass v1.8.1 under policy default: psi, nightly, wf."
+        "PROMOTE: BLOCKED. 3 of 16 gates block v1.8.1 under policy default: psi, nightly, wf."
     )
 
 
