@@ -125,6 +125,8 @@ def psi(reference: BinnedReference, current: Float1D, *, smoothing: float = SMOO
     ------
     EmptyWindowError
         ``current`` is empty.
+    DataSchemaError
+        ``reference`` is not frozen: values, not bins.
 
     Notes
     -----
@@ -135,8 +137,19 @@ def psi(reference: BinnedReference, current: Float1D, *, smoothing: float = SMOO
     ----------
     .. [1] Yurdakul, B. (2018). Statistical properties of population stability index.
     """
+    _check_frozen(reference)
     counts = bin_counts(reference.edges, current)
     return psi_of_counts(reference.name, reference.counts, counts, smoothing=smoothing)
+
+
+def _check_frozen(reference: object) -> None:
+    if not isinstance(reference, BinnedReference):
+        raise DataSchemaError(
+            "psi compares with a frozen reference",
+            expected="BinnedReference",
+            got=type(reference).__name__,
+            todo="psi(fit_reference(name, values), current), or detect_drift(values, current)",
+        )
 
 
 def psi_of_counts(

@@ -10,6 +10,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -283,3 +284,10 @@ def test_what_is_no_count_of_the_cells_has_no_psi(current: list[int]) -> None:
     """Counts of other bins, below zero or beyond whole numbers are refused, not averaged."""
     with pytest.raises(DataSchemaError, match="not two counts of the cells of x"):
         psi_of_counts("x", np.array([5, 5, 0, 0]), np.array(current))
+
+
+def test_two_samples_are_told_how() -> None:
+    """The first thing anybody types, psi(a, b), is answered with what to type instead."""
+    values: Any = np.arange(10.0)
+    with pytest.raises(DataSchemaError, match=r"psi\(fit_reference\(name, values\), current\)"):
+        psi(values, values)
