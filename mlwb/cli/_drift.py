@@ -59,11 +59,30 @@ def _check(
 
 def _show(record: Record, verdict: Verdict) -> None:
     days, passed_over = record.details["rolling_days"], record.details["partial_days"]
-    span = f"{days[0]} to {days[-1]}" if days else "no full UTC day in the window"
-    rows = record.value("rows")
-    console.print(f"{record.model_version}: {rows} rows served, {span}", highlight=False)
+    said = (
+        f"{record.value('rows')} rows served, {days[0]} to {days[-1]}"
+        if days
+        else "no full UTC day to judge yet; a day is judged when it is over"
+    )
+    console.print(f"{record.model_version}: {said}", highlight=False)
     if passed_over:
         console.print(f"[dim]not judged, less than three quarters of a day: {passed_over[-1]}")
+    if days:
+        console.print(_table(record, verdict))
+    features = record.segments("psi")
+    for check in verdict.checks:
+        if check.segment not in features and (days or check.observed is not None):
+            style = STYLES[check.outcome]
+            line = f"  [{style}]{check.outcome:<9}[/] {escape(check.reason)}"
+            console.print(
+                line + ("" if check.is_binding else " [dim](blocks nothing)[/]"), soft_wrap=True
+            )
+    reason = verdict.reason if days or verdict.outcome is not Outcome.UNPROVEN else "too few days"
+    console.print(f"DRIFT CHECK: [{STYLES[verdict.outcome]}]{verdict.outcome}[/] {escape(reason)}")
+
+
+def _table(record: Record, verdict: Verdict) -> Table:
+    """One row a feature."""
     table = Table(box=None, header_style="dim")
     for column in ("feature", "PSI", "at most", "by chance", "last day", "e-value", "reading"):
         is_text = column in ("feature", "reading")
@@ -73,8 +92,7 @@ def _show(record: Record, verdict: Verdict) -> None:
             no_wrap=column != "feature",
             overflow="fold",
         )
-    features = record.segments("psi")
-    for name in features:
+    for name in record.segments("psi"):
         table.add_row(
             escape(name),
             *(
@@ -83,16 +101,7 @@ def _show(record: Record, verdict: Verdict) -> None:
             ),
             _reading(record, verdict, name),
         )
-    console.print(table)
-    for check in verdict.checks:
-        if check.segment not in features:
-            style = STYLES[check.outcome]
-            said = f"  [{style}]{check.outcome:<9}[/] {escape(check.reason)}"
-            console.print(
-                said + ("" if check.is_binding else " [dim](blocks nothing)[/]"), soft_wrap=True
-            )
-    style = STYLES[verdict.outcome]
-    console.print(f"DRIFT CHECK: [{style}]{verdict.outcome}[/] {escape(verdict.reason)}")
+    return table
 
 
 def _reading(record: Record, verdict: Verdict, name: str) -> str:

@@ -71,8 +71,10 @@ def _diff(before: str, after: str, as_json: JsonFlag = False) -> None:
         return
     table = Table(box=None, header_style="dim")
     for column in ("", before, after):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=not column)
     for difference in found:
+        if difference.name.startswith("artifacts."):
+            continue  # the digests of the files, which follow
         values = [escape(_short(value)) for value in (difference.before, difference.after)]
         table.add_row(escape(difference.name), *values)
     console.print(table if found else "[green]the same[/]")
@@ -81,6 +83,9 @@ def _diff(before: str, after: str, as_json: JsonFlag = False) -> None:
 def _short(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
+    if isinstance(value, list):
+        inner = (" ".join(map(_short, v)) if isinstance(v, list) else _short(v) for v in value)
+        return ", ".join(inner)
     text = "-" if value is None else str(value)
     return text[:19] if text.startswith("sha256:") else text
 

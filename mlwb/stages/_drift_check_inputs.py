@@ -79,10 +79,11 @@ def counted(home: Home, version: str, reference: VersionReference, names: Sequen
     shape = [len(reference.features[name].bins.counts) for name in names]
     log = read_live_hours(home.artifacts / "drift", version, reference.digest, shape)
     if not log.hours:
+        unread = log.foreign + log.damaged
         raise EmptyWindowError(
             f"no served row of {version} was counted",
             expected=f"counts in {home.artifacts / 'drift' / version}",
-            got=f"{log.foreign} lines of another reference, {log.damaged} damaged",
+            got=f"{log.foreign} lines of another reference, {log.damaged} damaged" * bool(unread),
             todo="serve it (mlwb serve) and send it requests; counts are written once a minute",
         )
     return log

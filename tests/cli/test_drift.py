@@ -50,12 +50,14 @@ def test_drift_exits_1(home: Path) -> None:
 
 
 def test_too_few_days_exit_0_and_say_so(home: Path) -> None:
-    """Unproven is no drift, and no pass."""
+    """Unproven is no drift, and no pass; nothing is tabled that was not measured."""
     serve_days(home, _until_yesterday(1), hours=5)
     done = run(app, ["drift", "check"])
     assert done.exit_code == 0, done.output
-    for told in ("no full UTC day", "not measured", "DRIFT CHECK: UNPROVEN"):
+    for told in ("no full UTC day", "golden_max_abs_diff", "DRIFT CHECK: UNPROVEN too few days"):
         assert told in done.output
+    assert "rows served" not in done.output
+    assert "spread_bp" not in done.output
 
 
 def test_without_traffic_it_is_an_error(home: Path) -> None:
