@@ -81,7 +81,8 @@ class HourLog:
     hours : dict of int to HourTable
         Counts by clock hour.
     damaged : int
-        Lines that could not be read, a torn end among them.
+        Lines that could not be read, a torn end among them, or whose columns do not hold the same
+        number of rows.
     foreign : int
         Lines counted against another reference, left out.
     """
@@ -147,11 +148,17 @@ def read_hour_log(path: Path, reference: str, shape: Sequence[int]) -> HourLog:
             continue
         if line.reference != reference:
             foreign += 1
-        elif [len(cells) for cells in line.counts] != list(shape):
+        elif [len(cells) for cells in line.counts] != list(shape) or not _is_whole(line.counts):
             damaged += 1
         else:
             hours[line.hour] = line.counts
     return HourLog(hours, damaged + bool(torn), foreign)
+
+
+def _is_whole(table: HourTable) -> bool:
+    """Whether there are rows, and each stands in one cell of every column."""
+    rows = {sum(cells) for cells in table}
+    return len(rows) == 1 and rows != {0}
 
 
 def read_live_hours(folder: Path, version: str, reference: str, shape: Sequence[int]) -> HourLog:

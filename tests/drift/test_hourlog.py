@@ -102,10 +102,20 @@ def test_counts_that_nobody_can_have_served_are_damage(tmp_path: Path) -> None:
     folder = tmp_path / "v1"
     folder.mkdir()
     for place, count in enumerate((2**41, 2**63, 10**30)):
-        bad = _line(7).replace(b"[1,0,2,0]", b"[%d,0,2,0]" % count)
+        bad = _line(7).replace(b"[1,0,2,0],[0,0,0,3,0]", b"[%d,0,0,0],[%d,0,0,0,0]" % (count, count))
         assert bad != _line(7)
         (folder / f"{place}.jsonl").write_bytes(bad + _line(8))
     (folder / "\u00b2.jsonl").write_bytes(_line(7))  # a digit that is no number
     found = read_live_hours(tmp_path, "v1", REF, SHAPE)
     assert found.damaged == 3
     assert found.hours == {8: [[3, 0, 6, 0], [0, 0, 0, 9, 0]]}
+
+
+@pytest.mark.parametrize("cells", [b"[2,0,2,0]", b"[0,0,0,0]"], ids=["one more", "none"])
+def test_a_line_whose_columns_hold_other_rows_is_damage(tmp_path: Path, cells: bytes) -> None:
+    """Each row stands once in every column, so that no column can be edited alone."""
+    path = tmp_path / "0.jsonl"
+    path.write_bytes(_line(7).replace(b"[1,0,2,0]", cells) + _line(8))
+    found = read_hour_log(path, REF, SHAPE)
+    assert found.hours == {8: TABLE}
+    assert found.damaged == 1
