@@ -18,6 +18,7 @@ from mlwb.core import fsops
 from mlwb.core.canonical import canonical_bytes, digest_bytes, parse_json
 from mlwb.core.chain import Link, Problem
 from mlwb.core.errors import BrokenChainError, EvidenceError, EvidenceMissingError
+from mlwb.evidence._schema import check_record
 
 __all__ = ["ARCHIVED", "Shelf", "member_of", "pack", "pending_of", "place_of", "unpack"]
 
@@ -51,7 +52,7 @@ class Shelf:
     def of(cls, root: Path, links: Iterable[Link]) -> Shelf:
         """The archives that the ledger of a store announces.
 
-        An announcement that is gone or was edited is left out: verifying names it anyway.
+        An announcement that is gone, was edited or is none is left out: verifying names it anyway.
         """
         archives, members = dict[str, Mapping[str, Any]](), dict[str, tuple[str, str]]()
         for link in links:
@@ -191,5 +192,10 @@ def _announced(root: Path, link: Link) -> Mapping[str, Any] | None:
         return None
     if digest_bytes(data) != link.body["record"]:
         return None
-    found: Mapping[str, Any] = parse_json(data)["details"]
+    try:
+        value = parse_json(data)
+        check_record(value)
+    except EvidenceError:
+        return None
+    found: Mapping[str, Any] = value["details"]
     return found

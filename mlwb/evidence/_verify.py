@@ -12,12 +12,14 @@ from mlwb.core.canonical import digest_bytes, parse_json
 from mlwb.core.chain import Chain, Head, Link, Problem
 from mlwb.core.errors import BrokenChainError, EvidenceError
 from mlwb.evidence._archive import Shelf, pending_of, place_of
-from mlwb.evidence._kinds import known_name
+from mlwb.evidence._kinds import KNOWN_NAMES, known_name
 from mlwb.evidence._record import Record, eval_text
 
 __all__ = ["Audit"]
 
 _FOLDERS = ("*.json", "daily/*.json")
+_SAID = ("run_id", "kind", "model_version", "timestamp")
+"""What a ledger line repeats of the record it names."""
 
 
 @dataclass
@@ -46,10 +48,15 @@ class Audit:
         """Problems of the ledger, and of every file beside it where the ledger is whole."""
         heads = list(heads)
         try:
-            links = self.chain.links()
+            lines = self.chain.links()
         except BrokenChainError:
             yield from self.chain.problems(heads)
             return
+        links = tuple(link for link in lines if _names_a_record(link))
+        for link in lines:
+            if not _names_a_record(link):
+                where = f"{self.chain.path.name} line {link.seq}"
+                yield Problem("forged", where, "it names no record of a known kind")
         shelf = Shelf.of(self.root, links)
         seen, before = set[str](), ""
         found: list[Problem] = []
@@ -86,9 +93,15 @@ class Audit:
         if digest_bytes(data) != link.body["record"]:
             yield Problem("edited", run_id, f"the record {run_id} was edited")
             return
-        value = parse_json(data)
-        if value["prev_sha256"] != before:
+        value = _parsed(data)
+        if value is None or not isinstance(value.get("details"), dict):
+            yield Problem("forged", run_id, "the ledger names these bytes, and they are no record")
+            return
+        if value.get("prev_sha256") != before:
             what = "it names another record before it than the ledger: chained anew"
+            yield Problem("rechained", run_id, what)
+        if any(link.body[key] != value.get(key) for key in _SAID):
+            what = "the ledger says something else about it than it does: chained anew"
             yield Problem("rechained", run_id, what)
         self._remember(run_id, value["details"])
 
@@ -133,6 +146,9 @@ class Audit:
                 if not shelf.has(run_id):
                     yield Problem("missing", name, f"the copy of {run_id} is gone")
                 continue
+            except OSError as error:
+                yield Problem("edited", name, f"it cannot be read: {error.strerror}")
+                continue
             if digest_bytes(data) != link.body["record"]:
                 yield Problem("edited", name, f"it is not the newest record {run_id}")
             elif link.body["kind"] == "eval_result":
@@ -150,9 +166,22 @@ class Audit:
 
 
 def _try_parse(path: Path) -> tuple[str, dict[str, Any] | None]:
-    data = fsops.read_bytes(path)
+    try:
+        data = fsops.read_bytes(path)
+    except OSError:  # a directory, a link that leads nowhere
+        return "", None
+    return digest_bytes(data), _parsed(data)
+
+
+def _parsed(data: bytes) -> dict[str, Any] | None:
+    """The JSON object that bytes hold; None where they hold none."""
     try:
         value = parse_json(data)
     except EvidenceError:
-        value = None
-    return digest_bytes(data), value if isinstance(value, dict) else None
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _names_a_record(link: Link) -> bool:
+    texts = [link.body.get(key) for key in (*_SAID, "record")]
+    return all(isinstance(text, str) for text in texts) and link.body["kind"] in KNOWN_NAMES

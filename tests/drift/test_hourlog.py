@@ -102,7 +102,9 @@ def test_counts_that_nobody_can_have_served_are_damage(tmp_path: Path) -> None:
     folder = tmp_path / "v1"
     folder.mkdir()
     for place, count in enumerate((2**41, 2**63, 10**30)):
-        bad = _line(7).replace(b"[1,0,2,0],[0,0,0,3,0]", b"[%d,0,0,0],[%d,0,0,0,0]" % (count, count))
+        bad = _line(7).replace(
+            b"[1,0,2,0],[0,0,0,3,0]", b"[%d,0,0,0],[%d,0,0,0,0]" % (count, count)
+        )
         assert bad != _line(7)
         (folder / f"{place}.jsonl").write_bytes(bad + _line(8))
     (folder / "\u00b2.jsonl").write_bytes(_line(7))  # a digit that is no number

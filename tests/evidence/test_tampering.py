@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mlwb.core.canonical import parse_json
+from mlwb.core.canonical import digest_bytes, parse_json
 from mlwb.core.chain import Chain, Head
 from mlwb.core.clock import ManualClock
 from mlwb.core.errors import SignatureError
@@ -274,3 +274,53 @@ def test_every_byte_of_every_file_is_watched(store: EvidenceStore, make: MakeRec
             assert store.verify(), f"{path.name} byte {place}"
         path.write_bytes(whole)
     assert store.verify() == ()
+
+
+@pytest.mark.parametrize(
+    "data", [b"[]", b"junk", b'{"kind":"smoke"}', b'{"a":1,"a":2}', b'{"a":NaN}'], ids=repr
+)
+def test_bytes_that_are_no_record_are_named_though_the_ledger_names_them(
+    filled: EvidenceStore, data: bytes
+) -> None:
+    """Whoever chains the ledger anew over junk does not stop the verification."""
+    run_id = filled.index()[1].run_id
+    filled.path(run_id).write_bytes(data)
+
+    def named(bodies: list[dict[str, object]]) -> None:
+        bodies[1]["record"] = digest_bytes(data)
+
+    _rechain(filled, named)
+    assert "forged" in _kinds(filled)
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ({"kind": "shadow"}, "rechained"),
+        ({"model_version": "v9"}, "rechained"),
+        ({"timestamp": "2020-01-01T00:00:00Z"}, "rechained"),
+        ({"kind": "luck"}, "forged"),
+        ({"record": 1}, "forged"),
+    ],
+    ids=str,
+)
+def test_a_ledger_line_says_what_its_record_says(
+    filled: EvidenceStore, said: dict[str, object], kind: str
+) -> None:
+    """The newest record of a kind is looked for in the ledger, so that it must not lie."""
+    assert filled.verify() == ()
+    _rechain(filled, lambda bodies: bodies[-1].update(said))
+    assert kind in _kinds(filled)
+
+
+def test_what_stands_in_the_way_of_evidence_is_named(filled: EvidenceStore) -> None:
+    """Directories and links that lead nowhere do not stop the verification."""
+    (filled.root / "odd.json").mkdir()
+    (filled.root / "loop.json").symlink_to("loop.json")
+    copy = filled.root / "parity.json"
+    copy.unlink()
+    copy.mkdir()
+    found = {(problem.kind, problem.where) for problem in filled.verify()}
+    assert found == {
+        ("foreign", "odd.json"), ("foreign", "loop.json"), ("edited", "parity.json"),
+    }  # fmt: skip
