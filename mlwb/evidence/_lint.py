@@ -27,7 +27,7 @@ _NEEDED = {"p95": 59, "p99": 299}
 _TOLERANCE = 1e-12
 _COUNTED = re.compile(r"(^|_)(error|success|match|win)_rate$")
 """Rates of whole things: requests, comparisons, trades."""
-_PROBABILITY = re.compile(r"^(p_|auc|precision|recall|brier|psr$|dsr$|pbo$)|_p$|_p_holm$")
+_PROBABILITY = re.compile(r"^(p_|auc|precision|recall|brier(?!_rise$)|psr$|dsr$|pbo$)|_p$|_p_holm$")
 _CORRELATION = re.compile(r"^rank_(ic|corr)($|_)")
 _QUANTILES = ("min", "p50", "p95", "p99", "max")
 

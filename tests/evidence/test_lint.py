@@ -149,6 +149,8 @@ def test_a_rounded_rate_of_counts_is_never_accused(
         ([Metric("p_against", 1.0)], []),
         ([Metric("p_against", 1.0000001)], ["range"]),
         ([Metric("auc", -0.0000001)], ["range"]),
+        ([Metric("brier_heldout", -0.004)], ["range"]),
+        ([Metric("brier_rise", -0.004)], []),  # a difference: the model may do better than before
         ([Metric("net_p", 1.5)], ["range"]),
         ([Metric("rank_corr", -1.0)], []),
         ([Metric("rank_corr", -1.0000001)], ["range"]),
