@@ -53,7 +53,7 @@ def remedy(problem: Problem) -> str:
         "dangling": "mlwb registry recover",
         "torn": "mlwb registry recover",
         "stale": "mlwb registry recover",
-        "unsigned": "mlwb registry sign" + ("" if "." in version[-4:] else f" {version}"),
+        "unsigned": "mlwb registry sign" + f" {version}" * (version != "promotions.sig"),
     }  # fmt: skip
     if problem.kind == "unaudited" and version == "latest":
         return 'mlwb registry rollback <the version the log names> --reason "latest was moved"'

@@ -9,7 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from mlwb.cli._app import app
+from mlwb.cli._registry_care import remedy
 from mlwb.core import fsops
+from mlwb.core.chain import Problem
 from mlwb.core.clock import SystemClock
 from mlwb.core.errors import MlwbError
 from mlwb.core.signing import PRIVATE_KEY_ENV, PUBLIC_KEY_ENV
@@ -127,3 +129,12 @@ def test_a_copy_on_demand(home: Path) -> None:
     fsops.remove_tree(home / "artifacts" / "backups")
     assert _run("backup")[0] == 0
     assert [path.name[9:] for path in (home / "artifacts" / "backups").iterdir()] == ["v1"]
+
+
+@pytest.mark.parametrize(
+    ("where", "command"),
+    [("v1.8.0", "mlwb registry sign v1.8.0"), ("promotions.sig", "mlwb registry sign")],
+)
+def test_what_is_unsigned_is_signed_by_its_name(where: str, command: str) -> None:
+    """A version's dots are no file suffix: signing the log alone would not help it."""
+    assert remedy(Problem("unsigned", where, "no signature")) == command
