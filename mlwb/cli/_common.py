@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
-from mlwb.core.canonical import canonical_bytes
+from mlwb.core.canonical import canonical_bytes, digest_file
 from mlwb.core.chain import Head
 from mlwb.core.clock import SystemClock
+from mlwb.core.errors import EvidenceMissingError
 from mlwb.core.home import Home, find_home
 from mlwb.core.signing import Signer
 from mlwb.evidence import EvidenceStore
+from mlwb.gates import EvidenceView, read_view
+from mlwb.params import Policy, load_policy
 from mlwb.registry import Registry, evidence_heads
 
 __all__ = [
@@ -27,9 +32,12 @@ __all__ = [
     "console",
     "errors",
     "evidence_store",
+    "evidence_view",
     "home",
     "kept_heads",
     "print_json",
+    "print_problems",
+    "read_policy",
     "registry",
 ]
 
@@ -80,6 +88,35 @@ def registry() -> Registry:
         actor=os.environ.get("USER", "local"),
         signer=Signer.from_env(os.environ),
     )
+
+
+def read_policy(name: str) -> Policy:
+    """A policy by file name below ``params/``, or by path."""
+    return load_policy(home().policy(name))
+
+
+def evidence_view(version: str = "") -> EvidenceView:
+    """Evidence about a version as the gates see it; else the candidate, else `latest`."""
+    models = registry()
+    wanted = version or models.candidate() or models.latest()
+    if not wanted:
+        raise EvidenceMissingError("no model to judge", todo="train one first: mlwb run")
+    return read_view(
+        evidence_store(),
+        wanted,
+        manifest_sha256=digest_file(models.resolve(wanted) / "manifest.json"),
+        used_confirmations=tuple(sorted(models.state().used_confirmations)),
+        heads=kept_heads(),
+    )
+
+
+def print_problems(problems: Iterable[object], else_: str) -> None:
+    """One line a problem; where there is none, what that means."""
+    said = [escape(str(problem)) for problem in problems]
+    for text in said:
+        console.print(f"[bold red]![/] {text}", soft_wrap=True)
+    if not said:
+        console.print(f"[green]{escape(else_)}[/]", soft_wrap=True)
 
 
 def print_json(value: Any) -> None:

@@ -20,6 +20,7 @@ from mlwb.cli._common import (
     home,
     kept_heads,
     print_json,
+    print_problems,
     registry,
 )
 from mlwb.core import fsops
@@ -228,10 +229,7 @@ def _verify(as_json: JsonFlag = False) -> None:
     if as_json:
         print_json(problems)
     else:
-        for problem in problems:
-            console.print(f"[bold red]![/] {escape(problem)}", soft_wrap=True)
-        if not problems:
-            console.print("[green]every record is as it was written[/]")
+        print_problems(problems, "every record is as it was written")
     if problems:
         raise typer.Exit(6)
 
@@ -256,11 +254,8 @@ def _lint(as_json: JsonFlag = False) -> None:
     if as_json:
         print_json(bad)
     else:
-        for run_id, problems in bad.items():
-            for problem in problems:
-                console.print(f"[bold red]![/] {run_id}: {escape(problem)}", soft_wrap=True)
-        if not bad:
-            console.print(f"[green]{len(found)} records, nothing impossible[/]")
+        said = [f"{run_id}: {problem}" for run_id, problems in bad.items() for problem in problems]
+        print_problems(said, f"{len(found)} records, nothing impossible")
     if bad:
         raise typer.Exit(6)
 

@@ -17,15 +17,16 @@ from mlwb.cli._common import (
     PolicyOption,
     console,
     evidence_store,
+    evidence_view,
     home,
-    kept_heads,
     print_json,
+    print_problems,
+    read_policy,
     registry,
 )
 from mlwb.cli._run import STYLES, verdict_table
-from mlwb.core.canonical import digest_file
 from mlwb.core.clock import SystemClock
-from mlwb.core.errors import EvidenceMissingError, PromotionRefusedError
+from mlwb.core.errors import PromotionRefusedError
 from mlwb.evidence import Context
 from mlwb.gates import (
     GATES,
@@ -40,12 +41,11 @@ from mlwb.gates import (
     logged_policy,
     phrase_of,
     progress_of,
-    read_view,
     replay,
     waiver_record,
     waivers_of,
 )
-from mlwb.params import Policy, load_params, load_policy
+from mlwb.params import Policy, load_params
 
 __all__ = ["app"]
 
@@ -55,30 +55,11 @@ app = typer.Typer(
 )
 
 
-def _policy(name: str) -> Policy:
-    path = Path(name)
-    return load_policy(path if path.is_file() else home().params / name)
-
-
-def _view(version: str) -> EvidenceView:
-    models = registry()
-    wanted = version or models.candidate() or models.latest()
-    if not wanted:
-        raise EvidenceMissingError("no model to judge", todo="train one first: mlwb run")
-    return read_view(
-        evidence_store(),
-        wanted,
-        manifest_sha256=digest_file(models.resolve(wanted) / "manifest.json"),
-        used_confirmations=tuple(sorted(models.state().used_confirmations)),
-        heads=kept_heads(),
-    )
-
-
 VersionOption = Annotated[str, typer.Option("--version", help="Else the candidate, else `latest`.")]
 
 
 def _ask(gate: str, version: str, policy: str, *, as_json: bool) -> None:
-    verdict = evaluate(gate, _view(version), _policy(policy), SystemClock().now())
+    verdict = evaluate(gate, evidence_view(version), read_policy(policy), SystemClock().now())
     if as_json:
         print_json(verdict)
     else:
@@ -112,7 +93,7 @@ def _all(
     version: VersionOption = "", policy: PolicyOption = "policy.yml", as_json: JsonFlag = False
 ) -> None:
     """Print the pre-production matrix; exit 1 unless every gate passes."""
-    verdicts = evaluate_all(_view(version), _policy(policy), SystemClock().now())
+    verdicts = evaluate_all(evidence_view(version), read_policy(policy), SystemClock().now())
     if as_json:
         print_json(verdicts)
     else:
@@ -139,8 +120,8 @@ def _promote(
     version: VersionOption = "", policy: PolicyOption = "policy.yml", as_json: JsonFlag = False
 ) -> None:
     """Say whether the candidate may be promoted; exit 1 when it may not. Nothing is changed."""
-    rules = _policy(policy)
-    view, now = _view(version), SystemClock().now()
+    rules = read_policy(policy)
+    view, now = evidence_view(version), SystemClock().now()
     waivers = waivers_of(view, rules, now)
     if not as_json and not _is_in_force(rules):
         console.print(
@@ -188,7 +169,7 @@ def _decide(
 def _decided(version: str, policy: str) -> Decision:
     from mlwb.stages import release_review
 
-    models, rules, path = registry(), _policy(policy), Path(policy)
+    models, rules, path = registry(), read_policy(policy), Path(policy)
     wanted = version or models.candidate() or models.latest() or ""
     params = load_params("release_review", home().params)
     name = str(path.resolve()) if path.is_file() else policy
@@ -201,7 +182,7 @@ def _progress(
     version: VersionOption = "", policy: PolicyOption = "policy.yml", as_json: JsonFlag = False
 ) -> None:
     """Say how far the candidate is: canary phases, hours, green nights, the confirmation."""
-    view, rules = _view(version), _policy(policy)
+    view, rules = evidence_view(version), read_policy(policy)
     steps = progress_of(view, rules, SystemClock().now())
     if as_json:
         print_json([{**vars(step), "done": step.is_done} for step in steps])
@@ -229,9 +210,8 @@ def _waive(
     """Waive one gate for this candidate, these bytes and this policy, for a few days."""
     store = evidence_store()
     context = Context(clock=SystemClock())
-    record = waiver_record(
-        _view(version), _policy(policy), context, gate=gate, reason=reason, approver=by, days=days
-    )
+    view, rules = evidence_view(version), read_policy(policy)
+    record = waiver_record(view, rules, context, gate=gate, reason=reason, approver=by, days=days)
     store.write(record)
     until = record.details["expires_at"]
     console.print(f"{gate} is waived for {record.model_version} until {until}: {record.run_id}")
@@ -244,7 +224,7 @@ def _confirm(
     policy: PolicyOption = "policy.yml",
 ) -> None:
     """Show what would be promoted, take the typed phrase, and write the decision it leads to."""
-    rules, view, store = _policy(policy), _view(version), evidence_store()
+    rules, view, store = read_policy(policy), evidence_view(version), evidence_store()
     log_policy(store, rules, Context(clock=SystemClock()))
     verdicts = evaluate_all(view, rules, SystemClock().now())
     _show_what_is_confirmed(view, rules, verdicts)
@@ -289,14 +269,12 @@ def _replay(
     store = evidence_store()
     record = store.read(run_id) if run_id else store.newest("decision")
     asked = record.details.get("policy", {}).get("digest", "")
-    rules = _policy(policy) if policy else logged_policy(store, asked) or _policy("policy.yml")
+    logged = None if policy else logged_policy(store, asked)
+    rules = logged or read_policy(policy or "policy.yml")
     again = replay(record, store, rules)
     if as_json:
         print_json({"equal": again.is_equal, "differences": again.differences})
-    elif again.is_equal:
-        console.print(f"{record.run_id}: [green]the same, bit for bit[/]")
     else:
-        for difference in again.differences:
-            console.print(f"[bold red]![/] {escape(difference)}", soft_wrap=True)
+        print_problems(again.differences, f"{record.run_id}: the same, bit for bit")
     if not again.is_equal:
         raise typer.Exit(1)

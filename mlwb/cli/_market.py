@@ -19,6 +19,7 @@ from mlwb.cli._common import (
     evidence_store,
     kept_heads,
     print_json,
+    print_problems,
     registry,
 )
 from mlwb.core.canonical import to_plain
@@ -113,9 +114,6 @@ def _doctor(as_json: JsonFlag = False) -> None:
         for name, value in facts.items():
             if name != "problems":
                 console.print(f"{name:<10} {value or '-'}")
-        for problem in problems:
-            console.print(f"[bold red]![/] {escape(problem)}", soft_wrap=True)
-        if not problems:
-            console.print("[green]nothing wrong found[/]")
+        print_problems(problems, "nothing wrong found")
     if problems:
         raise typer.Exit(5 if any(p.startswith("registry") for p in problems) else 6)

@@ -20,6 +20,7 @@ from mlwb.cli._common import (
     evidence_store,
     home,
     print_json,
+    read_policy,
     registry,
 )
 from mlwb.cli._run import Display, overrides_of, verdict_table
@@ -27,7 +28,7 @@ from mlwb.core.clock import Clock, SystemClock
 from mlwb.core.errors import MlwbError
 from mlwb.evidence import Context, Metric, Record, new_record, with_verdict
 from mlwb.gates import is_green
-from mlwb.params import Policy, load_policy
+from mlwb.params import Policy
 
 if TYPE_CHECKING:
     from mlwb.runner import Outcome
@@ -57,7 +58,7 @@ def _nightly(
     A night is green when the gates that the policy's `nightly.settings.judged` names pass. Exit 1
     when it is red; what broke the run gives its own code, and the night is red.
     """
-    from mlwb.runner import STEPS, Options, finish_run, policy_path, run_loop
+    from mlwb.runner import STEPS, Options, finish_run, run_loop
 
     clock, waiting = SystemClock(), registry().candidate()
     options = Options(
@@ -74,7 +75,7 @@ def _nightly(
     summary = finish_run(options, outcome)
     store = evidence_store()
     token = outcome.run_id.rsplit("_", 1)[1]
-    rules = load_policy(policy_path(options.home, policy))
+    rules = read_policy(policy)
     night = night_record(outcome, store.records(run=token), rules, clock)
     store.write(night)
     store.sign_head(clock)

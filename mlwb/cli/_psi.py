@@ -18,12 +18,12 @@ from mlwb.cli._common import (
     console,
     home,
     print_json,
+    read_policy,
     registry,
 )
 from mlwb.cli._run import overrides_of, run_steps, verdict_table
 from mlwb.core.clock import SystemClock
 from mlwb.core.errors import EmptyWindowError, EvidenceMissingError
-from mlwb.params import load_policy
 
 if TYPE_CHECKING:
     from mlwb.drift.planning import Plan
@@ -72,7 +72,7 @@ def _psi(
         return
     from mlwb.report import conclusions
     from mlwb.report.text import drift_rows, overall_row, score_row
-    from mlwb.runner import Options, policy_path
+    from mlwb.runner import Options
     from mlwb.stages import psi_validation
 
     options = Options(
@@ -87,9 +87,7 @@ def _psi(
     snapshot = next(record for record in records if record.kind == "psi_snapshot")
     rows, mean, score = drift_rows(snapshot), overall_row(snapshot), score_row(snapshot)
     said = [say(rows, mean).plain for say in (conclusions.drift, conclusions.plain_rule)]
-    verdicts = psi_validation.judge(
-        [snapshot], load_policy(policy_path(options.home, policy)), SystemClock()
-    )
+    verdicts = psi_validation.judge([snapshot], read_policy(policy), SystemClock())
     report = str(outcome.folder / _REPORT)
     if as_json:
         gates = {verdict.gate: str(verdict.outcome) for verdict in verdicts}
@@ -150,10 +148,9 @@ def _plan(version: str, policy: str, days: int, *, as_json: bool) -> None:
     from mlwb.inference import load_reference
     from mlwb.report import conclusions
     from mlwb.report.text import several
-    from mlwb.runner import policy_path
 
     folder = registry().resolve(_judged(version))
-    rules = load_policy(policy_path(home(), policy))
+    rules = read_policy(policy)
     limit, of_score = (float(rules.limit(name).value) for name in _LIMITS)
     frozen = load_reference(folder)
     most = min(len(item.blocks.daily) for item in frozen.features.values()) // 2

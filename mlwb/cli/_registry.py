@@ -16,14 +16,15 @@ from mlwb.cli._common import (
     PolicyOption,
     console,
     evidence_store,
-    home,
+    evidence_view,
     print_json,
+    read_policy,
     registry,
 )
 from mlwb.core.canonical import parse_json, to_plain
 from mlwb.core.clock import SystemClock
 from mlwb.core.errors import BrokenChainError, EvidenceMissingError
-from mlwb.params import load_policy
+from mlwb.gates import Progress, progress_of
 
 __all__ = ["app"]
 
@@ -109,10 +110,9 @@ def _doctor(as_json: JsonFlag = False) -> None:
 
 
 @app.command("status", epilog="Example: mlwb registry status")
-def _status(as_json: JsonFlag = False) -> None:
-    """Say what serves, what waits, and what the last review found missing."""
-    models = registry()
-    status = models.status()
+def _status(policy: PolicyOption = "policy.yml", as_json: JsonFlag = False) -> None:
+    """Say what serves, what waits, what the last review found missing, and what is counted yet."""
+    status = registry().status()
     store = evidence_store()
     try:
         decision = store.newest("decision")
@@ -124,6 +124,8 @@ def _status(as_json: JsonFlag = False) -> None:
         }
     except EvidenceMissingError:
         status["decision"] = None
+    steps = _progress(policy) if status["candidate"] else ()
+    status["progress"] = [{**vars(step), "done": step.is_done} for step in steps]
     if as_json:
         print_json(status)
         return
@@ -135,6 +137,13 @@ def _status(as_json: JsonFlag = False) -> None:
         console.print(f"{'review':<10} {decision_found['model_version']} {word}")
         for reason in decision_found["reasons"]:
             console.print(f"           - {escape(reason)}", soft_wrap=True)
+    for place, step in enumerate(steps):
+        console.print(f"{'' if place else 'progress':<10} {escape(str(step))}", soft_wrap=True)
+
+
+def _progress(policy: str) -> tuple[Progress, ...]:
+    """How far the candidate is, as `mlwb gate progress` has it."""
+    return progress_of(evidence_view(), read_policy(policy), SystemClock().now())
 
 
 @app.command("promote", epilog='Example: mlwb registry promote --reason "retrain"')
@@ -178,7 +187,7 @@ def _promote(
 
 def _oldest_decision(policy: str) -> datetime:
     """A decision made before is no longer about what is there."""
-    limit = load_policy(home().params / policy).limit("promotion.decision_age_h")
+    limit = read_policy(policy).limit("promotion.decision_age_h")
     return SystemClock().now() - timedelta(hours=float(Decimal(limit.value)))
 
 

@@ -13,13 +13,21 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from mlwb.cli._common import JsonFlag, console, evidence_store, home, print_json, registry
+from mlwb.cli._common import (
+    JsonFlag,
+    PolicyOption,
+    console,
+    evidence_store,
+    print_json,
+    print_problems,
+    read_policy,
+    registry,
+)
 from mlwb.core.canonical import to_plain
 from mlwb.core.chain import Problem
 from mlwb.core.clock import SystemClock, parse_utc
 from mlwb.core.errors import ParamsError
 from mlwb.core.signing import PRIVATE_KEY_ENV, PUBLIC_KEY_ENV, write_key_pair
-from mlwb.params import load_policy
 
 __all__ = ["add", "remedy"]
 
@@ -92,7 +100,7 @@ def _short(value: object) -> str:
 
 def _gc(
     apply: Annotated[bool, typer.Option("--apply", help="Remove them; else only say so.")] = False,
-    policy: Annotated[str, typer.Option("--policy", help="Policy file.")] = "policy.yml",
+    policy: PolicyOption = "policy.yml",
     as_json: JsonFlag = False,
 ) -> None:
     """Name versions nobody needs: not among the last three, never in production, not cited."""
@@ -112,7 +120,7 @@ def _gc(
 
 def _cited(policy: str) -> Iterator[str]:
     """Versions a decision cites that is young enough to be asked about."""
-    limit = load_policy(home().params / policy).limit("promotion.decision_kept_d")
+    limit = read_policy(policy).limit("promotion.decision_kept_d")
     oldest = SystemClock().now() - timedelta(days=float(Decimal(limit.value)))
     for entry in evidence_store().index():
         if entry.kind == "decision" and parse_utc(entry.timestamp) >= oldest:
@@ -142,11 +150,9 @@ def _quarantine(version: str, reason: ReasonOption = "") -> None:
 def _recover() -> None:
     """Close what a crash left open; exit 5 when something is still wrong."""
     problems = registry().recover()
-    for problem in problems:
-        console.print(f"[bold red]![/] {escape(str(problem))}", soft_wrap=True)
+    print_problems(problems, "in order")
     if problems:
         raise typer.Exit(5)
-    console.print("[green]in order[/]")
 
 
 def _sign(

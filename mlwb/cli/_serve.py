@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mlwb.cli._common import JsonFlag, PolicyOption, console, home, print_json
+from mlwb.cli._common import JsonFlag, PolicyOption, console, home, print_json, read_policy
 from mlwb.core.clock import SystemClock
 
 __all__ = ["add"]
@@ -69,11 +69,11 @@ def _smoke(
     as_json: JsonFlag = False,
 ) -> None:
     """Start the server, send the smoke requests from held-out bars, print what came back."""
-    from mlwb.params import load_params, load_policy
-    from mlwb.runner import policy_path, smoke_run
+    from mlwb.params import load_params
+    from mlwb.runner import smoke_run
 
     params = load_params("replay", home().params, profile=profile)
-    rules = load_policy(policy_path(home(), policy))
+    rules = read_policy(policy)
     found = smoke_run(home(), params, policy=rules, cold=cold, clock=SystemClock())
     if as_json:
         print_json(found)

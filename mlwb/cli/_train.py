@@ -18,11 +18,11 @@ from mlwb.cli._common import (
     console,
     home,
     print_json,
+    read_policy,
 )
 from mlwb.cli._run import overrides_of, run_steps, verdict_table
 from mlwb.core.clock import SystemClock
 from mlwb.evidence import Record
-from mlwb.params import load_policy
 
 __all__ = ["add"]
 
@@ -61,7 +61,7 @@ def _train(
     Checks the data and runs notebook 02. The candidate is registered, nothing is promoted; the
     gates that training answers are printed.
     """
-    from mlwb.runner import Options, policy_path
+    from mlwb.runner import Options
     from mlwb.stages import training
 
     options = Options(
@@ -72,7 +72,7 @@ def _train(
         command="train",
     )
     outcome, records = run_steps(options, _STEPS, shown=not (quiet or as_json))
-    limits = load_policy(policy_path(options.home, policy))
+    limits = read_policy(policy)
     verdicts = training.judge(records, limits, SystemClock())
     found = _numbers(records)
     report = str(outcome.folder / _REPORT)

@@ -37,6 +37,11 @@ class Home:
         """Parameter files and policies."""
         return self.project / "params"
 
+    def policy(self, name: str) -> Path:
+        """A policy by file name below ``params/``, or by path."""
+        path = Path(name).expanduser()
+        return path.resolve() if path.is_file() else self.params / name
+
     @property
     def outputs(self) -> Path:
         """Rendered reports, one directory a run."""

@@ -8,7 +8,7 @@ notebooks.
 from mlwb.runner._command import Options
 from mlwb.runner._finish import finish_run, past_runs
 from mlwb.runner._notebook import NotebookRun, raise_for_status, run_notebook
-from mlwb.runner._pipeline import STEPS, Event, Outcome, Step, policy_path, run_loop
+from mlwb.runner._pipeline import STEPS, Event, Outcome, Step, run_loop
 from mlwb.runner._render import RenderedReport, render_html
 from mlwb.runner._server import RunningServer, server_process
 from mlwb.runner._session import NotebookEvent
@@ -27,7 +27,6 @@ __all__ = [
     "Step",
     "finish_run",
     "past_runs",
-    "policy_path",
     "raise_for_status",
     "render_html",
     "run_loop",

@@ -17,7 +17,7 @@ from mlwb.gates import Outcome as GateOutcome
 from mlwb.params import Policy, load_policy
 from mlwb.report import index
 from mlwb.runner._command import Options, command_line
-from mlwb.runner._pipeline import STEPS, TITLES, Outcome, policy_path
+from mlwb.runner._pipeline import STEPS, TITLES, Outcome
 
 __all__ = ["finish_run", "past_runs"]
 
@@ -41,7 +41,7 @@ def finish_run(options: Options, outcome: Outcome) -> dict[str, Any]:
         What ``run.json`` holds: ``promote``, ``sentence``, verdicts, steps, digests; and for the
         person at the terminal ``report``, ``evidence`` and ``next``.
     """
-    policy = load_policy(policy_path(options.home, options.policy))
+    policy = load_policy(options.home.policy(options.policy))
     decision = None if outcome.error else decide(outcome.verdicts, policy)
     store = EvidenceStore(options.home.evidence)
     own, before = _own_and_before(store, outcome)

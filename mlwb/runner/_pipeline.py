@@ -204,7 +204,7 @@ def run_loop(
     with _alone(options.home):
         run = _begin(options, clock, tell)
         if "release_review" in steps:  # what will be decided by is said before anything is measured
-            policy = load_policy(policy_path(options.home, options.policy))
+            policy = load_policy(options.home.policy(options.policy))
             log_policy(run.store, policy, Context(clock=clock))
         return _run_steps(run, steps)
 
@@ -250,7 +250,7 @@ def _run_steps(run: _Run, steps: Sequence[str]) -> Outcome:
 def _begin(options: Options, clock: Clock, tell: Callable[[Event], None]) -> _Run:
     """Everything that can be wrong before anything starts."""
     check_overrides(name for name in options.overrides if name != "data.source")
-    load_policy(policy_path(options.home, options.policy))
+    load_policy(options.home.policy(options.policy))
     _check_names(options)
     registry = Registry(options.home.models, clock=clock, signer=Signer.from_env(os.environ))
     problems = registry.recover()
@@ -298,16 +298,10 @@ def _stage_params(options: Options, stage: str, *, version: str, token: str) -> 
     where = RunParams(
         home=str(options.home.root),
         model_version=found.run.model_version or version,
-        policy=str(policy_path(options.home, options.policy)),
+        policy=str(options.home.policy(options.policy)),
         token=token,
     )
     return replace(found, run=where)
-
-
-def policy_path(home: Home, name: str) -> Path:
-    """A policy by file name below ``params/``, or by path."""
-    path = Path(name).expanduser()
-    return path.resolve() if path.is_file() else home.params / name
 
 
 def _step(run: _Run, name: str) -> MlwbError | None:

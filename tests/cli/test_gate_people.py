@@ -52,6 +52,17 @@ def _phrase(shown: str) -> str:
     return next(line for line in shown.splitlines() if line.startswith("CONFIRM: "))
 
 
+def test_status_says_how_far_the_candidate_is(root: Path) -> None:
+    """What serves, what waits, and the same lines as `mlwb gate progress`."""
+    run = CliRunner(env={"MLWB_HOME": str(root)}).invoke
+    said = run(app, ["registry", "status"]).stdout
+    assert f"candidate  {VERSION}" in said
+    assert "progress   canary: 5 of 5 phases, done" in said
+    assert "confirmation: 0 of 1 confirmation, waiting" in said
+    status = json.loads(run(app, ["registry", "status", "--json"]).stdout)
+    assert status["progress"] == json.loads(gate("progress", "--json").stdout)
+
+
 @pytest.mark.slow
 def test_a_person_confirms_and_the_decision_follows(root: Path) -> None:
     """The phrase is shown with its numbers, typed back, recorded, judged, written, replayed."""

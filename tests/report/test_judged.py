@@ -20,6 +20,7 @@ def test_every_limit_of_every_policy_has_words() -> None:
     for path in sorted(PARAMS.glob("policy*.yml")):
         policy = load_policy(path)
         metrics = {limit.metric for gate in policy.gates.values() for limit in gate.limits}
+        metrics |= {limit.metric for limits in policy.watch.values() for limit in limits}
         assert metrics <= set(METRIC_WORDS), path.name
     assert set(GATE_WORDS) == set(GATES)
 
