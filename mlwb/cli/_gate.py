@@ -26,7 +26,7 @@ from mlwb.cli._common import (
 )
 from mlwb.cli._run import STYLES, verdict_table
 from mlwb.core.clock import SystemClock
-from mlwb.core.errors import PromotionRefusedError
+from mlwb.core.errors import EvidenceMissingError, PromotionRefusedError
 from mlwb.evidence import Context
 from mlwb.gates import (
     GATES,
