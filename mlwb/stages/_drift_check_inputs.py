@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from itertools import chain
 
 import numpy as np
@@ -18,7 +19,10 @@ from mlwb.inference import Predictor, VersionReference
 from mlwb.params import DriftCheckParams
 from mlwb.stages.common import store_of
 
-__all__ = ["Inputs", "check_before", "counted", "golden_difference", "rows_logged"]
+__all__ = ["Inputs", "check_before", "counted", "golden_difference", "rows_logged", "taken_back"]
+
+_KEPT_DAYS = 28
+"""Servers keep a month; the oldest days go hour by hour."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,11 @@ class Inputs:
     today: int
     before: Record | None
     logged: Mapping[int, int] | None
+
+    @property
+    def rows_taken_back(self) -> int | None:
+        """See :func:`taken_back`."""
+        return taken_back(self.before, self.log, self.today)
 
     @property
     def references(self) -> list[FeatureReference]:
@@ -116,3 +125,26 @@ def rows_logged(home: Home, version: str) -> dict[int, int] | None:
     except EvidenceSchemaError:  # a killed server leaves half a line; nothing is judged by it
         return None
     return found
+
+
+def taken_back(before: Record | None, log: HourLog, today: int) -> int | None:
+    """Rows that the check before saw in cells where they no longer stand.
+
+    Counts only grow: rows that were written late come on top. The most over the columns; None
+    without a check before, or where servers may have let go of its days.
+    """
+    days = {_day_of(name) for name in before.details["rolling_days"]} if before else set()
+    if before is None or not days or min(days) < today - _KEPT_DAYS:
+        return None
+    kept = [table for hour, table in log.hours.items() if hour * 3_600 // DAY_S in days]
+    lost = []
+    for place, item in enumerate(before.details["features"]):
+        then = np.array(item["current_counts"], dtype=np.int64)
+        now = sum((np.array(table[place], dtype=np.int64) for table in kept), 0 * then)
+        lost.append(int(np.maximum(then - now, 0).sum()))
+    return max(lost)
+
+
+def _day_of(name: str) -> int:
+    """UTC day number of ``YYYY-MM-DD``."""
+    return (date.fromisoformat(name) - date(1970, 1, 1)).days

@@ -38,6 +38,7 @@ def check_metrics(
     *,
     golden: tuple[float, int],
     logged: Mapping[int, int] | None,
+    taken_back: int | None,
 ) -> list[Metric]:
     """Every number of the check.
 
@@ -51,6 +52,8 @@ def check_metrics(
         Largest difference of the golden rows, and how many there are.
     logged : mapping of int to int, or None
         Rows in the prediction log by UTC day; None where it cannot be read.
+    taken_back : int or None
+        Rows that the check before saw in cells where they no longer stand.
     """
     columns = [_of_column(item, limits.feature) for item in result.features]
     return [
@@ -58,6 +61,7 @@ def check_metrics(
         Metric("days", len(result.rolling_days), unit="d"),
         _rows(result),
         _rows_logged(result, logged),
+        _taken_back(taken_back),
         *(metric for found in columns for metric in found),
         *_window("psi_overall", result.overall, limits.overall, prefix="overall_"),
         *_window(
@@ -166,6 +170,18 @@ def _rows_logged(result: Result, logged: Mapping[int, int] | None) -> Metric:
     rows = sum(logged.get(day, 0) for day in result.rolling_days)
     about = "of the same days in the prediction log, which may have been set aside or dropped lines"
     return Metric("rows_logged", rows, unit="rows", definition=about, deterministic=False)
+
+
+def _taken_back(rows: int | None) -> Metric:
+    """Not of what was served alone, but of what was looked at before: no part of a digest."""
+    return Metric(
+        "rows_taken_back",
+        rows,
+        unit="rows",
+        definition="of the days of the check before, no longer in their cells: counts were edited",
+        null_reason="there is no check of the last weeks before this one" if rows is None else "",
+        deterministic=False,
+    )
 
 
 def _ks(result: Result) -> Iterator[Metric]:

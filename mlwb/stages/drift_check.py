@@ -134,6 +134,7 @@ def record(
             _limits(policy_of(params.run)),
             golden=(inputs.golden_diff, inputs.n_golden),
             logged=inputs.logged,
+            taken_back=inputs.rows_taken_back,
         ),
         shared,
         details=check_details(result, inputs.reference.digest, inputs.log),

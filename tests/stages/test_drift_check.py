@@ -128,6 +128,30 @@ def test_an_alarm_stays(home: Path) -> None:
         assert _value(second, name) >= _value(first, name)
 
 
+def test_counts_that_were_edited_after_a_check_fail(home: Path) -> None:
+    """Drift cannot be hidden by putting quiet counts in place of those a check has seen."""
+    serve_days(home, _days(0, 8), shift=1.5)
+    _check(home, 8)
+    (home / "artifacts" / "drift" / "v1.0.0" / "0.jsonl").unlink()
+    serve_days(home, _days(0, 9))
+    record, verdict = _check(home, 9)
+    assert _value(record, "rows_taken_back") > 1_000
+    assert verdict.outcome is Outcome.FAIL
+    assert "rows_taken_back" in verdict.reason
+
+
+def test_rows_written_late_are_not_taken_back(home: Path) -> None:
+    """Another worker's rows come on top; before the first check there is nothing to compare."""
+    serve_days(home, _days(0, 8))
+    first, _ = _check(home, 8)
+    assert first.value("rows_taken_back") is None
+    serve_days(home, _days(7, 9), worker=1)
+    record, verdict = _check(home, 9)
+    assert record.value("rows_taken_back") == 0
+    assert verdict.outcome is Outcome.PASS
+    assert _check(home, 60)[0].value("rows_taken_back") is None
+
+
 def test_twice_a_day_is_once(home: Path) -> None:
     """The second check measures the same, and no day is bet on twice."""
     serve_days(home, _days(0, 5))
