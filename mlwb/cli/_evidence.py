@@ -24,6 +24,7 @@ from mlwb.cli._common import (
     registry,
 )
 from mlwb.core import fsops
+from mlwb.core.chain import Head
 from mlwb.core.clock import SystemClock, parse_utc
 from mlwb.core.errors import EvidenceMissingError, ParamsError
 from mlwb.core.ids import RUN_ID
@@ -222,14 +223,30 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
 
 
-@app.command("verify", epilog="Example: mlwb evidence verify")
-def _verify(as_json: JsonFlag = False) -> None:
-    """Check every record against the ledger; exit 6 when one was changed."""
-    problems = [str(problem) for problem in evidence_store().verify(kept_heads())]
+@app.command("verify", epilog="Example: mlwb evidence verify --head sha256:0d4f...")
+def _verify(
+    head: Annotated[
+        list[str] | None,
+        typer.Option("--head", help="A head that verify told earlier; may be repeated."),
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Check every record against the ledger; exit 6 when one was changed.
+
+    Tells the ledger's head. Kept elsewhere and given back, it shows a ledger that was cut since.
+    """
+    store = evidence_store()
+    known = [Head(0, sha256, "--head") for sha256 in head or ()]
+    problems = [str(problem) for problem in store.verify([*kept_heads(), *known])]
     if as_json:
         print_json(problems)
     else:
         print_problems(problems, "every record is as it was written")
+        if any("[unsigned]" in problem for problem in problems):
+            console.print("  mlwb evidence sign")
+        last = store.head()
+        if last is not None and not problems:
+            console.print(f"{last.seq} lines, head {last.sha256}", soft_wrap=True, highlight=False)
     if problems:
         raise typer.Exit(6)
 

@@ -126,3 +126,20 @@ def test_archiving_says_first_and_does_when_told(store: EvidenceStore) -> None:
     assert json.loads(run("list", "--json"))[0]["archive"] == name
     assert "3 of 1200" in run("show", old)
     assert "every record is as it was written" in run("verify")
+
+
+def test_a_head_kept_elsewhere_shows_a_cut(store: EvidenceStore) -> None:
+    """What verify tells can be kept, and given back to a ledger that lost its last line."""
+    told = run("verify").split()
+    last = store.head()
+    assert last is not None
+    assert told[-1] == last.sha256
+    newest = store.path(store.index()[-1].run_id)
+    assert "every record is as it was written" in run("verify", "--head", told[-1])
+    path = store.root / "ledger.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:-1]))
+    newest.unlink()
+    done = CliRunner().invoke(app, ["evidence", "verify", "--head", told[-1]])
+    assert done.exit_code == 6
+    assert "the line that --head names is gone" in done.output
