@@ -65,7 +65,7 @@ class BlockMartingale:
     -----
     The bound is exact for exchangeable blocks and ``memory`` 0, and close to it for ranks that
     are a short autoregression. Features whose level lasts for days on end (volatility) exceed it:
-    ``docs/drift.md`` says by how much, and what longer blocks and references do about it.
+    ``docs/drift-measured.md`` says by how much, and what longer blocks and references do about it.
 
     References
     ----------

@@ -164,7 +164,7 @@ def classifier_test(
     Notes
     -----
     Four folds: runs of days where the current window has at least four, else runs of hours of
-    the day, the same on both sides. Measured alarm rates: ``docs/drift.md``. A regime of weeks
+    the day, the same on both sides. Alarm rates: ``docs/drift-measured.md``. A regime of weeks
     widens the null, or, where the reference has only seen one, is drift.
 
     References
