@@ -74,7 +74,7 @@ class DriftWatch:
                 return known
         references = [found.features[name] for name in names]
         opened = VersionDrift(live.version, found.digest, references, self._folder)
-        opened.attach(self._acquire(opened))
+        opened.attach(self._acquire(opened), self._now_s())
         self._write(opened, {})
         return opened
 
@@ -104,7 +104,7 @@ class DriftWatch:
             await asyncio.sleep(_WRITE_S)
             for drift in tuple(self._known):
                 if drift.has_no_file:
-                    drift.attach(await asyncio.to_thread(self._acquire, drift))
+                    drift.attach(await asyncio.to_thread(self._acquire, drift), self._now_s())
                 await asyncio.to_thread(self._write, drift, drift.counts.take_changed())
             gone, self._known = self._known[:-_KEPT_VERSIONS], self._known[-_KEPT_VERSIONS:]
             for drift in gone:
@@ -167,6 +167,9 @@ class DriftWatch:
             values = {name: found.value for name, found in drift.psi(counts).items()}
         e_value = drift.note.e_value if drift.note else float("nan")
         return DriftGauges(values, int(counts[0].sum()) if counts else 0, e_value, self.lost)
+
+    def _now_s(self) -> float:
+        return self._clock.now().timestamp()
 
     def _acquire(self, drift: VersionDrift) -> tuple[CountFile, HourLog] | None:
         try:

@@ -31,6 +31,7 @@ __all__ = ["VersionDrift"]
 
 _MANY_ROWS = 32
 """From here on a batch is counted by numpy; below it plain Python is faster."""
+_AHEAD_HOURS = 24
 
 
 class VersionDrift:
@@ -88,14 +89,19 @@ class VersionDrift:
             return None
         return file, read_hour_log(file.path, self.digest, self.counts.shape)
 
-    def attach(self, found: tuple[CountFile, HourLog] | None) -> None:
-        """Go on from what a worker before this one had counted; on the event loop."""
+    def attach(self, found: tuple[CountFile, HourLog] | None, now_s: float) -> None:
+        """Go on from what a worker before this one had counted; on the event loop.
+
+        Hours of days to come, of a clock that was wrong, stay in the file: held here, they would
+        push out those of now.
+        """
         if found is None:
             return
         self._file, log = found
         self._file.adopt({hour: self._line(hour, table) for hour, table in log.hours.items()})
         self.damaged += log.damaged
-        self.counts.merge(log.hours)
+        last = int(now_s) // HOUR_S + _AHEAD_HOURS
+        self.counts.merge({hour: table for hour, table in log.hours.items() if hour <= last})
 
     def write(self, changed: Mapping[int, HourTable]) -> None:
         """Write changed hours, and read what other workers and the daily check have written.

@@ -277,6 +277,30 @@ def test_a_restart_goes_on(models: Path, kept: Path, clock: ManualClock) -> None
 
 
 @pytest.mark.usefixtures("frozen")
+def test_hours_to_come_do_not_push_out_those_of_now(
+    models: Path, kept: Path, clock: ManualClock
+) -> None:
+    """A clock that was a year ahead for ten days has left hours that nobody can have served."""
+    settings = ServeSettings(models, drift_dir=kept)
+    app = create_app(settings, clock=clock)
+    _send(app, _rows(1))
+    app.state.drift.close()
+    path = kept / "v1.0.0" / "0.jsonl"
+    line = json.loads(path.read_text())
+    ahead = [{**line, "hour": line["hour"] + 8_760 + hour} for hour in range(240)]
+    with path.open("a") as handle:
+        handle.writelines(json.dumps(item) + "\n" for item in ahead)
+    app = create_app(settings, clock=clock)
+    for _ in range(3):
+        clock.advance(3_600)
+        _send(app, _rows(2))
+        app.state.drift.write()
+    assert _report(app)["rows_24h"] == 1 + 3 * 2
+    log = read_live_hours(kept, "v1.0.0", *_key(app))
+    assert len(log.hours) == 4 + 240
+
+
+@pytest.mark.usefixtures("frozen")
 def test_a_killed_server_loses_what_it_had_not_written(
     models: Path, kept: Path, clock: ManualClock
 ) -> None:
