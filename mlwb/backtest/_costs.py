@@ -40,11 +40,6 @@ class CostCell:
     sharpe: float
     turnover: float
 
-    @property
-    def is_bound(self) -> bool:
-        """True for a fill at the price of the decision, which nobody gets."""
-        return self.latency_bars == 0
-
 
 def half_spread_cost(spread_bp: Float1D, *, fee_bp: float, slippage_bp: float) -> Float1D:
     """One-way cost: half of the observed spread, fee and slippage.

@@ -169,10 +169,6 @@ class EvidenceStore:
             raise EvidenceMissingError(f"no evidence of kind {kind!r}", todo="run its stage first")
         return self._read(found)
 
-    def newest_each(self) -> dict[str, Record]:
-        """The newest record of every kind there is, by kind."""
-        return {kind: self._read(link) for kind, link in self._newest_links().items()}
-
     def read(self, run_id: str) -> Record:
         """One record, checked against the ledger and the schema.
 

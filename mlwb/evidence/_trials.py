@@ -110,11 +110,6 @@ class Tried:
         """Score of each configuration, NaN where there is none; shape (n_distinct,)."""
         return _column([trial.score for trial in self.newest])
 
-    @property
-    def daily_sharpes(self) -> Float1D:
-        """Daily Sharpe ratio of each configuration, NaN where there is none."""
-        return _column([trial.daily_sharpe for trial in self.newest])
-
 
 class TrialLedger:
     """The trials of one workbench, ``<home>/evidence/ml/trials.jsonl``.

@@ -51,10 +51,6 @@ class GroupEffect:
     p_adjusted: float
     delta_after_costs: float = math.nan
 
-    def is_harmful(self, *, harm: float, level: float) -> bool:
-        """Whether the rise is larger than ``harm`` and its adjusted p at most ``level``."""
-        return self.delta > harm and self.p_adjusted <= level
-
 
 def feature_groups(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Split features into the groups that are dropped together.

@@ -44,7 +44,6 @@ def test_trials_come_back_as_they_were(ledger: TrialLedger, clock: ManualClock) 
     found = ledger.tried(BTC)
     assert found == Tried(2, tuple(noted))
     np.testing.assert_array_equal(found.scores, [0.66, np.nan])
-    np.testing.assert_array_equal(found.daily_sharpes, [0.12, np.nan])
     assert ledger.verify() == ()
 
 

@@ -85,15 +85,6 @@ def test_feature_of_ones_own_is_dropped_alone() -> None:
     assert set(effects(named)) == {"returns", "book", "volatility", "my_signal"}
 
 
-def test_harm_needs_size_and_certainty() -> None:
-    """Larger than the limit and significant; a limit itself is not exceeded."""
-    effect = GroupEffect("book", 0.01, 0.02, 0.08)
-    assert effect.is_harmful(harm=0.005, level=0.10)
-    assert not effect.is_harmful(harm=0.01, level=0.10)
-    assert not effect.is_harmful(harm=0.005, level=0.05)
-    assert not replace(effect, delta=-0.2).is_harmful(harm=0.005, level=0.10)
-
-
 def test_without_costs_the_costed_change_is_unknown() -> None:
     """A volatility score is not traded: NaN, not 0."""
     assert all(math.isnan(e.delta_after_costs) for e in effects(dataset(1_200)).values())
