@@ -175,8 +175,8 @@ def realised(found: Losses | None) -> Html:
     else:
         sure = found.e_value >= _RUINED
         verdict = "that is harm" if sure else "that is no evidence of harm"
-        said += f"Evidence that days became worse: {number(found.e_value)} of the {_RUINED} that "
-        said += f"chance reaches once in twenty: {verdict}. "
+        said += f"Evidence that days became worse: an e-value of {number(found.e_value)}; chance "
+        said += f"reaches {_RUINED} once in twenty, so {verdict}. "
     told = found.calibration
     kept = "as a calibrated model's would be" if told.ece <= told.ece_chance else "not calibrated"
     said += f"Probabilities are {kept}: {number(told.ece, '%')} from the frequencies on average"

@@ -42,8 +42,9 @@ def losses(found: Losses | None) -> Figure:
     if len(before[0]) == 0 or len(now[0]) == 0:
         return unmeasured("Realised loss", "Neither side has a full day.")
     low, high = np.quantile(before[1], [0.05, 0.95])
-    inside = int(((now[1] >= low) & (now[1] <= high)).sum())
-    title = f"{inside} of {several(len(now[0]), 'held-out day')} cost what training's own days cost"
+    above = int((now[1] > high).sum())
+    worse = f"{above} of {several(len(now[0]), 'held-out day')}" if above else "No held-out day"
+    title = f"{worse} cost more than training's own days do"
     subtitle = (
         "Mean Brier loss by the day labels were known; grey: out of fold in training, band: 90 % "
         "of those days; dashes: what the held-out probabilities themselves led to expect"

@@ -150,7 +150,8 @@ def _chance(ax: Axes, row: Drift) -> None:
     ax.set_ylim(-0.75, 0.75)
     ax.set_yticks([])
     ax.spines["left"].set_visible(False)
-    ax.set_xticks([0.0, row.limit], ["0", f"{row.limit:g}"])
+    zero = "0" if row.limit > 0.15 * most else ""  # beside a limit that near, it hides it
+    ax.set_xticks([0.0, row.limit], [zero, f"{row.limit:g}"])
     said = f"PSI {number(row.value, 'nats')}"
     if row.null95 is not None:
         said += f", chance {number(row.null95, 'nats')}"

@@ -49,8 +49,7 @@ table{border-collapse:collapse;width:100%;font-size:.92rem;line-height:1.45}
 caption{text-align:left;color:var(--quiet);padding-bottom:.4rem}
 th,td{padding:.5rem 1.25rem .5rem 0;text-align:left;vertical-align:top;border-bottom:1px solid var(--line)}
 th:last-child,td:last-child{padding-right:0}
-thead th{color:var(--quiet);font-weight:600;border-bottom:1.5px solid var(--quiet);white-space:nowrap;vertical-align:bottom}
-thead th.num{white-space:normal}
+thead th{color:var(--quiet);font-weight:600;border-bottom:1.5px solid var(--quiet);white-space:nowrap}
 tbody th{font-weight:600}
 .num{text-align:right;white-space:nowrap}
 .gates td:nth-child(2),.gates td:nth-child(3){white-space:nowrap}

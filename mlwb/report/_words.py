@@ -203,6 +203,7 @@ METRIC_WORDS: dict[str, tuple[str, str]] = {
     "other_versions": ("records about other versions", "count"),
     "lint_problems": ("impossible numbers", "count"),
     "chain_problems": ("breaks in the ledger", "count"),
+    "rows_taken_back": ("counted rows taken back", "rows"),
     "valid_confirmation": ("valid confirmations", "count"),
 }
 """Name in evidence to words and unit; shares are shown in percent."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from mlwb.core.arrays import Int1D
 from mlwb.drift import BinnedReference
 from mlwb.drift.calibration import BlockNull
 from mlwb.report import figures
-from tests.report.conftest import Weeks
+from tests.report.conftest import Weeks, realised_losses
 
 pytestmark = pytest.mark.usefixtures("coarse")
 
@@ -114,3 +115,13 @@ def test_hours_are_named_only_where_chance_does_not_explain_them(
     """Six hours with more than half of it are named; without a change, no hour moved."""
     found = figures.drift_panels([make_panel("a", hours, p_value=p_value)])
     assert found.title.endswith(said)
+
+
+def test_only_days_that_cost_more_are_counted() -> None:
+    """A better day than training ever had is no news of harm."""
+    found = realised_losses(np.random.default_rng(0))
+    cheap, dear = (replace(found.now, brier=factor * found.now.brier) for factor in (0.1, 9.0))
+    assert figures.losses(replace(found, now=cheap)).title == (
+        "No held-out day cost more than training's own days do"
+    )
+    assert figures.losses(replace(found, now=dear)).title.startswith("5 of 5 held-out days cost")
