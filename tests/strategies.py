@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from hypothesis import strategies as st
+from scipy import signal
 
 from mlwb.core.arrays import Bool1D, Float1D, Float2D, FloatArray, Int1D
 from mlwb.core.bars import (
@@ -21,7 +22,7 @@ from mlwb.core.bars import (
     VOLUME,
 )
 
-__all__ = ["START", "ar1", "bars", "json_values", "label_spans", "same_bits", "walk_bars"]
+__all__ = ["START", "ar1", "bars", "faded", "json_values", "label_spans", "same_bits", "walk_bars"]
 
 START = 1_767_225_600
 """2026-01-01T00:00:00Z."""
@@ -41,6 +42,13 @@ def ar1(n: int, phi: float, rng: np.random.Generator) -> Float1D:
     for i, shock in enumerate(rng.normal(size=n - 1), start=1):
         out[i] = phi * out[i - 1] + shock
     return out
+
+
+def faded(decay: float, size: tuple[int, int], rng: np.random.Generator) -> Float2D:
+    """Stationary AR(1) rows of unit variance."""
+    shocks = rng.normal(size=size)
+    shocks[:, 1:] *= np.sqrt(1.0 - decay * decay)
+    return np.asarray(signal.lfilter([1.0], [1.0, -decay], shocks, axis=1))
 
 
 def walk_bars(

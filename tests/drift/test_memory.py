@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import signal
 
 from mlwb.core.arrays import Float1D, Float2D, Int2D
 from mlwb.drift._memory import DayMemory, day_memory
-
-
-def faded(decay: float, size: tuple[int, int], rng: np.random.Generator) -> Float2D:
-    """Stationary AR(1) rows of unit variance."""
-    shocks = rng.normal(size=size)
-    shocks[:, 1:] *= np.sqrt(1.0 - decay * decay)
-    return np.asarray(signal.lfilter([1.0], [1.0, -decay], shocks, axis=1))
+from tests.strategies import faded
 
 
 def days_of(level: Float1D, rng: np.random.Generator) -> Int2D:

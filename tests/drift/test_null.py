@@ -6,13 +6,14 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from scipy import signal, stats
+from scipy import stats
 
 from mlwb.core.arrays import Float2D, Int2D
 from mlwb.core.errors import EmptyWindowError
 from mlwb.drift import bin_counts, fit_reference, psi_of_counts
 from mlwb.drift._memory import day_memory
 from mlwb.drift.calibration import BlockNull, block_counts, block_null
+from tests.strategies import faded
 
 DAY = 288
 K = 40
@@ -20,17 +21,13 @@ K = 40
 
 def paths(phi: float, *, n_days: int, n_paths: int, seed: int) -> Float2D:
     """Stationary AR(1) paths side by side, shape (n_paths, n_days * DAY), unit variance."""
-    shocks = np.random.default_rng(seed).normal(size=(n_paths, n_days * DAY))
-    shocks[:, 1:] *= np.sqrt(1.0 - phi * phi)
-    return np.asarray(signal.lfilter([1.0], [1.0, -phi], shocks, axis=1))
+    return faded(phi, (n_paths, n_days * DAY), np.random.default_rng(seed))
 
 
 def levels(decay: float, *, n_days: int, n_paths: int, seed: int) -> Float2D:
     """Noise whose volatility has a level that fades from day to day, sd 0.3 in logs."""
     rng = np.random.default_rng(seed)
-    shocks = rng.normal(size=(n_paths, n_days))
-    shocks[:, 1:] *= np.sqrt(1.0 - decay * decay)
-    level = 0.3 * signal.lfilter([1.0], [1.0, -decay], shocks, axis=1)
+    level = 0.3 * faded(decay, (n_paths, n_days), rng)
     noise = rng.normal(size=(n_paths, n_days * DAY))
     return np.asarray(np.exp(np.repeat(level, DAY, axis=1)) * noise)
 
