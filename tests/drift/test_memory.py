@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mlwb.core.arrays import Float1D, Float2D, Int2D
+from mlwb.core.arrays import Float1D, Int2D
 from mlwb.drift._memory import DayMemory, day_memory
 from tests.strategies import faded
 
