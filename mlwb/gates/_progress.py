@@ -56,6 +56,8 @@ class Progress:
 
     def __str__(self) -> str:
         state = "done" if self.is_done else "waiting"
+        if self.waived and self.reached < self.needed:
+            state = "waived"
         return f"{self.gate}: {self.reached:g} of {self.needed:g} {self.unit}, {state}"
 
 

@@ -75,8 +75,14 @@ def test_hours_of_another_candidate_do_not_count(
 def test_what_the_policy_waives_is_done(green: EvidenceView, now: datetime, spoil: Any) -> None:
     """A demonstration does not wait, and the real count is shown all the same."""
     demo = load_policy(PARAMS / "policy.demo.yml")
-    found = _by_gate(spoil.drop(green, "nightly"), demo, now)
-    assert found["nightly"] == (0.0, True)
+    view = spoil.metric(spoil.drop(green, "nightly"), "shadow", "covered_h", value=0.1)
+    assert _by_gate(view, demo, now)["nightly"] == (0.0, True)
+    said = [str(step) for step in progress_of(view, demo, now)]
+    assert said[1:4] == [
+        "shadow: 0.1 of 24 h, waived",
+        "nightly: 0 of 7 nights, waived",
+        "validation: 24 of 24 h, done",
+    ]
 
 
 def test_a_night_is_green_when_the_judged_gates_pass(
