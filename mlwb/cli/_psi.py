@@ -27,7 +27,10 @@ from mlwb.core.errors import EmptyWindowError, EvidenceMissingError
 
 if TYPE_CHECKING:
     from mlwb.drift.planning import Plan
+    from mlwb.evidence import Record
+    from mlwb.gates import Verdict
     from mlwb.report.text import DriftRow
+    from mlwb.runner import Outcome
 
 __all__ = ["add"]
 
@@ -70,8 +73,6 @@ def _psi(
     if plan:
         _plan(version, policy, days, as_json=as_json)
         return
-    from mlwb.report import conclusions
-    from mlwb.report.text import drift_rows, overall_row, score_row
     from mlwb.runner import Options
     from mlwb.stages import psi_validation
 
@@ -85,25 +86,35 @@ def _psi(
     )
     outcome, records = run_steps(options, _STEPS, shown=not (quiet or as_json))
     snapshot = next(record for record in records if record.kind == "psi_snapshot")
+    verdicts = psi_validation.judge([snapshot], read_policy(policy), SystemClock())
+    _show(snapshot, verdicts, outcome, as_json=as_json)
+    if not all(verdict.is_pass for verdict in verdicts):
+        raise typer.Exit(1)
+
+
+def _show(
+    snapshot: Record, verdicts: tuple[Verdict, ...], outcome: Outcome, *, as_json: bool
+) -> None:
+    """The table of readings, what it says in two sentences, the gates, where the report is."""
+    from mlwb.report import conclusions
+    from mlwb.report.text import drift_rows, overall_row, score_row
+
     rows, mean, score = drift_rows(snapshot), overall_row(snapshot), score_row(snapshot)
     said = [say(rows, mean).plain for say in (conclusions.drift, conclusions.plain_rule)]
-    verdicts = psi_validation.judge([snapshot], read_policy(policy), SystemClock())
     report = str(outcome.folder / _REPORT)
     if as_json:
         gates = {verdict.gate: str(verdict.outcome) for verdict in verdicts}
         head = {"run_id": outcome.run_id, "model_version": snapshot.model_version}
         features = [vars(row) for row in (*rows, mean, score)]
         print_json({**head, "features": features, "said": said, "gates": gates, "report": report})
-    else:
-        console.print(_table((*rows, mean, score)))
-        for sentence in said:
-            console.print(f"\n{sentence}", markup=False)
-        console.print()
-        console.print(verdict_table(verdicts))
-        console.print(f"\n[dim]report[/]   {report}", soft_wrap=True)
-        console.print(f"[dim]evidence[/] {options.home.evidence}", soft_wrap=True)
-    if not all(verdict.is_pass for verdict in verdicts):
-        raise typer.Exit(1)
+        return
+    console.print(_table((*rows, mean, score)))
+    for sentence in said:
+        console.print(f"\n{sentence}", markup=False)
+    console.print()
+    console.print(verdict_table(verdicts))
+    console.print(f"\n[dim]report[/]   {report}", soft_wrap=True)
+    console.print(f"[dim]evidence[/] {home().evidence}", soft_wrap=True)
 
 
 def _judged(version: str) -> str:
