@@ -317,10 +317,14 @@ def _standardised(hours: _Hours) -> Float2D:
     inner = np.where(np.isfinite(hours.reference), hours.reference, np.nan)
     if np.isnan(inner).all(axis=0).any():
         raise EmptyWindowError("a feature has no finite value in the reference")
+    # by powers of two, which round nothing: squares of 1e160 and of 1e-170 are no numbers
+    power = -np.frexp(np.nanmax(np.abs(inner), axis=0))[1]
+    inside = np.clip(hours.values, np.nanmin(inner, axis=0), np.nanmax(inner, axis=0))
+    inner, values = np.ldexp(inner, power), np.ldexp(inside, power)
     low, high = np.nanquantile(inner, _CLIP, axis=0)
     inner = np.clip(inner, low, high)
     mean, scale = np.nanmean(inner, axis=0), np.nanstd(inner, axis=0)
-    moved = (np.clip(hours.values, low, high) - mean) / np.where(scale > 0.0, scale, 1.0)
+    moved = (np.clip(values, low, high) - mean) / np.where(scale > 0.0, scale, 1.0)
     return np.where(np.isnan(moved), 0.0, moved)
 
 

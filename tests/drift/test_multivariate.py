@@ -178,6 +178,18 @@ def test_closer_than_usual_is_also_far() -> None:
     assert found.p_value == pytest.approx(1 / 24)
 
 
+@pytest.mark.parametrize("power", [1_000, -560])
+def test_the_unit_of_a_feature_changes_nothing(power: int) -> None:
+    """Also where squares of its values are beyond float64: drift must not pass for none there."""
+    rng = np.random.default_rng(0)
+    before, after = noise(20, rng), noise(7, rng) + 1.0
+    reference, current = sample(before), sample(after, 20)
+    found = pca_test(reference, current)
+    scaled = pca_test(sample(np.ldexp(before, power)), sample(np.ldexp(after, power), 20))
+    assert scaled.error == found.error > 0.0
+    assert scaled.p_value == found.p_value
+
+
 def test_one_corrupt_tick_changes_little() -> None:
     """A value of 1e9 counts as the reference's highest values do."""
     rng = np.random.default_rng(8)
