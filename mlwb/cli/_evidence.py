@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,9 +26,10 @@ from mlwb.cli._common import (
 from mlwb.core import fsops
 from mlwb.core.chain import Head
 from mlwb.core.clock import SystemClock, parse_utc
-from mlwb.core.errors import EvidenceMissingError, ParamsError
+from mlwb.core.errors import EvidenceMissingError, EvidenceSchemaError, ParamsError
 from mlwb.core.ids import RUN_ID
 from mlwb.evidence import (
+    KNOWN_NAMES,
     Context,
     Entry,
     EvidenceStore,
@@ -82,7 +83,9 @@ def _list(
 
 
 def _chosen(store: EvidenceStore, kind: str, version: str, run: str, *, since: str) -> list[Entry]:
-    begin = parse_utc(since if "T" in since else f"{since}T00:00:00Z") if since else None
+    if kind and kind not in KNOWN_NAMES:
+        raise ParamsError("no such kind", expected=f"one of {', '.join(KNOWN_NAMES)}", got=kind)
+    begin = _begin(since) if since else None
     return [
         entry
         for entry in store.index()
@@ -91,6 +94,17 @@ def _chosen(store: EvidenceStore, kind: str, version: str, run: str, *, since: s
         and (not run or entry.run_id.endswith(f"_{run}"))
         and (begin is None or parse_utc(entry.timestamp) >= begin)
     ]
+
+
+def _begin(since: str) -> datetime:
+    try:
+        return parse_utc(since if "T" in since else f"{since}T00:00:00Z")
+    except EvidenceSchemaError as error:
+        raise ParamsError(
+            "--since is no UTC date or time",
+            expected="2026-01-31 or 2026-01-31T14:30:00Z",
+            got=since,
+        ) from error
 
 
 @app.command("show", epilog="Example: mlwb evidence show psi_snapshot --metric psi")

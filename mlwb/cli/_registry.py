@@ -159,7 +159,9 @@ def _promote(
     models = registry()
     wanted = version or models.candidate()
     if not wanted:
-        raise EvidenceMissingError("no candidate to promote", todo="train one first: mlwb run")
+        raise EvidenceMissingError(
+            "no candidate to promote", todo="train one: mlwb run; or name a version"
+        )
     store = evidence_store()
     problems = [str(problem) for problem in store.verify()]
     if problems:

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from mlwb.cli import _evidence
 from mlwb.cli._app import app
 from mlwb.core.clock import ManualClock
+from mlwb.core.errors import ParamsError
 from mlwb.core.home import find_home
 from mlwb.evidence import Context, EvidenceStore, Interval, Metric, new_record, rate
 from tests.records import DETAILS
@@ -143,3 +144,18 @@ def test_a_head_kept_elsewhere_shows_a_cut(store: EvidenceStore) -> None:
     done = CliRunner().invoke(app, ["evidence", "verify", "--head", told[-1]])
     assert done.exit_code == 6
     assert "the line that --head names is gone" in done.output
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize(
+    ("filters", "said"),
+    [
+        (["--kind", "smok"], "no such kind; expected one of data_quality,"),
+        (["--since", "yesterday"], "expected 2026-01-31 or 2026-01-31T14:30:00Z, got yesterday"),
+    ],
+)
+def test_a_filter_that_means_nothing_is_no_empty_list(filters: list[str], said: str) -> None:
+    """A typo finds nothing, which is not the same as there being nothing."""
+    done = CliRunner().invoke(app, ["evidence", "list", *filters])
+    assert isinstance(done.exception, ParamsError)
+    assert said in str(done.exception)
