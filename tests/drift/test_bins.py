@@ -15,7 +15,15 @@ from hypothesis import strategies as st
 
 from mlwb.core.arrays import Float1D
 from mlwb.core.errors import ArtifactError, EmptyWindowError, ParamsError
-from mlwb.drift import BinnedReference, PsiResult, bin_counts, fit_reference, out_of_range, psi
+from mlwb.drift import (
+    BinnedReference,
+    PsiResult,
+    bin_counts,
+    cells_of,
+    fit_reference,
+    out_of_range,
+    psi,
+)
 
 ANY_FLOATS = st.lists(st.floats(allow_nan=True, allow_infinity=True), max_size=60)
 
@@ -250,3 +258,29 @@ def test_there_is_at_least_one_bin() -> None:
     """A reference without bins is refused in a sentence."""
     with pytest.raises(ParamsError, match="no bins for x"):
         fit_reference("x", np.arange(9.0), n_bins=0)
+
+
+@given(
+    st.lists(st.sampled_from([-1.0, 0.0, 0.5, 1.0, 2.0]), min_size=1, max_size=60),
+    st.integers(1, 12),
+)
+def test_atoms_are_the_values_above_one_share(drawn: list[float], n_bins: int) -> None:
+    """Counted one by one: a value with more than one bin's share has the cell to itself."""
+    values = np.asarray(drawn)
+    reference = fit_reference("x", values, n_bins=n_bins)
+    for value in set(drawn):
+        if drawn.count(value) > len(drawn) / n_bins:
+            (cell,) = cells_of(reference.edges, np.array([value]))
+            assert reference.counts[cell] == drawn.count(value)
+
+
+@pytest.mark.parametrize("n_edges", [0, 1, 9])
+def test_many_rows_are_counted_as_few_are(n_edges: int) -> None:
+    """A long sample, in parts of every length: the same counts, specials and edges included."""
+    rng = np.random.default_rng(1)
+    values = rng.normal(size=5_000)
+    edges = np.sort(values[:n_edges])
+    values[::97], values[1::101], values[2::103] = np.nan, np.inf, -np.inf
+    whole = bin_counts(edges, values)
+    parts = [bin_counts(edges, part) for part in np.array_split(values, 500)]
+    np.testing.assert_array_equal(whole, np.sum(parts, axis=0))
