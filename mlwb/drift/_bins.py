@@ -22,7 +22,9 @@ __all__ = [
 ]
 
 _BULK = 500
-"""Rows an edge from which comparing is faster than searching."""
+"""Rows an edge from which comparing with every edge is faster than searching."""
+_NARROW = 100
+"""Edges up to which the bins of a comparison fit in a byte, and are worth it."""
 N_SPECIAL = 3
 """Cells after the bins: NaN, +inf, -inf."""
 
@@ -199,19 +201,8 @@ def bin_counts(edges: Float1D, values: Float1D) -> Int1D:
     >>> bin_counts(np.array([0.0, 1.0]), np.array([-1.0, 0.0, 0.5, 2.0, np.nan])).tolist()
     [2, 1, 1, 1, 0, 0]
     """
-    if len(values) >= _BULK * max(len(edges), 1):
-        return _bulk_counts(edges, values)
     cells = np.bincount(cells_of(edges, values), minlength=len(edges) + 1 + N_SPECIAL)
     return np.asarray(cells, dtype=np.int64)
-
-
-def _bulk_counts(edges: Float1D, values: Float1D) -> Int1D:
-    """The same by one comparison an edge, which many rows make six times faster than a search."""
-    special = [np.isnan(values).sum(), np.isposinf(values).sum(), np.isneginf(values).sum()]
-    n_finite = len(values) - sum(special)
-    at_most = [np.count_nonzero(values <= edge) - special[2] for edge in edges]
-    inner = np.diff(np.asarray([0, *at_most, n_finite]))
-    return np.concatenate([inner, np.asarray(special)]).astype(np.int64)
 
 
 def cells_of(edges: Float1D, values: Float1D) -> Int1D:
@@ -235,12 +226,21 @@ def cells_of(edges: Float1D, values: Float1D) -> Int1D:
     [0, 0, 1, 2, 3, 4]
     """
     n_bins = len(edges) + 1
-    cells = np.searchsorted(edges, values, side="left")
+    cells = _bins_of(edges, values)
     if not np.isfinite(values).all():
         cells[np.isnan(values)] = n_bins
         cells[np.isposinf(values)] = n_bins + 1
         cells[np.isneginf(values)] = n_bins + 2
     return np.asarray(cells, dtype=np.int64)
+
+
+def _bins_of(edges: Float1D, values: Float1D) -> Int1D:
+    if len(values) < _BULK * len(edges) or len(edges) > _NARROW:
+        return np.searchsorted(edges, values, side="left").astype(np.int64)
+    bins = np.zeros(len(values), dtype=np.int8)
+    for edge in edges:
+        bins += values > edge
+    return bins.astype(np.int64)
 
 
 def _in_order(edges: Float1D, low: float, high: float) -> bool:

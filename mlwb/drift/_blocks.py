@@ -89,7 +89,7 @@ def count_blocks(edges: Float1D, values: Float1D, ts: Int1D) -> BlockCounts:
     ([0, 21600], [[1, 1, 0, 0, 0], [0, 1, 0, 0, 0]])
     """
     cells, n_cells = cells_of(edges, values), len(edges) + 4
-    starts, place = np.unique(ts // BLOCK_S, return_inverse=True)
+    starts, place = _numbered(ts // BLOCK_S)
     hours = ts // HOUR_S % _HOURS
     return BlockCounts(
         np.asarray(starts * BLOCK_S, dtype=np.int64),
@@ -120,6 +120,17 @@ def in_full_blocks(blocks: Int1D) -> Bool1D:
     _, place, sizes = np.unique(blocks, return_inverse=True, return_counts=True)
     least = FULL_SHARE * float(np.median(sizes)) if len(sizes) else 0.0
     return np.asarray(sizes[place] >= least)
+
+
+def _numbered(blocks: Int1D) -> tuple[Int1D, Int1D]:
+    """Distinct blocks in order, and which of them each row is in; no sort where rows are sorted."""
+    steps = np.diff(blocks)
+    if len(blocks) == 0 or (steps < 0).any():
+        distinct, place = np.unique(blocks, return_inverse=True)
+        return distinct, np.asarray(place, dtype=np.int64)
+    begins = np.concatenate([[0], np.flatnonzero(steps) + 1])
+    sizes = np.diff(begins, append=len(blocks))
+    return blocks[begins], np.repeat(np.arange(len(begins)), sizes)
 
 
 def _table(rows: Int1D, cells: Int1D, n_rows: int, n_cells: int) -> Int2D:
