@@ -41,6 +41,7 @@ __all__ = [
     "calibrate",
     "first_quiet",
     "gateable_days",
+    "is_gateable",
     "ks_of_counts",
     "overall",
     "reading",
@@ -184,8 +185,18 @@ def overall(items: Sequence[Calibrated], *, level: float = 0.95) -> Calibrated:
     return _calibrated(found, null, np.mean([item.swings for item in items], axis=0), level)
 
 
+def is_gateable(found: Calibrated, limit: float) -> bool:
+    """Whether chance alone stays below a number in 95 of 100 windows of this length."""
+    return found.null is not None and found.bounds is not None and found.null.limit95 < limit
+
+
 def reading(
-    found: Calibrated, limit: float, p_adjusted: float | None = None, level: float = 0.05
+    found: Calibrated,
+    limit: float,
+    p_adjusted: float | None = None,
+    level: float = 0.05,
+    *,
+    sure: float = 0.001,
 ) -> Reading:
     """What a calibrated PSI says about a number: a reading, not a verdict.
 
@@ -199,6 +210,9 @@ def reading(
         p value after the adjustment for several features; default: its own.
     level : float, default=0.05
         p values up to this one speak for a change.
+    sure : float, default=0.001
+        The same where chance alone reaches the number: only what it almost never gives, such as a
+        wrong unit, is called a change there.
 
     Returns
     -------
@@ -208,12 +222,15 @@ def reading(
         to be, or the window is beyond chance and its corrected PSI is no smaller than the number.
         ``"insufficient"``: the window is too short to tell.
     """
-    if found.null is None or found.bounds is None or found.null.limit95 >= limit:
+    if found.null is None or found.bounds is None:
         return "not_gateable"
+    p_value = found.null.p_value(found.psi.value) if p_adjusted is None else p_adjusted
+    is_large = found.corrected >= limit
+    if not is_gateable(found, limit):
+        return "fail" if p_value <= sure and is_large else "not_gateable"
     if found.bounds.upper < limit:
         return "pass"
-    p_value = found.null.p_value(found.psi.value) if p_adjusted is None else p_adjusted
-    changed = p_value <= level and found.corrected >= limit
+    changed = p_value <= level and is_large
     return "fail" if changed or found.bounds.lower >= limit else "insufficient"
 
 

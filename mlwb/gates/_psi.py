@@ -30,7 +30,7 @@ def derive_psi(view: EvidenceView, policy: Policy, now: datetime) -> dict[str, D
     flags = record.segments("gateable")
     gateable = sorted(name for name, flag in flags.items() if _is_judged(flag))
     adjusted = _adjusted(record, gateable)
-    found = (_smallest(adjusted), _moved(record, adjusted, policy), _unjudged(record, policy))
+    found = (_smallest(adjusted), _moved(record, gateable, policy), _unjudged(record, policy))
     return {metric.name: Derived(metric, record) for metric in found}
 
 
@@ -50,25 +50,36 @@ def _smallest(adjusted: dict[str, float]) -> Metric:
     return Metric("p_block_holm", min(adjusted.values()), n=len(adjusted))
 
 
-def _moved(record: Record, adjusted: dict[str, float], policy: Policy) -> Metric:
+def _moved(record: Record, gateable: list[str], policy: Policy) -> Metric:
     """Features, and their mean, that are beyond chance and large."""
-    name, whole = "features_moved", _whole(record)
-    if not adjusted:
+    name, whole, adjusted = "features_moved", _whole(record), _adjusted(record, gateable)
+    is_judged = _is_judged(whole.get("overall_gateable"))
+    p_overall = whole.get("p_overall")
+    if len(adjusted) < len(gateable) or not record.segments("gateable"):
         return _lacking(name)
-    limit, level = policy.limit("psi.feature"), _level(policy)
-    sizes = record.segments("psi_corrected")
+    if is_judged and (p_overall is None or p_overall.value is None):
+        return Metric(name, None, null_reason=f"{_MEAN} has no block p value")
+    limit, sizes = policy.limit("psi.feature"), record.segments("psi_corrected")
     moved = [
         feature
-        for feature, p_value in adjusted.items()
-        if _has_moved(sizes.get(feature), p_value, limit, level)
+        for feature, p_value in sorted({**_alone(record, gateable), **adjusted}.items())
+        if _has_moved(sizes.get(feature), p_value, limit, _level(policy, feature in adjusted))
     ]
-    if _is_judged(whole.get("overall_gateable")):
-        p_value, size = whole.get("p_overall"), whole.get("psi_overall_corrected")
-        if p_value is None or p_value.value is None:
-            return Metric(name, None, null_reason=f"{_MEAN} has no block p value")
-        if _has_moved(size, p_value.value, policy.limit("psi.overall"), level):
+    if p_overall is not None and p_overall.value is not None:
+        size, limit = whole.get("psi_overall_corrected"), policy.limit("psi.overall")
+        if _has_moved(size, p_overall.value, limit, _level(policy, is_judged)):
             moved.append(_MEAN)
-    return Metric(name, len(moved), n=len(adjusted), definition=", ".join(moved))
+    n = len(record.segments("gateable"))
+    return Metric(name, len(moved), n=n, definition=", ".join(moved))
+
+
+def _alone(record: Record, gateable: list[str]) -> dict[str, float]:
+    """P of each feature that chance alone carries to the limit, each for itself."""
+    return {
+        feature: metric.value
+        for feature, metric in record.segments("p_block").items()
+        if feature not in gateable and metric.value is not None
+    }
 
 
 def _has_moved(size: Metric | None, p_value: float, limit: Limit, level: str) -> bool:
@@ -77,8 +88,9 @@ def _has_moved(size: Metric | None, p_value: float, limit: Limit, level: str) ->
     return not is_small and not holds(p_value, ">", level)
 
 
-def _level(policy: Policy) -> str:
-    return str(policy.gates["psi"].settings["level"])
+def _level(policy: Policy, is_judged: bool) -> str:  # noqa: FBT001 - a fact about the p value
+    """P values up to this one speak for a change; where chance reaches the limit, far fewer do."""
+    return str(policy.gates["psi"].settings["level" if is_judged else "sure"])
 
 
 def _whole(record: Record) -> dict[str, Metric]:
@@ -121,10 +133,13 @@ def derive_prediction(view: EvidenceView, policy: Policy, now: datetime) -> dict
 
 def _moved_score(whole: dict[str, Metric], policy: Policy, why: str) -> Metric:
     name, p_value = "prediction_moved", whole.get("prediction_p_block")
-    if why or p_value is None or p_value.value is None:
+    if p_value is None or p_value.value is None:
         return Metric(name, None, null_reason=why or "the score has no block p value")
     size, limit = whole.get("prediction_psi_corrected"), policy.limit("drift.prediction_psi")
-    return Metric(name, int(_has_moved(size, p_value.value, limit, _level(policy))))
+    has_moved = _has_moved(size, p_value.value, limit, _level(policy, not why))
+    if why and not has_moved:
+        return Metric(name, None, null_reason=why)
+    return Metric(name, int(has_moved))
 
 
 def _needs(days: Metric | None) -> str:

@@ -54,7 +54,7 @@ _DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _SETTINGS: Mapping[str, frozenset[str]] = {
     "ablation": frozenset({"harm", "level"}),
     "pnl": frozenset({"hard_for_labels", "level", "min_decisions"}),
-    "psi": frozenset({"level", "not_gateable_allowed"}),
+    "psi": frozenset({"level", "not_gateable_allowed", "sure"}),
     "drift": frozenset({"loss_tolerance"}),
     "shadow": frozenset({"match_delta"}),
     "nightly": frozenset({"judged"}),

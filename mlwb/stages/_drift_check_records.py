@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mlwb.drift import HourLog
-from mlwb.drift.calibration import Calibrated, reading
+from mlwb.drift.calibration import Calibrated, is_gateable, reading
 from mlwb.evidence import Metric
 from mlwb.stages._drift_check_result import Column, Result, day_name
 from mlwb.stages.common import null
@@ -24,12 +24,13 @@ _SHORT = "the reference is too short for a null of this window"
 
 @dataclass(frozen=True)
 class Limits:
-    """Numbers that readings are held against, and their level; their home is the policy."""
+    """Numbers that readings are held against, and their levels; their home is the policy."""
 
     feature: float
     overall: float
     prediction: float
     level: float
+    sure: float
 
 
 def check_metrics(
@@ -121,9 +122,8 @@ def _window(
     yield Metric(bounded[1], found.bounds.lower, unit=NATS, n=n, segment=segment)
     yield Metric(bounded[2], found.p_value, n=windows, segment=segment)
     yield Metric(bounded[3], found.null.limit95, unit=NATS, n=windows, segment=segment)
-    can = reading(found, limit) != "not_gateable"
     definition = f"95 % of the reference's own windows stay below the limit of {limit:g}"
-    yield Metric(gateable, int(can), segment=segment, definition=definition)
+    yield Metric(gateable, int(is_gateable(found, limit)), segment=segment, definition=definition)
 
 
 def _moved(result: Result, limits: Limits) -> Iterator[Metric]:
@@ -131,31 +131,24 @@ def _moved(result: Result, limits: Limits) -> Iterator[Metric]:
     judged = [item.rolling for item in result.features if _is_judged(item.rolling, limits.feature)]
     known = {item.name: item.p_value for item in judged if item and item.p_value is not None}
     adjusted = dict(zip(known, holm(np.array(list(known.values()))), strict=True))
-    for item in result.features:
-        p_value = adjusted.get(item.name)
-        yield _has_moved(item.name, item.rolling, limits.feature, limits.level, p_adjusted=p_value)
-    yield _has_moved("overall", result.overall, limits.overall, limits.level)
     score = result.prediction
-    yield _has_moved(score.name, score.rolling, limits.prediction, limits.level)
+    columns = [
+        *((item.name, item.rolling, limits.feature) for item in result.features),
+        ("overall", result.overall, limits.overall),
+        (score.name, score.rolling, limits.prediction),
+    ]
+    for segment, found, limit in columns:
+        if found is None:
+            yield null("moved", _NO_DAY, segment=segment)
+            continue
+        said = reading(found, limit, adjusted.get(segment), limits.level, sure=limits.sure)
+        about = f"beyond chance and at least {limit:g}"
+        n = found.psi.n_obs
+        yield Metric("moved", int(said == "fail"), n=n, segment=segment, definition=about)
 
 
 def _is_judged(found: Calibrated | None, limit: float) -> bool:
-    return found is not None and reading(found, limit) != "not_gateable"
-
-
-def _has_moved(
-    segment: str,
-    found: Calibrated | None,
-    limit: float,
-    level: float,
-    *,
-    p_adjusted: float | None = None,
-) -> Metric:
-    if found is None:
-        return null("moved", _NO_DAY, segment=segment)
-    has_moved = reading(found, limit, p_adjusted, level) == "fail"
-    about = f"beyond chance and at least {limit:g}"
-    return Metric("moved", int(has_moved), n=found.psi.n_obs, segment=segment, definition=about)
+    return found is not None and is_gateable(found, limit)
 
 
 def _rows(result: Result) -> Metric:

@@ -26,12 +26,13 @@ from mlwb.drift.calibration import (
     block_null,
     calibrate,
     gateable_days,
+    is_gateable,
     reading,
 )
 from mlwb.drift.multivariate import classifier_test, pca_test
 from mlwb.drift.planning import Plan, plan
 from mlwb.drift.recent import against_previous
-from mlwb.stages._psi_validation_inputs import Inputs
+from mlwb.stages._psi_validation_inputs import Inputs, Limits
 from mlwb.stages._psi_validation_result import AllAtOnce, Drifted, Missing, Rolling
 from mlwb.stages.common import Prepared
 from mlwb.stats import benjamini_hochberg, holm
@@ -58,7 +59,7 @@ def drifted(inputs: Inputs, names: Sequence[str], limit: float) -> tuple[Drifted
     -------
     tuple of Drifted
     """
-    return _read([_Held.of(inputs, name) for name in names], limit, inputs.limits.level)
+    return _read([_Held.of(inputs, name) for name in names], limit, inputs.limits)
 
 
 @dataclass(frozen=True)
@@ -79,13 +80,13 @@ class _Held:
         return cls(frozen, blocks, calibrate(frozen, blocks), missing)
 
 
-def _read(held: Sequence[_Held], limit: float, level: float) -> tuple[Drifted, ...]:
+def _read(held: Sequence[_Held], limit: float, limits: Limits) -> tuple[Drifted, ...]:
     """Readings after Holm over the columns that can be judged; the rest has no part in it."""
     known = {item.frozen.name: p for item in held if (p := item.calibrated.p_value) is not None}
     judged = {
         item.frozen.name: known[item.frozen.name]
         for item in held
-        if item.calibrated.null is not None and item.calibrated.null.limit95 < limit
+        if is_gateable(item.calibrated, limit)
     }
     p_holm, q_bh = _adjusted(holm, judged), _adjusted(benjamini_hochberg, known)
     recent = {item.frozen.name: against_previous(item.frozen, item.blocks) for item in held}
@@ -98,12 +99,16 @@ def _read(held: Sequence[_Held], limit: float, level: float) -> tuple[Drifted, .
             calibrated=item.calibrated,
             limit=limit,
             reading=reading(
-                item.calibrated, limit, p_adjusted=p_holm.get(item.frozen.name), level=level
+                item.calibrated,
+                limit,
+                p_adjusted=p_holm.get(item.frozen.name),
+                level=limits.level,
+                sure=limits.sure,
             ),
             p_holm=p_holm.get(item.frozen.name),
             q_bh=q_bh.get(item.frozen.name),
             gateable_days=gateable_days(item.frozen, limit),
-            plan=_plan(item, limit, level),
+            plan=_plan(item, limit, limits.level),
             recent=recent[item.frozen.name],
             q_recent=q_recent.get(item.frozen.name),
             others=second_opinions(item.frozen, item.blocks, item.calibrated.null),

@@ -22,6 +22,8 @@ class Limits:
         PSI of one feature, of their mean, of the score; nats.
     level : float
         p values up to this one speak for a change.
+    sure : float
+        The same where chance alone reaches the limit.
     loss_tolerance : float
         Rise of the daily Brier loss that is accepted.
     """
@@ -30,6 +32,7 @@ class Limits:
     overall: float
     prediction: float
     level: float
+    sure: float
     loss_tolerance: float
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from mlwb.core.clock import DAY_S
 from mlwb.drift import BLOCK_S, N_SPECIAL, psi_spec, spec_digest
 from mlwb.drift.battery import Opinion
-from mlwb.drift.calibration import BlockNull, Calibrated
+from mlwb.drift.calibration import BlockNull, Calibrated, is_gateable
 from mlwb.evidence import Metric, rate
 from mlwb.stages._psi_validation_losses import loss_details, loss_metrics
 from mlwb.stages._psi_validation_result import Drifted, Result
@@ -196,7 +196,7 @@ def _overall(result: Result) -> Iterator[Metric]:
     for end, value in {"psi_corrected": found.corrected, **_ends(found)}.items():
         name = end.replace("psi_", "psi_overall_")
         yield null(name, reason, _NATS) if value is None else Metric(name, value, _NATS, n)
-    judged = int(result.overall.reading != "not_gateable")
+    judged = int(is_gateable(found, result.overall.limit))
     yield Metric("overall_gateable", judged, definition=f"held against {result.overall.limit:g}")
     p_value = found.p_value
     yield null("p_overall", reason) if p_value is None else Metric("p_overall", p_value)

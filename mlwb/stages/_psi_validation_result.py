@@ -18,7 +18,7 @@ from mlwb.drift import (
     psi_of_counts,
 )
 from mlwb.drift.battery import Opinion
-from mlwb.drift.calibration import BlockNull, Calibrated, Reading
+from mlwb.drift.calibration import BlockNull, Calibrated, Reading, is_gateable
 from mlwb.drift.multivariate import ClassifierTest, PcaTest
 from mlwb.drift.planning import Plan
 from mlwb.drift.recent import Recent
@@ -166,7 +166,7 @@ class Drifted(_Flat):
     @property
     def is_gateable(self) -> bool:
         """Chance alone stays below the limit in 95 of 100 windows of this length."""
-        return self.reading != "not_gateable"
+        return is_gateable(self.calibrated, self.limit)
 
     @property
     def p_value(self) -> float | None:

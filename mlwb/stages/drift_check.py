@@ -263,4 +263,5 @@ def _limits(policy: Policy) -> Limits:
         overall=policy.number("drift_check.overall"),
         prediction=policy.number("drift_check.prediction"),
         level=float(str(policy.gates["psi"].settings["level"])),
+        sure=float(str(policy.gates["psi"].settings["sure"])),
     )

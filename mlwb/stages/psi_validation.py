@@ -69,6 +69,7 @@ def _limits(policy: Policy) -> Limits:
         overall=float(policy.limit("psi.overall").value),
         prediction=float(policy.limit("drift.prediction_psi").value),
         level=float(str(policy.gates["psi"].settings["level"])),
+        sure=float(str(policy.gates["psi"].settings["sure"])),
         loss_tolerance=float(str(policy.gates["drift"].settings["loss_tolerance"])),
     )
 
@@ -107,7 +108,7 @@ def measure(inputs: Inputs) -> Result:
     averaged = [item for item in features if is_averaged(item, inputs.prepared)]
     names = tuple(item.name for item in averaged)
     mean = overall([item.calibrated for item in averaged])
-    said = reading(mean, limits.overall, level=limits.level)
+    said = reading(mean, limits.overall, level=limits.level, sure=limits.sure)
     return Result(
         inputs=inputs,
         features=features,

@@ -36,7 +36,7 @@ def _calibrated() -> Iterator[Calibrated]:
     rng = np.random.default_rng(3)
     for restless in (0.02, 0.15, 0.3, 0.6):
         for n_days in (1, 3, 7):
-            for moved in np.linspace(0.0, 1.0, 11):
+            for moved in (*np.linspace(0.0, 1.0, 11), 9.0):
                 n = 40 + n_days
                 ts = DAY_S // _A_DAY * np.arange(_A_DAY * n)
                 levels = np.repeat(restless * rng.normal(size=n), _A_DAY)
@@ -64,11 +64,11 @@ def _outcome(
         for check in evaluate(gate, view, policy, now).checks
         if check.segment in ("", segment)
     }
-    if checks[f"{gate}.not_gateable"] is Outcome.UNPROVEN:
-        return "not_gateable"
-    said = checks[limit.id]
+    said = checks[limit.id] if judged else Outcome.UNPROVEN
     if Outcome.FAIL in (said, checks[f"{gate}.moved"]):
         return "fail"
+    if checks[f"{gate}.not_gateable"] is Outcome.UNPROVEN:
+        return "not_gateable"
     return "pass" if said is Outcome.PASS else "insufficient"
 
 
@@ -78,11 +78,16 @@ def test_gates_and_readings_agree(
     """Over a grid of references, windows and changes: a feature, the mean and the score."""
     n_judged = len(green.newest("psi_snapshot").segments("gateable"))  # type: ignore[union-attr]
     seen: Counter[tuple[str, str]] = Counter()
+    blind = 0
     for found in _calibrated():
         for place, limit_id in LIMITS.items():
             limit = float(policy.limit(limit_id).value)
             adjusted = min(1.0, (n_judged if place == "feature" else 1) * (found.p_value or 0.0))
-            expected = reading(found, limit, adjusted)
+            assert found.null is not None
+            judged = found.null.limit95 < limit
+            expected = reading(found, limit, adjusted if judged else found.p_value)
+            blind += expected == "fail" and not judged
             assert _outcome(found, place, green, policy, now=now, spoil=spoil) == expected
             seen[place, expected] += 1
     assert len(seen) == 4 * len(LIMITS)
+    assert blind > 0
