@@ -167,6 +167,7 @@ def _hours(ax: Axes, row: Drift) -> None:
     )
     ax.set_yticks([])
     ax.set_xticks([0, 12, 24], ["0", "12", "24 h"])
+    ax.get_xticklabels()[-1].set_horizontalalignment("right")  # the figure ends here
     ax.spines[["left", "bottom"]].set_visible(False)
 
 
