@@ -16,7 +16,7 @@ import numpy as np
 from mlwb.core.arrays import AnyArray, Float1D, Int1D, Int2D
 from mlwb.core.errors import EmptyWindowError
 from mlwb.drift._bins import N_SPECIAL
-from mlwb.drift._psi import psi_of_rows
+from mlwb.drift._psi import check_counts, psi_of_rows
 from mlwb.drift._tails import chi_square_tail
 
 __all__ = [
@@ -264,6 +264,7 @@ def _gaps(reference: AnyArray, current: AnyArray) -> AnyArray:
 
 
 def _shares(reference: AnyArray, current: AnyArray) -> tuple[AnyArray, AnyArray]:
+    check_counts("", reference, current)
     n, m = (side.sum(axis=-1, keepdims=True) for side in (reference, current))
     if not (n.all() and m.all()):
         raise EmptyWindowError("no rows to compare", got=f"{n.min()} and {m.min()}")

@@ -18,6 +18,7 @@ __all__ = [
     "SMOOTHING",
     "MissingSplit",
     "PsiResult",
+    "check_counts",
     "psi",
     "psi_of_counts",
     "psi_spec",
@@ -184,7 +185,7 @@ def psi_of_counts(
     >>> round(psi_of_counts("e1", ref, cur, smoothing=0.0).value, 12)
     0.039373063799
     """
-    _check_counts(name, reference, current)
+    check_counts(f" of {name}", reference, current)
     n_ref, n_obs = int(reference.sum()), int(current.sum())
     if n_ref == 0 or n_obs == 0:
         raise EmptyWindowError(f"no rows to compare for {name}", got=f"{n_ref} and {n_obs} rows")
@@ -299,15 +300,16 @@ def spec_digest(edges: Float1D | Sequence[float], *, smoothing: float = SMOOTHIN
     return digest(psi_spec(edges, smoothing=smoothing))
 
 
-def _check_counts(name: str, reference: Int1D, current: Int1D) -> None:
+def check_counts(of: str, reference: AnyArray, current: AnyArray) -> None:
     """Whether both are counts of the same cells whose sum is a whole number; else an error."""
+    n_cells = reference.shape[-1], current.shape[-1]
     least = min(reference.min(initial=0), current.min(initial=0))
     most = max(reference.sum(dtype=np.float64), current.sum(dtype=np.float64))
-    if reference.shape != current.shape or least < 0 or not most < _TOO_MANY:
+    if n_cells[0] != n_cells[1] or least < 0 or not most < _TOO_MANY:
         raise DataSchemaError(
-            f"not two counts of the cells of {name}",
+            f"not two counts of the same cells{of}",
             expected="as many cells on both sides, none negative",
-            got=f"{reference.shape} and {current.shape} cells, from {least} on, {most:g} rows",
+            got=f"{n_cells[0]} and {n_cells[1]} cells, from {least} on, {most:g} rows",
         )
 
 

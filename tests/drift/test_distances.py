@@ -12,7 +12,7 @@ from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
 from mlwb.core.arrays import Float1D, Int1D
-from mlwb.core.errors import EmptyWindowError
+from mlwb.core.errors import DataSchemaError, EmptyWindowError
 from mlwb.drift import (
     STATISTICS,
     bin_counts,
@@ -161,3 +161,11 @@ def test_no_finite_value_is_an_error(side: Float1D) -> None:
         ks_test(np.array([1.0]), side)
     with pytest.raises(EmptyWindowError):
         wasserstein(side, np.array([1.0]))
+
+
+@pytest.mark.parametrize("name", STATISTICS)
+@pytest.mark.parametrize("current", [[5, 5, 0, 0], [-5, 9, 4, 0, 0]], ids=["cells", "negative"])
+def test_what_is_no_count_of_the_same_cells_is_refused(name: str, current: list[int]) -> None:
+    """Counts of other bins would pass for a distance, and those below zero for one beyond 1."""
+    with pytest.raises(DataSchemaError, match="not two counts of the same cells"):
+        STATISTICS[name](np.array([5, 5, 0, 0, 0]), np.array(current))

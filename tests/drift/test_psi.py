@@ -282,7 +282,7 @@ def test_empty_window_is_an_error() -> None:
 )
 def test_what_is_no_count_of_the_cells_has_no_psi(current: list[int]) -> None:
     """Counts of other bins, below zero or beyond whole numbers are refused, not averaged."""
-    with pytest.raises(DataSchemaError, match="not two counts of the cells of x"):
+    with pytest.raises(DataSchemaError, match="not two counts of the same cells of x"):
         psi_of_counts("x", np.array([5, 5, 0, 0]), np.array(current))
 
 
