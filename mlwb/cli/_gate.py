@@ -188,12 +188,12 @@ def _progress(
         print_json([{**vars(step), "done": step.is_done} for step in steps])
         return
     table = Table(box=None, header_style="dim")
-    for column in ("waits for", "reached", "needed", "state"):
+    for column in ("waits for", "reached", "needed", "state", "why"):
         table.add_column(column)
     for step in steps:
         state = f"[{STYLES[step.outcome]}]{step.outcome}[/]" + (" (waived)" if step.waived else "")
         needed = f"{step.needed:g} {step.unit}"
-        table.add_row(step.gate, f"{step.reached:.3g}", needed, state)
+        table.add_row(step.gate, f"{step.reached:.3g}", needed, state, escape(step.reason))
     console.print(f"{view.model_version} under {rules.name}")
     console.print(table)
 

@@ -40,6 +40,8 @@ class Progress:
         Of the gate.
     waived : str
         Why the gate does not block all the same; empty when it does.
+    reason : str
+        Why the gate does not pass; empty when it does.
     """
 
     gate: str
@@ -48,6 +50,7 @@ class Progress:
     unit: str
     outcome: Outcome
     waived: str
+    reason: str = ""
 
     @property
     def is_done(self) -> bool:
@@ -101,7 +104,8 @@ def _one(gate: str, view: EvidenceView, policy: Policy, now: datetime) -> Progre
     if limit.min_n:  # a share of n things, all of them
         reached, needed = reached * limit.min_n, needed * limit.min_n
     waived = verdict.waived or next((c.waived for c in verdict.checks if c.id == limit_id), "")
-    return Progress(gate, reached, needed, unit, verdict.outcome, waived)
+    reason = "" if verdict.is_pass else verdict.reason
+    return Progress(gate, reached, needed, unit, verdict.outcome, waived, reason)
 
 
 def _reached(
