@@ -7,26 +7,12 @@ machine; the ledgers compared are equal bit for bit (``tests/backtest/test_broke
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 
 import numpy as np
 
+from benchmarks.kit.timing import best
 from mlwb.backtest import Caps, PaperBroker, Tape, backtest, round_trips
 from mlwb.core.arrays import Float1D
-from mlwb.core.clock import SystemClock
-
-REPEATS = 3
-clock = SystemClock()
-
-
-def best(job: Callable[[], object]) -> float:
-    """Least seconds of several calls."""
-    taken = []
-    for _ in range(REPEATS):
-        start = clock.monotonic_s()
-        job()
-        taken.append(clock.monotonic_s() - start)
-    return min(taken)
 
 
 def step_all(target: Float1D, tape: Tape, caps: Caps) -> None:

@@ -8,28 +8,15 @@ small values in several rows would say that they are not the same bootstrap.
 from __future__ import annotations
 
 import tracemalloc
-from collections.abc import Callable
 
 import numpy as np
 from arch.bootstrap import CircularBlockBootstrap, optimal_block_length
 from scipy.stats import ks_2samp
 
-from mlwb.core.clock import SystemClock
+from benchmarks.kit.timing import best
 from mlwb.stats import block_length, block_means
 
 N_OBS, N_RESAMPLES, N_PEER = 20_160, 10_000, 1_000
-REPEATS = 5
-clock = SystemClock()
-
-
-def best(job: Callable[[], object], repeats: int = REPEATS) -> float:
-    """Least seconds of several calls."""
-    taken = []
-    for _ in range(repeats):
-        start = clock.monotonic_s()
-        job()
-        taken.append(clock.monotonic_s() - start)
-    return min(taken)
 
 
 def main() -> None:

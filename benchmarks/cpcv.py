@@ -6,15 +6,13 @@ alone on the very same splits: standardise, fit, predict; no clipping, counts, p
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
 from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
 from sklearn.pipeline import make_pipeline  # type: ignore[import-untyped]
 from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped]
 
-from mlwb.core.clock import SystemClock
+from benchmarks.kit.timing import best
 from mlwb.model import (
     CombinatorialPurgedCV,
     Dataset,
@@ -26,19 +24,6 @@ from mlwb.model import (
 )
 
 ROWS, FEATURES, HORIZON_S = 20_160, 7, 900
-REPEATS = 5
-clock = SystemClock()
-
-
-def best(job: Callable[[], object], repeats: int = REPEATS) -> float:
-    """Least seconds of several calls, after one that is not counted."""
-    job()
-    taken = []
-    for _ in range(repeats):
-        start = clock.monotonic_s()
-        job()
-        taken.append(clock.monotonic_s() - start)
-    return min(taken)
 
 
 def market(n: int, seed: int = 0) -> Dataset:

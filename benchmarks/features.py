@@ -7,15 +7,14 @@ minute before is missing, as here) and by row, which is cheaper and wrong at eve
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 import pandas as pd
 
+from benchmarks.kit.timing import best
 from mlwb.core.arrays import Float2D
 from mlwb.core.bars import BAR_FIELDS
-from mlwb.core.clock import SystemClock
 from mlwb.data import simulate_market, to_bars
 from mlwb.features import FeatureStream, feature_names, specs
 from mlwb.features.batch import compute
@@ -29,20 +28,7 @@ SEVEN = (
     "rsi14_z",
     "zscore_mid_24h",
 )
-REPEATS = 7
-clock = SystemClock()
 Series = pd.Series
-
-
-def best(job: Callable[[], object], repeats: int = REPEATS) -> float:
-    """Least seconds of several calls, after one that is not counted."""
-    job()
-    taken = []
-    for _ in range(repeats):
-        start = clock.monotonic_s()
-        job()
-        taken.append(clock.monotonic_s() - start)
-    return min(taken)
 
 
 def by_clock(mid: Series[float], minutes: int) -> Series[float]:

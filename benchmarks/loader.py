@@ -19,24 +19,11 @@ import numpy as np
 import pandas as pd
 import pyarrow.csv as pc  # type: ignore[import-untyped]
 
-from mlwb.core.clock import SystemClock
+from benchmarks.kit.timing import best
 from mlwb.data import quality, read_market, simulate_market
 
 DAYS = 90
-REPEATS = 5
 STAMPS = ("ts", "date", "time", "timestamp")
-clock = SystemClock()
-
-
-def best(job: Callable[[], object]) -> float:
-    """Least seconds of several calls, after one that is not counted."""
-    job()
-    taken = []
-    for _ in range(REPEATS):
-        start = clock.monotonic_s()
-        job()
-        taken.append(clock.monotonic_s() - start)
-    return min(taken)
 
 
 def with_stamps(path: Path) -> pd.DataFrame:

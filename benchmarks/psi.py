@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 
+from benchmarks.kit import timing
 from benchmarks.peers.client import Peers
 from mlwb.core.arrays import Float1D, Float2D
 from mlwb.drift import (
@@ -29,19 +29,8 @@ from mlwb.drift import (
     psi_of_counts,
 )
 
-N_ROWS, SEED, REPEATS, ROUNDS = 1_000_000, 7, 5, 12
-
-
-def best(job: Callable[[], object], *, repeats: int = REPEATS, calls: int = 1) -> float:
-    """Least seconds of the processor a call, after one that is not counted."""
-    job()
-    taken = []
-    for _ in range(repeats):
-        start = time.process_time()
-        for _ in range(calls):
-            job()
-        taken.append((time.process_time() - start) / calls)
-    return min(taken)
+N_ROWS, SEED, ROUNDS = 1_000_000, 7, 12
+best = partial(timing.best, clock=time.process_time)
 
 
 def table(rng: np.random.Generator, n_rows: int) -> Float2D:

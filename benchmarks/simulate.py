@@ -10,24 +10,17 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
+from benchmarks.kit import timing
 from mlwb.core.arrays import Float1D
 from mlwb.data import FACTS, market_facts, simulate_market
 from mlwb.stats import block_length, block_means
 
-
-def seconds(action: Callable[[], object], *, repeats: int = 5) -> float:
-    """The best of a few runs, in seconds of one processor, so that a busy machine says the same."""
-    found = []
-    for _ in range(repeats):
-        begin = time.process_time()
-        action()
-        found.append(time.process_time() - begin)
-    return min(found)
+best = partial(timing.best, clock=time.process_time)
 
 
 def plain_walk(days: int) -> pd.DataFrame:
@@ -44,8 +37,8 @@ def print_speed() -> None:
     """Bars a second, everything included: drawing, quality bits, the frame."""
     print(f"{'days':>5} {'bars':>9} {'bars/s':>12} {'of a plain walk':>16}")
     for days in (30, 90, 365):
-        ours = seconds(lambda days=days: simulate_market(days=days))  # type: ignore[misc]
-        plain = seconds(lambda days=days: plain_walk(days))  # type: ignore[misc]
+        ours = best(lambda days=days: simulate_market(days=days))  # type: ignore[misc]
+        plain = best(lambda days=days: plain_walk(days))  # type: ignore[misc]
         print(f"{days:>5} {days * 1440:>9,} {days * 1440 / ours:>12,.0f} {ours / plain:>15.1f}x")
 
 
