@@ -224,8 +224,9 @@ def _confirm(
     policy: PolicyOption = "policy.yml",
 ) -> None:
     """Show what would be promoted, take the typed phrase, and write the decision it leads to."""
-    rules, view, store = read_policy(policy), evidence_view(version), evidence_store()
+    rules, store = read_policy(policy), evidence_store()
     log_policy(store, rules, Context(clock=SystemClock()))
+    view = evidence_view(version)  # after: a new policy makes stale what was measured before it
     verdicts = evaluate_all(view, rules, SystemClock().now())
     _show_what_is_confirmed(view, rules, verdicts)
     waivers = waivers_of(view, rules, SystemClock().now())

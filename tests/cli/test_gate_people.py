@@ -145,3 +145,14 @@ def test_a_policy_that_is_not_in_force_says_what_it_takes(root: Path) -> None:
     decided = gate("decide", "--policy", "policy.demo.yml")
     assert decided.exit_code == 1
     assert "measure again under this policy: mlwb run --policy policy.demo.yml" in decided.output
+
+
+@pytest.mark.slow
+def test_nobody_confirms_what_the_policy_makes_stale(root: Path) -> None:
+    """Asked to confirm under another policy, a person sees what the decision would see."""
+    assert gate("decide").exit_code == 1
+    done = gate("confirm", "--by", "ada", "--policy", "policy.strict.yml", typed="yes\n")
+    assert isinstance(done.exception, PromotionRefusedError)
+    assert "before the policy changed" in str(done.exception)
+    assert "Type this" not in done.output
+    assert root.exists()
