@@ -135,7 +135,7 @@ def _table(rows: tuple[DriftRow, ...]) -> Table:
     for head in ("PSI", "95 %", "chance"):
         table.add_column(head, justify="right", no_wrap=True)
     table.add_column("reading", no_wrap=True)
-    table.add_column("plain rule")
+    table.add_column("plain", no_wrap=True)
     for row in rows:
         known = row.lower is not None and row.upper is not None
         ends = interval(row.lower or 0.0, row.upper or 0.0, "nats") if known else "-"
