@@ -98,9 +98,9 @@ def recent(features: Sequence[Judged]) -> Html:
         )
     parts = []
     if now:
-        parts.append(
-            f"{_list(i.name for i in now)} moved against the window just before: ask what happened"
-        )
+        is_small = all(item.reading == "pass" for item in now)
+        then = ", though training's limit is shown to hold" if is_small else ": ask what happened"
+        parts.append(f"{_list(i.name for i in now)} moved against the window just before{then}")
     if moved:
         parts.append(
             f"{_list(i.name for i in moved)} moved since training but not lately: a new training "

@@ -71,9 +71,9 @@ def test_a_mean_over_its_limit_is_refused_by_name(make_drift: Callable[..., Any]
     ("p_value", "p_recent", "said"),
     [
         (0.5, 0.5, "Nothing is further"),
-        (0.5, 0.01, "a moved against the window just before: ask what happened."),
+        (0.5, 0.01, "a moved against the window just before, though training's limit is shown"),
         (0.01, 0.5, "a moved since training but not lately: a new training would take in a PSI"),
-        (0.01, 0.01, "a moved against the window just before: ask what happened."),
+        (0.01, 0.01, "a moved against the window just before, though training's limit is shown"),
         (0.01, None, "holds too few windows"),
     ],
 )
@@ -83,6 +83,8 @@ def test_moving_or_moved(
     """Against training and against the window before are two questions."""
     row = make_drift("a", 0.2, (0.1, 0.28), p_value=p_value, p_recent=p_recent)
     assert said in conclusions.recent([row]).plain
+    large = make_drift("a", 0.2, (0.1, 0.4), p_value=p_value, p_recent=0.01)
+    assert "just before: ask what happened." in conclusions.recent([large]).plain
 
 
 def plan_of(name: str, detectable: float, passes: float, prove: int | None) -> Plan:
