@@ -7,12 +7,12 @@ from typing import Any
 
 from mlwb.core.arrays import Float1D, Float2D, Int1D
 from mlwb.core.clock import DAY_S, Clock, SystemClock
-from mlwb.core.errors import EmptyWindowError
-from mlwb.drift import in_full_blocks
+from mlwb.core.errors import DataSchemaError, EmptyWindowError
+from mlwb.drift import count_blocks, in_full_blocks
 from mlwb.drift.calibration import overall, reading
 from mlwb.evidence import Input, Record, new_record
 from mlwb.gates import Verdict
-from mlwb.inference import Predictor, load_reference
+from mlwb.inference import Predictor, VersionReference, load_reference
 from mlwb.model import SCORE
 from mlwb.params import LabelParams, Policy, PsiValidationParams
 from mlwb.registry import Registry
@@ -43,13 +43,20 @@ GATES = ("psi", "drift")
 
 
 def load(params: PsiValidationParams) -> Inputs:
-    """Read the candidate's frozen reference and compute the held-out features."""
+    """Read the candidate's frozen reference and compute the held-out features.
+
+    Raises
+    ------
+    DataSchemaError
+        The bars are not those of the market the version was trained on.
+    """
     registry = Registry(home_of(params.run).models, clock=SystemClock())
     version = candidate_of(params.run, registry)
     folder = registry.resolve(version)
     predictor, reference = Predictor.load(folder), load_reference(folder)
     manifest = manifest_of(registry, version)
     prepared, current, ts = heldout(params, predictor, manifest)
+    _check_training_days(prepared, reference)
     return Inputs(
         params=params,
         version=version,
@@ -60,6 +67,34 @@ def load(params: PsiValidationParams) -> Inputs:
         label=LabelParams(**manifest["label"]),
         limits=_limits(policy_of(params.run)),
     )
+
+
+def _check_training_days(prepared: Prepared, reference: VersionReference) -> None:
+    """Refuse bars that hold other rows on the days of training than training counted.
+
+    A name says little about a market. The first and last day are cut by labels and warm-up, and a
+    vendor may correct a day: half of the days in between must be counted alike. Bars that begin
+    after training have no such day and are taken at their name.
+    """
+    rows = prepared.complete & (prepared.ts < prepared.windows.train_end)
+    same: dict[int, bool] = {}
+    for name in prepared.names:
+        frozen = reference.features[name]
+        now = count_blocks(frozen.bins.edges, prepared.column(name)[rows], prepared.ts[rows])
+        counted = dict(zip(now.days.tolist(), now.daily, strict=True))
+        for day, counts in [*zip(frozen.blocks.days.tolist(), frozen.blocks.daily, strict=True)][
+            1:-1
+        ]:
+            if day in counted:
+                is_equal = bool((counted[day] == counts).all())
+                same[day] = same.get(day, True) and is_equal
+    if 2 * sum(same.values()) < len(same):
+        raise DataSchemaError(
+            f"{reference.version} was trained on another market",
+            expected="bars that hold, on the days of training, the rows it counted",
+            got=f"{sum(same.values())} of {len(same)} of those days are alike",
+            todo="name the same data as in training",
+        )
 
 
 def _limits(policy: Policy) -> Limits:

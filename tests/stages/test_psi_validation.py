@@ -180,6 +180,12 @@ def test_another_market_is_refused(trained: Path) -> None:
         psi_validation.load(small("psi_validation", trained, **{"data.symbol": "OTHER"}))
 
 
+def test_another_market_under_the_same_name_is_refused(trained: Path) -> None:
+    """The days of training must hold the rows that training counted, whatever the symbol says."""
+    with pytest.raises(DataSchemaError, match=r"another market.* 0 of \d+ of those days"):
+        psi_validation.load(small("psi_validation", trained, **{"data.seed": 99}))
+
+
 def test_a_reference_with_another_bit_is_refused(trained: Path, tmp_path: Path) -> None:
     """Whoever changes the reference of a version gets no measurement, not a wrong one."""
     shutil.copytree(trained / "artifacts", tmp_path / "artifacts", symlinks=True)
