@@ -27,8 +27,7 @@ def derive_psi(view: EvidenceView, policy: Policy, now: datetime) -> dict[str, D
     record = view.newest("psi_snapshot")
     if record is None:
         return {}
-    flags = record.segments("gateable")
-    gateable = sorted(name for name, flag in flags.items() if _is_judged(flag))
+    gateable = _gateable(record, policy)
     adjusted = _adjusted(record, gateable)
     found = (_smallest(adjusted), _moved(record, gateable, policy), _unjudged(record, policy))
     return {metric.name: Derived(metric, record) for metric in found}
@@ -53,7 +52,7 @@ def _smallest(adjusted: dict[str, float]) -> Metric:
 def _moved(record: Record, gateable: list[str], policy: Policy) -> Metric:
     """Features, and their mean, that are beyond chance and large."""
     name, whole, adjusted = "features_moved", _whole(record), _adjusted(record, gateable)
-    is_judged = _is_judged(whole.get("overall_gateable"))
+    is_judged = _is_mean_judged(whole, policy)
     p_overall = whole.get("p_overall")
     if len(adjusted) < len(gateable) or not record.segments("gateable"):
         return _lacking(name)
@@ -98,18 +97,32 @@ def _whole(record: Record) -> dict[str, Metric]:
     return {metric.name: metric for metric in record.metrics if not metric.segment}
 
 
-def _is_judged(flag: Metric | None) -> bool:
-    return flag is not None and holds(flag.value, "==", "1")
+def _gateable(record: Record, policy: Policy) -> list[str]:
+    """Features that a window of this length can judge."""
+    ends, limit = record.segments("psi_null95"), policy.limit("psi.feature")
+    flags = record.segments("gateable").items()
+    return sorted(name for name, flag in flags if _is_judged(flag, ends.get(name), limit))
+
+
+def _is_mean_judged(whole: dict[str, Metric], policy: Policy) -> bool:
+    flag, end = whole.get("overall_gateable"), whole.get("psi_overall_null95")
+    return _is_judged(flag, end, policy.limit("psi.overall"))
+
+
+def _is_judged(flag: Metric | None, end: Metric | None, limit: Limit) -> bool:
+    """Said to be so when it was measured, and also by the limit of this policy."""
+    is_said = flag is not None and holds(flag.value, "==", "1")
+    return is_said and (end is None or holds(end.value, limit.comparator, limit.value))
 
 
 def _unjudged(record: Record, policy: Policy) -> Metric:
     """Features that no window of this length can judge, and the window that could."""
     flags, days = record.segments("gateable"), record.segments("gateable_days")
     features = {*record.segments("psi"), *record.segments("psi_upper"), *flags}
-    judged = {feature for feature, flag in flags.items() if _is_judged(flag)}
+    judged = set(_gateable(record, policy))
     allowed = policy.gates["psi"].settings.get("not_gateable_allowed", ())
     unlisted = sorted(features - judged - set(allowed))
-    if not _is_judged(_whole(record).get("overall_gateable")):
+    if not _is_mean_judged(_whole(record), policy):
         unlisted.append(_MEAN)
     named = "; ".join(f"{feature} ({_needs(days.get(feature))})" for feature in unlisted)
     why = f"no window of this length can judge {named}; the policy must name them"
@@ -123,7 +136,8 @@ def derive_prediction(view: EvidenceView, policy: Policy, now: datetime) -> dict
     if record is None:
         return {}
     whole = _whole(record)
-    is_judged = _is_judged(whole.get("prediction_gateable"))
+    flag, end = whole.get("prediction_gateable"), whole.get("prediction_psi_null95")
+    is_judged = _is_judged(flag, end, policy.limit("drift.prediction_psi"))
     need = _needs(whole.get("prediction_gateable_days"))
     why = f"no window of this length can judge the score ({need})"
     count = Metric("prediction_not_gateable", 0 if is_judged else None, null_reason=why)

@@ -61,6 +61,7 @@ def _metrics(policy: Policy) -> dict[str, dict[tuple[str, str], Metric]]:
     found["offline_report"]["auc", ""] = Metric("auc", 0.66, n=20_160)
     for feature in FEATURES:
         found["psi_snapshot"]["gateable", feature] = Metric("gateable", 1, segment=feature)
+        found["psi_snapshot"]["psi_null95", feature] = Metric("psi_null95", 0.1, segment=feature)
         found["psi_snapshot"]["p_block", feature] = Metric("p_block", 0.4, segment=feature)
         found["psi_snapshot"]["psi_lower", feature] = Metric("psi_lower", 0.01, segment=feature)
         found["psi_snapshot"]["psi_corrected", feature] = Metric(
@@ -78,10 +79,12 @@ def _metrics(policy: Policy) -> dict[str, dict[tuple[str, str], Metric]]:
         "psi_overall_lower": 0.01,
         "psi_overall_corrected": 0.02,
         "p_overall": 0.4,
+        "psi_overall_null95": 0.1,
         "overall_gateable": 1,
         "prediction_psi_lower": 0.01,
         "prediction_psi_corrected": 0.02,
         "prediction_p_block": 0.4,
+        "prediction_psi_null95": 0.1,
         "prediction_gateable": 1,
         "prediction_gateable_days": 21,
     }

@@ -91,3 +91,15 @@ def test_gates_and_readings_agree(
             seen[place, expected] += 1
     assert len(seen) == 4 * len(LIMITS)
     assert blind > 0
+
+
+def test_what_another_policy_cannot_judge_never_passes(
+    green: EvidenceView, policy: Policy, now: datetime, spoil: Any
+) -> None:
+    """Evidence measured under a wider limit, chance beyond the narrower one: not gateable."""
+    places = (("psi", "rsi14_z"), ("psi_overall", ""), ("prediction_psi", ""))
+    for (metric, segment), gate in zip(places, ("psi", "psi", "drift"), strict=True):
+        for end, outcome in ((0.1, Outcome.PASS), (0.35, Outcome.UNPROVEN)):
+            name = f"{metric}_null95"
+            view = spoil.metric(green, "psi_snapshot", name, segment=segment, value=end)
+            assert evaluate(gate, view, policy, now).outcome is outcome
