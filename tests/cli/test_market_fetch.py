@@ -129,6 +129,7 @@ def test_errors_are_one_line_and_a_code(
     assert says in done.stderr
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_softly_and_can_be_resumed(archive: FakeArchive, tmp_path: Path) -> None:
     """Exit code 130, a sentence, no file under a final name that is not whole."""
     slow = path_of(FIRST + timedelta(days=1))

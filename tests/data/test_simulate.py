@@ -82,6 +82,7 @@ def test_the_default_market_is_like_recorded_ones(
     assert fact.holds(measured[fact.name]) is not False, measured[fact.name]
 
 
+@pytest.mark.slow
 def test_the_likeness_is_no_luck_of_one_seed() -> None:
     """The median of a dozen other markets meets nearly every range as well, and no seed few."""
     found = [market_facts(simulate_market(days=60, seed=seed)) for seed in range(100, 112)]

@@ -202,6 +202,7 @@ def test_a_broken_ledger_stops_reading_and_writing(filled: EvidenceStore, make: 
         filled.write(make())
 
 
+@pytest.mark.slow
 def test_killed_at_any_step(store: EvidenceStore, make: MakeRecord, die_at: DieAt) -> None:
     """Killed before every file operation: nothing acknowledged is lost, the next write heals."""
     acknowledged = make("smoke")

@@ -111,6 +111,7 @@ def test_a_feature_that_peeks_is_caught(
     assert 1 <= probe.violation.reach <= lag
 
 
+@pytest.mark.slow
 @given(lag=LAGS, seed=SEEDS, kind=st.sampled_from(LABEL_KINDS))
 @settings(max_examples=15, deadline=None)
 def test_a_label_past_its_end_is_caught(lag: int, seed: int, kind: str) -> None:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
+import pytest
 
 from mlwb.core.clock import DAY_S
 from mlwb.drift import count_blocks, fit_feature_reference
@@ -72,6 +73,7 @@ def _outcome(
     return "pass" if said is Outcome.PASS else "insufficient"
 
 
+@pytest.mark.slow
 def test_gates_and_readings_agree(
     green: EvidenceView, policy: Policy, now: datetime, spoil: Any
 ) -> None:

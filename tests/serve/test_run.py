@@ -144,6 +144,7 @@ def test_a_ready_file_that_cannot_be_written(models: Path, tmp_path: Path) -> No
     assert "Traceback" not in errors
 
 
+@pytest.mark.slow
 def test_a_server_ends_with_the_process_that_started_it(models: Path, tmp_path: Path) -> None:
     """A run that is killed leaves no server behind."""
     ready_file = tmp_path / "ready.json"

@@ -104,6 +104,7 @@ def test_evidence_names_every_number_and_every_gap(measured: Result, tmp_path: P
     assert not lint(study)
 
 
+@pytest.mark.slow
 def test_direction_label_has_an_ic_after_costs(tmp_path: Path) -> None:
     """With a sign to hold, what is left of each IC is the size of it less the hurdle."""
     params = small("feature_study", tmp_path, **{"label.kind": "direction", "data.days": 16})
@@ -121,6 +122,7 @@ def test_direction_label_has_an_ic_after_costs(tmp_path: Path) -> None:
     assert by[first.name, first.horizon_s].ic == pytest.approx(first.ic, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_the_check_before_a_run_counts_what_the_study_counts(tmp_path: Path) -> None:
     """Data quality measured ahead of the kernels equals the record the notebook writes."""
     params = small("feature_study", tmp_path)

@@ -28,6 +28,7 @@ def test_an_empty_registry_gets_a_champion_and_a_candidate(trained: Path) -> Non
     assert manifest["role"] == "bootstrap"
 
 
+@pytest.mark.slow
 def test_the_same_training_measures_the_same(trained: Path, tmp_path: Path) -> None:
     """A second training elsewhere gives the same metrics and the same ONNX bytes."""
     params = small("training", tmp_path)

@@ -123,6 +123,7 @@ def test_every_trial_is_in_the_ledger_and_deflates_the_next(home: Path) -> None:
     assert not ledger.verify()
 
 
+@pytest.mark.slow
 def test_a_trial_that_says_nothing_loses_and_stops_nobody(home: Path, tmp_path: Path) -> None:
     """One score for every row has no daily ratio; it is counted as tried all the same."""
     path = tmp_path / "mine.py"
