@@ -23,7 +23,7 @@ from mlwb.cli._common import (
 )
 from mlwb.cli._run import overrides_of, run_steps, verdict_table
 from mlwb.core.clock import SystemClock
-from mlwb.core.errors import EmptyWindowError, EvidenceMissingError
+from mlwb.core.errors import EmptyWindowError, EvidenceMissingError, ParamsError
 
 if TYPE_CHECKING:
     from mlwb.drift.planning import Plan
@@ -71,6 +71,12 @@ def _psi(
     With --plan only the version's frozen reference is read.
     """
     if plan:
+        if data or source or profile or param:
+            raise ParamsError(
+                "a plan reads the frozen reference alone",
+                expected="--plan with --version, --policy or --days",
+                todo="leave out the data and its parameters",
+            )
         _plan(version, policy, days, as_json=as_json)
         return
     from mlwb.runner import Options

@@ -122,11 +122,14 @@ def _unjudged(record: Record, policy: Policy) -> Metric:
     judged = set(_gateable(record, policy))
     allowed = policy.gates["psi"].settings.get("not_gateable_allowed", ())
     unlisted = sorted(features - judged - set(allowed))
+    said = []
+    if unlisted:
+        named = "; ".join(f"{feature} ({_needs(days.get(feature))})" for feature in unlisted)
+        said.append(f"no window of this length can judge {named}; the policy must name them")
     if not _is_mean_judged(_whole(record), policy):
-        unlisted.append(_MEAN)
-    named = "; ".join(f"{feature} ({_needs(days.get(feature))})" for feature in unlisted)
-    why = f"no window of this length can judge {named}; the policy must name them"
-    return Metric("not_gateable_unlisted", None if unlisted else 0, null_reason=why)
+        said.append(f"no window of this length can judge {_MEAN}, and no policy exempts it")
+    why = "; ".join(said)
+    return Metric("not_gateable_unlisted", None if said else 0, null_reason=why)
 
 
 def derive_prediction(view: EvidenceView, policy: Policy, now: datetime) -> dict[str, Derived]:

@@ -48,3 +48,11 @@ def test_without_a_version_there_is_nothing_to_plan(tmp_path: Path) -> None:
         assert done.returncode == 6
         assert "no candidate to judge" in done.stderr
         assert not (tmp_path / "outputs").exists()
+
+
+@pytest.mark.slow
+def test_a_plan_takes_no_data(tmp_path: Path) -> None:
+    """Data that would be passed over in silence is refused instead."""
+    done = mlwb("psi", "--plan", "--data", "bars.csv", home=tmp_path)
+    assert done.returncode == 2
+    assert "reads the frozen reference alone" in done.stderr
