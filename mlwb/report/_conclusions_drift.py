@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from mlwb.report._html import Html, escape
+from mlwb.report._html import Html
 from mlwb.report._numbers import number, several
+from mlwb.report._sentences import concluded, listed
 
 if TYPE_CHECKING:
     from mlwb.drift.multivariate import ClassifierTest, PcaTest
@@ -17,8 +19,6 @@ __all__ = ["drift", "plain_rule", "planned", "realised", "recent", "together"]
 
 _NAMED = 3
 _BY_CHANCE = 0.05
-_RUINED = 20
-"""Evidence reached by chance with probability 0.05 at most (Ville 1939)."""
 
 
 def drift(features: Sequence[Judged], overall: Judged) -> Html:
@@ -39,7 +39,7 @@ def drift(features: Sequence[Judged], overall: Judged) -> Html:
     ):
         names = [item.name for item in features if item.reading == reading]
         if names:
-            said.append(f"{_list(names)} {words}")
+            said.append(f"{listed(names)} {words}")
     later = [i for i in features if i.reading == "not_gateable" and i.gateable_days is not None]
     never = [i for i in features if i.reading == "not_gateable" and i.gateable_days is None]
     needs = [f"{item.name} needs {item.gateable_days} d" for item in later]
@@ -47,9 +47,9 @@ def drift(features: Sequence[Judged], overall: Judged) -> Html:
         needs.append(_beyond(i.name for i in never))
     if needs:
         said.append(
-            f"{_list(needs)}, since chance alone reaches {limit} in a window of this length"
+            f"{listed(needs)}, since chance alone reaches {limit} in a window of this length"
         )
-    return _said("; ".join(said) + f". The mean is {_mean(overall)}.")
+    return concluded("; ".join(said) + f". The mean is {_mean(overall)}.")
 
 
 def plain_rule(features: Sequence[Judged], overall: Judged) -> Html:
@@ -72,12 +72,12 @@ def plain_rule(features: Sequence[Judged], overall: Judged) -> Html:
         if item.value < item.limit and item.reading in ("not_gateable", "insufficient")
     ]  # fmt: skip
     rule = f"A fixed limit of {features[0].limit:g} a feature and {overall.limit:g} on the mean"
-    first = f"{rule} would have refused {_list(i.name for i in refused)}" if refused else (
+    first = f"{rule} would have refused {listed(i.name for i in refused)}" if refused else (
         f"{rule} would have refused nothing"
     )  # fmt: skip
     if quiet:
-        first += f" and waved through {_list(i.name for i in quiet)}"
-    return _said(f"{first}. {_because(refused, loud, quiet)}")
+        first += f" and waved through {listed(i.name for i in quiet)}"
+    return concluded(f"{first}. {_because(refused, loud, quiet)}")
 
 
 def recent(features: Sequence[Judged]) -> Html:
@@ -85,14 +85,14 @@ def recent(features: Sequence[Judged]) -> Html:
     now = [item for item in features if item.p_recent is not None and item.p_recent <= _BY_CHANCE]
     known = [item for item in features if item.p_recent is not None]
     if not known:
-        return _said(
+        return concluded(
             "The training window holds too few windows of this length to say whether anything "
             "moves now."
         )
     moved = [item for item in features if item.p_value is not None
              and item.p_value <= _BY_CHANCE and item not in now]  # fmt: skip
     if not now and not moved:
-        return _said(
+        return concluded(
             "Nothing is further from the window before than neighbouring windows of the training "
             "data are from each other, and nothing is beyond chance against training."
         )
@@ -100,20 +100,20 @@ def recent(features: Sequence[Judged]) -> Html:
     if now:
         is_small = all(item.reading == "pass" for item in now)
         then = ", though training's limit is shown to hold" if is_small else ": ask what happened"
-        parts.append(f"{_list(i.name for i in now)} moved against the window just before{then}")
+        parts.append(f"{listed(i.name for i in now)} moved against the window just before{then}")
     if moved:
         parts.append(
-            f"{_list(i.name for i in moved)} moved since training but not lately: a new training "
+            f"{listed(i.name for i in moved)} moved since training but not lately: a new training "
             f"would take in a PSI of {_psi(max(i.value for i in moved))}"
         )
-    return _said("; ".join(parts) + ".")
+    return concluded("; ".join(parts) + ".")
 
 
 def planned(plans: Sequence[Plan | None]) -> Html:
     """What a window of this length can show at all, said before or after it is looked at."""
     known = [plan for plan in plans if plan is not None and plan.detectable > 0.0]
     if not known:
-        return _said("The training window is too short to plan with.")
+        return concluded("The training window is too short to plan with.")
     hardest = max(known, key=lambda plan: plan.detectable)
     easiest = min(known, key=lambda plan: plan.detectable)
     power = number(hardest.power, "%", decimals=0)
@@ -124,8 +124,8 @@ def planned(plans: Sequence[Plan | None]) -> Html:
     said += f"({hardest.name}). "
     short = [plan for plan in known if plan.passes < plan.power]
     if not short:
-        return _said(f"{said}All of them would be shown below {limit} if nothing moved.")
-    return _said(
+        return concluded(f"{said}All of them would be shown below {limit} if nothing moved.")
+    return concluded(
         f"{said}To be shown below {limit} with the same probability when nothing moved, "
         f"{_needs(short)}."
     )
@@ -137,52 +137,54 @@ def _needs(plans: Sequence[Plan]) -> str:
     never = [plan.name for plan in plans if plan.days_to_prove is None]
     if never:
         parts.append(_beyond(never))
-    return _list(parts)
+    return listed(parts)
 
 
 def _beyond(names: Iterable[str]) -> str:
     """Features that no window can judge of which the training data holds two."""
     every = list(names)
     verb = "needs" if len(every) == 1 else "need"
-    return f"{_list(every)} {verb} a longer window than the training data can stand for"
+    return f"{listed(every)} {verb} a longer window than the training data can stand for"
 
 
 def together(classifier: ClassifierTest | None, pca: PcaTest | None) -> Html:
     """Whether whole rows can be told apart, and whether features go together as they did."""
     if classifier is None or pca is None:
-        return _said("The training window is too short for tests on whole rows.")
+        return concluded("The training window is too short for tests on whole rows.")
     most = float(max(classifier.null))
     said = "A classifier tells held-out rows from training's with an AUC of "
     said += f"{number(classifier.auc)}; windows of the training data, told from the rest, reach "
     said += f"{number(most)}"
     if classifier.p_value <= _BY_CHANCE:
         best = [f"{name} ({number(auc)})" for name, auc in classifier.features[:_NAMED]]
-        said += f": more than chance (p {number(classifier.p_value, 'p')}), led by {_list(best)}. "
+        said += f": more than chance (p {number(classifier.p_value, 'p')}), led by {listed(best)}. "
     else:
         said += f": no more than chance (p {number(classifier.p_value, 'p')}). "
     kept = "as they did" if pca.p_value > _BY_CHANCE else "differently"
-    return _said(said + f"Features go together {kept} (p {number(pca.p_value, 'p')}).")
+    return concluded(said + f"Features go together {kept} (p {number(pca.p_value, 'p')}).")
 
 
 def realised(found: Losses | None) -> Html:
     """Whether predictions became worse, once their labels were known, and mean what they say."""
     if found is None:
-        return _said("No held-out label is known yet, so that no prediction can be called wrong.")
+        return concluded(
+            "No held-out label is known yet, so that no prediction can be called wrong."
+        )
     before, now = found.brier
     said = f"A held-out prediction cost {number(now)} (Brier), one in training {number(before)}. "
     if found.e_value is None:
         said += "Training has too few days to say how much of that is chance. "
     else:
-        sure = found.e_value >= _RUINED
-        verdict = "that is harm" if sure else "that is no evidence of harm"
-        said += f"Evidence that days became worse: an e-value of {number(found.e_value)}; chance "
-        said += f"reaches {_RUINED} once in twenty, so {verdict}. "
+        verdict = "no evidence of harm" if found.e_value < found.limit else "harm"
+        said += f"Evidence that days became worse: an e-value of {number(found.e_value)}, held "
+        said += f"against {found.limit:g}: that is {verdict}. "
     told = found.calibration
+    away = f"{number(told.ece, '%')} from the frequencies on average"
+    if math.isnan(told.ece_chance):
+        return concluded(said + f"Probabilities are {away}; too few days to say whether by chance.")
     kept = "as a calibrated model's would be" if told.ece <= told.ece_chance else "not calibrated"
-    said += f"Probabilities are {kept}: {number(told.ece, '%')} from the frequencies on average"
-    if told.ece_chance == told.ece_chance:  # not NaN
-        said += f", where chance gives up to {number(told.ece_chance, '%')}"
-    return _said(said + ".")
+    said += f"Probabilities are {kept}: {away}, where chance gives up to "
+    return concluded(said + f"{number(told.ece_chance, '%')}.")
 
 
 def _because(refused: Sequence[Judged], loud: Sequence[Judged], quiet: Sequence[Judged]) -> str:
@@ -238,17 +240,3 @@ def _of(features: Sequence[Judged], reading: str) -> int:
 
 def _psi(value: float | None) -> str:
     return number(value, "nats")
-
-
-def _list(names: Iterable[str], *, most: int = _NAMED) -> str:
-    """Names in a sentence, the first few of them."""
-    every = list(names)
-    more = len(every) - most
-    if more > 0:
-        return f"{', '.join(every[:most])} and {more} more"
-    return " and ".join(filter(None, [", ".join(every[:-1]), every[-1]]))
-
-
-def _said(sentence: str) -> Html:
-    html = f'<p class="note"><strong>So:</strong> {escape(sentence)}</p>'
-    return Html(html, "→ " + sentence.replace("\u00a0", " "))

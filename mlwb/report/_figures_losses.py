@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlwb.core.arrays import Bool1D, Float1D
-from mlwb.drift import LossDays
+from mlwb.drift import FULL_SHARE, LossDays
 from mlwb.report._figure import Figure, dates, draw, quiet_axes, unmeasured
 from mlwb.report._numbers import several
 from mlwb.report._style import GOOD, QUIET
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["losses"]
 
 _GREY, _BAND = "#9aa5b1", "#d5dbe2"
-_FULL = 0.75
-"""Days with fewer than this share of the usual rows are other mixtures of hours: not drawn."""
 
 
 def losses(found: Losses | None) -> Figure:
@@ -68,7 +66,7 @@ def losses(found: Losses | None) -> Figure:
 
 
 def _full(side: LossDays) -> Bool1D:
-    return np.asarray(side.rows >= _FULL * np.median(side.rows))
+    return np.asarray(side.rows >= FULL_SHARE * np.median(side.rows))
 
 
 def _daily(side: LossDays) -> tuple[Float1D, Float1D]:

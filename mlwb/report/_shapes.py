@@ -135,6 +135,11 @@ class Losses(Protocol):
         ...
 
     @property
+    def limit(self) -> float:
+        """Evidence it is held against."""
+        ...
+
+    @property
     def calibration(self) -> Reliability:
         """Of the held-out probabilities."""
         ...

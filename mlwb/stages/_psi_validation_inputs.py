@@ -26,6 +26,8 @@ class Limits:
         The same where chance alone reaches the limit.
     loss_tolerance : float
         Rise of the daily Brier loss that is accepted.
+    loss_evidence : float
+        Evidence for a rise, as an e-value, that is harm.
     """
 
     feature: float
@@ -34,6 +36,7 @@ class Limits:
     level: float
     sure: float
     loss_tolerance: float
+    loss_evidence: float
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,8 @@ class Realised:
         days to rank one in.
     tolerance : float
         Rise of the daily Brier loss that is accepted.
+    limit : float
+        Evidence for harm that it is held against.
     calibration : Reliability
         Of the held-out probabilities.
     """
@@ -57,6 +59,7 @@ class Realised:
     now: LossDays
     watches: tuple[LossWatch, ...]
     tolerance: float
+    limit: float
     calibration: Reliability
 
     @property
@@ -101,8 +104,9 @@ def realised(inputs: Inputs) -> Realised | None:
     t0, t1 = labels.t0[rows], labels.t1[rows]
     now = daily_losses(probability, y, t0, horizon_s=t1 - t0)
     found = reliability(probability, y, t1, rng=np.random.default_rng(_SEED))
-    watches = _watched(before, now, inputs.limits.loss_tolerance)
-    return Realised(before, now, watches, inputs.limits.loss_tolerance, found)
+    limits = inputs.limits
+    watches = _watched(before, now, limits.loss_tolerance)
+    return Realised(before, now, watches, limits.loss_tolerance, limits.loss_evidence, found)
 
 
 def _watched(before: LossDays, now: LossDays, tolerance: float) -> tuple[LossWatch, ...]:

@@ -106,6 +106,7 @@ def _limits(policy: Policy) -> Limits:
         level=float(str(policy.gates["psi"].settings["level"])),
         sure=float(str(policy.gates["psi"].settings["sure"])),
         loss_tolerance=float(str(policy.gates["drift"].settings["loss_tolerance"])),
+        loss_evidence=float(policy.limit("drift.realised_loss").value),
     )
 
 

@@ -442,6 +442,7 @@ class RealisedLosses:
     expected: float
     tolerance: float
     e_value: float | None
+    limit: float
     calibration: Reliability
 
 
@@ -454,5 +455,5 @@ def realised_losses(rng: np.random.Generator, **changed: Any) -> RealisedLosses:
     before = daily_losses(probability[:cut], label[:cut], ts[:cut], horizon_s=0)
     now = daily_losses(probability[cut:], label[cut:], ts[cut:], horizon_s=0)
     told = reliability(probability[cut:], label[cut:], ts[cut:], rng=rng)
-    found = RealisedLosses(before, now, (0.2, 0.21), 0.2, 0.0, 0.5, told)
+    found = RealisedLosses(before, now, (0.2, 0.21), 0.2, 0.0, 0.5, 20.0, told)
     return replace(found, **changed)

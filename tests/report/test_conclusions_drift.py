@@ -141,3 +141,13 @@ def test_losses_say_whether_they_rose(e_value: float | None, said: str) -> None:
     assert said in plain
     assert "0.210 (Brier)" in plain
     assert "No held-out label" in conclusions.realised(None).plain
+
+
+def test_a_few_days_call_nobody_calibrated_or_not() -> None:
+    """Without a level of chance no word is said on calibration, and the limit is the policy's."""
+    found = realised_losses(np.random.default_rng(0), e_value=20.0, limit=30.0)
+    assert "no evidence of harm" in conclusions.realised(found).plain
+    unsure = replace(found, calibration=replace(found.calibration, ece_chance=float("nan")))
+    plain = conclusions.realised(unsure).plain
+    assert "too few days to say" in plain
+    assert "calibrated" not in plain
