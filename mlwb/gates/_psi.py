@@ -62,11 +62,13 @@ def _moved(record: Record, gateable: list[str], policy: Policy) -> Metric:
     moved = [
         feature
         for feature, p_value in sorted({**_alone(record, gateable), **adjusted}.items())
-        if _has_moved(sizes.get(feature), p_value, limit, _level(policy, feature in adjusted))
+        if _has_moved(
+            sizes.get(feature), p_value, limit, _level(policy, is_judged=feature in adjusted)
+        )
     ]
     if p_overall is not None and p_overall.value is not None:
         size, limit = whole.get("psi_overall_corrected"), policy.limit("psi.overall")
-        if _has_moved(size, p_overall.value, limit, _level(policy, is_judged)):
+        if _has_moved(size, p_overall.value, limit, _level(policy, is_judged=is_judged)):
             moved.append(_MEAN)
     n = len(record.segments("gateable"))
     return Metric(name, len(moved), n=n, definition=", ".join(moved))
@@ -87,7 +89,7 @@ def _has_moved(size: Metric | None, p_value: float, limit: Limit, level: str) ->
     return not is_small and not holds(p_value, ">", level)
 
 
-def _level(policy: Policy, is_judged: bool) -> str:  # noqa: FBT001 - a fact about the p value
+def _level(policy: Policy, *, is_judged: bool) -> str:
     """P values up to this one speak for a change; where chance reaches the limit, far fewer do."""
     return str(policy.gates["psi"].settings["level" if is_judged else "sure"])
 
@@ -153,7 +155,7 @@ def _moved_score(whole: dict[str, Metric], policy: Policy, why: str) -> Metric:
     if p_value is None or p_value.value is None:
         return Metric(name, None, null_reason=why or "the score has no block p value")
     size, limit = whole.get("prediction_psi_corrected"), policy.limit("drift.prediction_psi")
-    has_moved = _has_moved(size, p_value.value, limit, _level(policy, not why))
+    has_moved = _has_moved(size, p_value.value, limit, _level(policy, is_judged=not why))
     if why and not has_moved:
         return Metric(name, None, null_reason=why)
     return Metric(name, int(has_moved))
