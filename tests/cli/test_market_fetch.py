@@ -143,6 +143,8 @@ def test_ctrl_c_ends_softly_and_can_be_resumed(archive: FakeArchive, tmp_path: P
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "NO_PROXY": "*"},
+        # what a shell starts in the background ignores Ctrl-C, and hands that on
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - one call
     )
     deadline = time.monotonic() + 30
     while not any(path == slow for _, path, _ in archive.asked) and time.monotonic() < deadline:
