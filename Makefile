@@ -10,6 +10,7 @@ INSTALLER ?= pip
 LOCKED := $(VENV)/.locked-$(shell cat requirements.lock 2>/dev/null | cksum | cut -d' ' -f1)
 STAMP := $(VENV)/.ok-$(shell cat requirements.lock pyproject.toml 2>/dev/null | cksum | cut -d' ' -f1)
 ORACLES := $(VENV)/oracles/.ok-$(shell cat tests/oracles.lock 2>/dev/null | cksum | cut -d' ' -f1)
+PEERS := $(VENV)/peers/.ok-$(shell cat tests/peers.lock 2>/dev/null | cksum | cut -d' ' -f1)
 PIP := $(PY) -m pip --quiet --quiet --disable-pip-version-check
 
 DATA ?=
@@ -49,6 +50,13 @@ $(ORACLES): $(STAMP)
 	@$(PIP) install --no-deps --only-binary :all: --require-hashes --target $(VENV)/oracles -r tests/oracles.lock
 	@touch $@
 
+# Servers and clients that tests talk to over loopback, as processes with an environment of their own.
+$(PEERS): $(STAMP)
+	@rm -rf $(VENV)/peers
+	@$(PYTHON) -m venv $(VENV)/peers
+	@$(VENV)/peers/bin/python -m pip --quiet --quiet --disable-pip-version-check install --only-binary :all: --require-hashes -r tests/peers.lock
+	@touch $@
+
 .PHONY: setup run demo nightly test fast check lab serve smoke drift-check promote rollback status verify bench clean help
 
 setup: $(STAMP) ## set up .venv from requirements.lock (every other target does it by itself)
@@ -63,11 +71,11 @@ demo: $(STAMP) ## the loop under policy.demo.yml (dwell times waived), then prom
 nightly: $(STAMP) ## measure the waiting candidate again and record the night (same variables as run)
 	@$(PY) -m mlwb nightly $(RUN_FLAGS)
 
-test: $(ORACLES) ## all tests: units, properties, contracts, processes, then the notebooks under nbval
+test: $(ORACLES) $(PEERS) ## all tests: units, properties, contracts, processes, then the notebooks under nbval
 	@$(PY) -m pytest -q -n 2 --dist loadfile
 	@$(PY) -m pytest -q -p tests.notebooks.lane --nbval-lax tests/notebooks/golden
 
-fast: $(ORACLES) ## the fast lane: no servers, no kernels, nothing marked slow
+fast: $(ORACLES) $(PEERS) ## the fast lane: no servers, no kernels, nothing marked slow
 	@$(PY) -m pytest -q -n 2 --dist loadfile -m "not slow and not server and not notebook"
 
 check: $(STAMP) ## format, lint, types, import contracts

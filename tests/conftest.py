@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -43,6 +44,29 @@ def oracle() -> Callable[[str], Any]:
             return importlib.import_module(name)
         except ModuleNotFoundError:
             pytest.skip(f"{name} is not installed; `make test` puts it beside the environment")
+
+    return found
+
+
+@pytest.fixture(scope="session")
+def peers_python() -> str:
+    """The interpreter that has the peer servers and clients; skips where it is not set up."""
+    found = Path(sys.prefix) / "peers" / "bin" / "python"
+    if not found.exists():
+        pytest.skip("peer servers and clients are not installed; `make test` sets them up")
+    return str(found)
+
+
+@pytest.fixture(scope="session")
+def tool() -> Callable[[str], str]:
+    """Path of a program such as promtool or wrk; skips where the machine has none."""
+    beside = Path(sys.prefix) / "tools" / "usr" / "bin"
+
+    def found(name: str) -> str:
+        path = shutil.which(name, path=f"{beside}{os.pathsep}{os.environ.get('PATH', '')}")
+        if path is None:
+            pytest.skip(f"{name} is not installed; .ci/tools unpacks it beside the environment")
+        return path
 
     return found
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any, TypeAlias
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from typing import Any, NamedTuple, TypeAlias
 
 from mlwb.core.errors import ServeError
 from mlwb.core.predictionlog import REQUEST_ID
@@ -12,6 +12,7 @@ from mlwb.serve._problems import PROBLEM_JSON, problem_body, problem_error
 
 __all__ = [
     "ClientGoneError",
+    "Head",
     "Header",
     "Receive",
     "Scope",
@@ -37,12 +38,30 @@ class ClientGoneError(Exception):
     """The client hung up before its request was whole; there is nobody to answer."""
 
 
+class Head(NamedTuple):
+    """What the headers of a request say.
+
+    Parameters
+    ----------
+    request_id : str
+        The caller's where it is a proper one, else a new one.
+    refusal : ServeError or None
+        413 or 415 when a body cannot be taken; a route without a body does not ask.
+    key : bytes
+        Of ``X-API-Key``, else of ``Authorization: Bearer``; empty without either.
+    """
+
+    request_id: str
+    refusal: ServeError | None
+    key: bytes
+
+
 def new_request_id() -> str:
     """Sixteen random hex digits."""
     return os.urandom(8).hex()
 
 
-def read_head(headers: Iterable[Header], limit: int) -> tuple[str, ServeError | None]:
+def read_head(headers: Iterable[Header], limit: int) -> Head:
     """What the headers say, before a byte of the body is read.
 
     Parameters
@@ -54,31 +73,25 @@ def read_head(headers: Iterable[Header], limit: int) -> tuple[str, ServeError | 
 
     Returns
     -------
-    str
-        The caller's request id where it is a proper one, else a new one.
-    ServeError or None
-        413 or 415 when the body cannot be taken.
+    Head
     """
-    kind = length = encoding = brought = b""
-    for name, value in headers:
-        if name == b"content-type":
-            kind = value
-        elif name == b"content-length":
-            length = value
-        elif name == b"content-encoding":
-            encoding = value
-        elif name == b"x-request-id":
-            brought = value
-    request_id = brought.decode("latin-1")
+    found = dict(headers)
+    request_id = found.get(b"x-request-id", b"").decode("latin-1")
     if REQUEST_ID.match(request_id) is None:
         request_id = new_request_id()
-    return request_id, _refusal(kind, length, encoding, limit=limit)
+    return Head(request_id, _refusal(found, limit), _key(found))
 
 
-def _refusal(kind: bytes, length: bytes, encoding: bytes, *, limit: int) -> ServeError | None:
+def _key(found: Mapping[bytes, bytes]) -> bytes:
+    scheme, _, token = found.get(b"authorization", b"").partition(b" ")
+    return found.get(b"x-api-key", b"") or (token.strip() if scheme.lower() == b"bearer" else b"")
+
+
+def _refusal(found: Mapping[bytes, bytes], limit: int) -> ServeError | None:
+    kind, length = found.get(b"content-type", b""), found.get(b"content-length", b"")
     if kind != _JSON and kind.partition(b";")[0].strip().lower() != _JSON:
         return problem_error("media_type", "expected Content-Type: application/json")
-    if encoding not in (b"", b"identity"):
+    if found.get(b"content-encoding", b"identity") != b"identity":
         return problem_error("media_type", "expected a body without Content-Encoding")
     # Counted by digits first: int() of a very long text is slow, and refused by Python.
     if length.isdigit() and (len(length) > 15 or int(length) > limit):

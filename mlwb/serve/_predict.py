@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from mlwb.core.errors import ModelError, ServeError
 from mlwb.core.predictionlog import PredictionLine, ShadowOutcome
 from mlwb.serve._decode import Query
+from mlwb.serve._endpoints import Endpoint, Permission
+from mlwb.serve._guard import Guard
 from mlwb.serve._http import (
     ClientGoneError,
     Receive,
@@ -25,13 +28,17 @@ from mlwb.serve._problems import problem_error
 from mlwb.serve._shadow import Comparison, Shadow
 from mlwb.serve._state import State
 
-__all__ = ["PREDICT", "PREDICT_WITH_SHADOW", "PredictRoutes"]
+__all__ = ["PREDICT_ENDPOINTS", "PredictRoutes"]
 
-PREDICT = "/ml/predict"
-PREDICT_WITH_SHADOW = "/ml/predict-with-shadow"
+_PREDICT = "/ml/predict"
+_PREDICT_WITH_SHADOW = "/ml/predict-with-shadow"
 
 _LOG = logging.getLogger("mlwb.serve")
 _WAIT = b"wait=1"
+_REFUSALS = (
+    "bad_json", "body_too_large", "media_type", "invalid_input", "repeated_key", "schema_mismatch",
+    "killed", "no_model", "model_failed",
+)  # fmt: skip
 
 
 class _Answer(msgspec.Struct, gc=False):
@@ -46,6 +53,38 @@ class _BatchAnswer(msgspec.Struct, gc=False):
     scores: list[float]
 
 
+class _Asked(msgspec.Struct, forbid_unknown_fields=True):
+    """The general form; what a model version accepts is generated from its sidecar."""
+
+    features: dict[str, float] | list[float] | UnsetType = UNSET
+    rows: list[list[float]] | UnsetType = UNSET
+    schema_crc32: str | UnsetType = UNSET
+    request_id: str | UnsetType = UNSET
+
+
+PREDICT_ENDPOINTS = (
+    Endpoint(
+        method="POST",
+        path=_PREDICT,
+        permission=Permission.PREDICT,
+        summary="The score of one row, or of each row of a batch",
+        body=_Asked,
+        answer=_Answer | _BatchAnswer,
+        refusals=_REFUSALS,
+    ),
+    Endpoint(
+        method="POST",
+        path=_PREDICT_WITH_SHADOW,
+        permission=Permission.SERVICE,
+        summary="The same answer; the candidate scores the rows too, after it has left",
+        body=_Asked,
+        answer=_Answer | _BatchAnswer,
+        refusals=_REFUSALS,
+    ),
+)
+"""The hot routes as the published interface shows them."""
+
+_PERMISSIONS = {endpoint.path: endpoint.permission for endpoint in PREDICT_ENDPOINTS}
 _encode = msgspec.json.Encoder().encode
 
 
@@ -58,12 +97,14 @@ class PredictRoutes:
         Of the server.
     shadow : Shadow
         Takes the comparisons.
+    guard : Guard
+        Asked before anything else.
     """
 
-    __slots__ = ("_limit", "_now", "_shadow", "_state")
+    __slots__ = ("_guard", "_limit", "_now", "_shadow", "_state")
 
-    def __init__(self, state: State, shadow: Shadow) -> None:
-        self._state, self._shadow = state, shadow
+    def __init__(self, state: State, shadow: Shadow, guard: Guard) -> None:
+        self._state, self._shadow, self._guard = state, shadow, guard
         self._limit = state.settings.body_limit
         self._now = state.clock.monotonic_s
 
@@ -75,9 +116,11 @@ class PredictRoutes:
             await send_problem(send, error, new_request_id(), allow=b"POST")
             return
         live = self._state.champion.live
-        request_id, refusal = read_head(scope["headers"], self._limit)
+        head = read_head(scope["headers"], self._limit)
+        request_id = head.request_id
         try:
-            champion = self._ready(live, refusal)
+            self._guard.admit(head, _PERMISSIONS[scope["path"]])
+            champion = self._ready(live, head.refusal)
             query = champion.decoder.decode(await read_body(receive, self._limit))
             request_id = query.request_id or request_id
             scores = champion.score(query.rows)
@@ -100,7 +143,7 @@ class PredictRoutes:
         )
         self._count(job, scope["path"])
         try:
-            if scope["path"] == PREDICT:
+            if scope["path"] == _PREDICT:
                 await self._send(send, job, _answer(job, query))
             else:
                 await self._with_shadow(scope, send, job, query)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from starlette.routing import Route
-
 from mlwb.core.clock import Clock, SystemClock
+from mlwb.serve._about import about_endpoints
+from mlwb.serve._endpoints import Endpoint
+from mlwb.serve._guard import Guard
+from mlwb.serve._health import health_endpoints
 from mlwb.serve._http import Receive, Scope, Send
-from mlwb.serve._predict import PREDICT, PREDICT_WITH_SHADOW, PredictRoutes
-from mlwb.serve._rest import rest_app
+from mlwb.serve._predict import PREDICT_ENDPOINTS, PredictRoutes
+from mlwb.serve._routes import rest_app
 from mlwb.serve._settings import ServeSettings
 from mlwb.serve._shadow import Shadow
 from mlwb.serve._state import State
@@ -27,30 +29,37 @@ class App:
         What to serve and within which limits.
     clock : Clock
         Stamps and durations.
+
+    Attributes
+    ----------
+    state : State
+        What answers and what was counted.
+    endpoints : tuple of Endpoint
+        Everything the application answers.
     """
 
     def __init__(self, settings: ServeSettings, clock: Clock) -> None:
         self.state = State(settings, clock)
         state = self.state
         self._shadow = Shadow(settings, state.metrics, clock, state.shadow_log)
-        self._hot = frozenset((PREDICT, PREDICT_WITH_SHADOW))
-        self._predict = PredictRoutes(state, self._shadow)
-        self._rest = rest_app(state)
+        guard = Guard()
+        self._predict = PredictRoutes(state, self._shadow, guard)
+        self._hot = {endpoint.path: self._predict for endpoint in PREDICT_ENDPOINTS}
+        self.endpoints: tuple[Endpoint, ...] = (
+            *PREDICT_ENDPOINTS,
+            *health_endpoints(state),
+            *about_endpoints(state),
+        )
+        self._rest = rest_app(self.endpoints, guard, body_limit=settings.body_limit)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or live through one lifespan."""
-        if scope["type"] == "http" and scope["path"] in self._hot:
-            await self._predict(scope, receive, send)
+        if scope["type"] == "http" and (hot := self._hot.get(scope["path"])) is not None:
+            await hot(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         else:
             await self._rest(scope, receive, send)
-
-    @property
-    def routes(self) -> tuple[tuple[str, str], ...]:
-        """(method, path) of everything the application answers."""
-        rest = [route.path for route in self._rest.routes if isinstance(route, Route)]
-        return (*(("POST", path) for path in sorted(self._hot)), *(("GET", path) for path in rest))
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()

@@ -25,6 +25,7 @@ WANTED = [
     for text in (
         *PROJECT["project"]["dependencies"],
         *PROJECT["project"]["optional-dependencies"]["research"],
+        *PROJECT["project"]["optional-dependencies"]["s3"],
         *PROJECT["project"]["optional-dependencies"]["test"],
     )
 ]

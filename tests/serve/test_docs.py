@@ -23,7 +23,9 @@ def _table(heading: str) -> list[list[str]]:
 
 def test_the_routes(app: App) -> None:
     """Every route is on the page and every route of the page exists."""
-    assert {(method, path) for method, path, _ in _table("Routes")} == set(app.routes)
+    assert {(method, path) for method, path, _ in _table("Routes")} == {
+        (endpoint.method, endpoint.path) for endpoint in app.endpoints
+    }
 
 
 def test_the_settings() -> None:

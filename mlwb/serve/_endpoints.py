@@ -1,0 +1,120 @@
+"""What a route is: how it is called, who may call it, what goes in and what comes out.
+
+Every group of routes describes its own as values of :class:`Endpoint`; from them come routing,
+permission checks and the published interface. A route without a permission cannot be written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, NamedTuple, TypeAlias
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+__all__ = ["Call", "Caller", "Endpoint", "Handler", "Permission", "json_response"]
+
+
+class Permission(StrEnum):
+    """What a caller must be allowed to do; the words are the roles of a key too."""
+
+    OPEN = "open"
+    PREDICT = "predict"
+    READ = "read"
+    SERVICE = "service"
+    OPS = "ops"
+    ADMIN = "admin"
+
+
+class Caller(NamedTuple):
+    """Who calls, as far as it was proven.
+
+    Parameters
+    ----------
+    name : str
+        Of the key; for logs and audit. ``"anonymous"`` without one.
+    roles : frozenset of Permission
+        What it may do.
+    """
+
+    name: str
+    roles: frozenset[Permission]
+
+
+class Call(NamedTuple):
+    """One admitted request to a handler.
+
+    Parameters
+    ----------
+    request : Request
+        Path parameters, query, headers. Its body was read already where the endpoint takes one.
+    caller : Caller
+        Who calls.
+    request_id : str
+        Of the answer and of every log line about it.
+    body : object
+        The decoded body; None where the endpoint takes none.
+    """
+
+    request: Request
+    caller: Caller
+    request_id: str
+    body: Any
+
+
+Handler: TypeAlias = Callable[[Call], Awaitable[Response]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """One route.
+
+    Parameters
+    ----------
+    method : str
+        ``"GET"`` or ``"POST"``.
+    path : str
+        With ``{name}`` for parameters.
+    permission : Permission
+        What the caller must be allowed to do.
+    summary : str
+        One sentence for the published interface.
+    answer : type or None
+        msgspec type of the answer; None for an answer that is not JSON.
+    handler : callable, optional
+        None for a hot route, which the application answers by hand.
+    body : type, optional
+        msgspec type of the body; None where there is none.
+    refusals : tuple of str
+        Problem codes of its own, beside those every route shares.
+    """
+
+    method: str
+    path: str
+    permission: Permission
+    summary: str
+    answer: Any
+    handler: Handler | None = None
+    body: Any = None
+    refusals: tuple[str, ...] = ()
+
+
+def json_response(value: object, status: int = 200) -> Response:
+    """A JSON answer that is not to be cached.
+
+    Parameters
+    ----------
+    value : object
+        Anything msgspec encodes; no NaN and no infinity.
+    status : int
+        HTTP status.
+    """
+    return Response(
+        msgspec.json.encode(value),
+        status_code=status,
+        media_type="application/json",
+        headers={"cache-control": "no-store"},
+    )
