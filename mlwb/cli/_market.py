@@ -17,6 +17,7 @@ from mlwb.cli._common import (
     JsonFlag,
     console,
     evidence_store,
+    home,
     kept_heads,
     print_json,
     print_problems,
@@ -95,6 +96,15 @@ def _clock() -> str:
     return f"{found.offset_ms:+.1f} ms to correct, wrong by at most {found.max_error_ms:.0f} ms"
 
 
+def _unfinished() -> list[str]:
+    """Folders of runs that left no ``run.json``: still at work, or cut off."""
+    outputs = home().outputs
+    if not outputs.is_dir():
+        return []
+    folders = (path for path in outputs.iterdir() if path.is_dir() and not path.is_symlink())
+    return sorted(path.name for path in folders if not (path / "run.json").is_file())
+
+
 def _doctor(as_json: JsonFlag = False) -> None:
     """Check the environment, the registry and the evidence."""
     models = registry()
@@ -106,6 +116,7 @@ def _doctor(as_json: JsonFlag = False) -> None:
         "python": ".".join(map(str, sys.version_info[:3])),
         "latest": models.latest(),
         "candidate": models.candidate(),
+        "unfinished runs": ", ".join(_unfinished()),
         "problems": problems,
     }
     if as_json:
@@ -113,7 +124,7 @@ def _doctor(as_json: JsonFlag = False) -> None:
     else:
         for name, value in facts.items():
             if name != "problems":
-                console.print(f"{name:<10} {value or '-'}")
+                console.print(f"{name:<15} {value or '-'}")
         print_problems(problems, "nothing wrong found")
     if problems:
         raise typer.Exit(5 if any(p.startswith("registry") for p in problems) else 6)

@@ -7,7 +7,7 @@ building one (model).
 """
 
 from mlwb.registry._channels import CHANNELS
-from mlwb.registry._compare import Difference
+from mlwb.registry._compare import Difference, differences
 from mlwb.registry._evidence_heads import evidence_heads
 from mlwb.registry._registry import Registry
 from mlwb.registry._state import State
@@ -20,5 +20,6 @@ __all__ = [
     "Registry",
     "State",
     "VersionInfo",
+    "differences",
     "evidence_heads",
 ]

@@ -11,7 +11,7 @@ from mlwb.core.canonical import parse_json
 from mlwb.core.errors import EvidenceSchemaError, IncompleteVersionError
 from mlwb.registry._version import VersionInfo
 
-__all__ = ["Difference", "compare"]
+__all__ = ["Difference", "compare", "differences"]
 
 _TRAINING = "training_manifest.json"
 
@@ -44,15 +44,26 @@ def compare(before: VersionInfo, after: VersionInfo) -> tuple[Difference, ...]:
     IncompleteVersionError
         A training record cannot be read.
     """
-    records = (dict(_flat(_training(info), "")) for info in (before, after))
     digests = (
         {name: str(entry["sha256"]) for name, entry in info.files.items()}
         for info in (before, after)
     )
     return (
-        *_differences("training", *records),
+        *differences(_training(before), _training(after)),
         *_differences("files", *digests),
     )
+
+
+def differences(before: Any, after: Any) -> tuple[Difference, ...]:
+    """What differs between two training records, by dotted key.
+
+    Parameters
+    ----------
+    before, after : dict
+        ``training_manifest.json``, parsed.
+    """
+    leaves = (dict(_flat(record, "")) for record in (before, after))
+    return tuple(_differences("training", *leaves))
 
 
 def _differences(where: str, before: dict[str, Any], after: dict[str, Any]) -> Iterator[Difference]:

@@ -45,6 +45,7 @@ from mlwb.params import Policy, TrainingParams
 from mlwb.registry import Registry
 from mlwb.stages import _training_records as records_of
 from mlwb.stages._paper import one_way_cost, paper_trade
+from mlwb.stages._training_changes import changes
 from mlwb.stages._training_proof import prove
 from mlwb.stages._training_result import Fitted, Inputs, Result
 from mlwb.stages._training_selection import configuration_of, log_trials, note_look
@@ -312,7 +313,7 @@ def publish(registry: Registry, fitted: Fitted, result: Result, *, clock: Clock)
         }
     )
     files["training_log.txt"] = _log(fitted, clock).encode()
-    files["CHANGES.md"] = _changes(fitted, result).encode()
+    files["CHANGES.md"] = changes(fitted, result, _followed(registry, fitted, result)).encode()
     staging = registry.stage(fitted.version)
     for name, content in files.items():
         (staging / name).write_bytes(content)
@@ -328,17 +329,13 @@ def _log(fitted: Fitted, clock: Clock) -> str:
     return "\n".join([*lines, f"took {fitted.chosen.trial.name}", ""])
 
 
-def _changes(fitted: Fitted, result: Result) -> str:
-    inputs = result.inputs
-    before = inputs.champion or "nothing"
-    return (
-        f"# {fitted.version}\n\n"
-        f"- market {inputs.prepared.market.symbol}, label {inputs.params.label.kind} "
-        f"over {inputs.params.label.horizon_s} s\n"
-        f"- {fitted.chosen.trial.name}, AUC {fitted.chosen.out_of_fold.mean_auc:.4f} "
-        f"out of fold, {len(inputs.train.names)} features\n"
-        f"- follows {before}\n"
-    )
+def _followed(registry: Registry, fitted: Fitted, result: Result) -> bytes | None:
+    """Training record of the version that this one is to replace."""
+    if fitted is result.bootstrap:
+        return None
+    if result.bootstrap is not None:
+        return result.bootstrap.files["training_manifest.json"]
+    return (registry.resolve(result.inputs.champion) / "training_manifest.json").read_bytes()
 
 
 def _load_champion(inputs: Inputs) -> Predictor:

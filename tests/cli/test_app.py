@@ -114,6 +114,16 @@ def test_json_is_json(tmp_path: Path) -> None:
     assert said["clock"]
 
 
+def test_doctor_names_runs_without_a_result(tmp_path: Path) -> None:
+    """A run that was cut off leaves a folder without `run.json`; doctor says which, and is well."""
+    for name in ("mlwb_v1_run_a", "mlwb_v1_run_b"):
+        (tmp_path / "outputs" / name).mkdir(parents=True)
+    (tmp_path / "outputs" / "mlwb_v1_run_b" / "run.json").write_text("{}")
+    (tmp_path / "outputs" / "latest").symlink_to("mlwb_v1_run_b")
+    done = mlwb("doctor", "--json", home=tmp_path)
+    assert (done.returncode, json.loads(done.stdout)["unfinished runs"]) == (0, "mlwb_v1_run_a")
+
+
 def test_one_instrument_of_several_is_named(tmp_path: Path) -> None:
     """Without `--symbol` a file of two is refused with both names."""
     head = "exchange,symbol,timestamp,local_timestamp,ask_amount,ask_price,bid_price,bid_amount\n"

@@ -74,6 +74,17 @@ def test_the_published_graph_scores_what_training_scored(trained: Path) -> None:
     assert predictor.sidecar.names[0] == "bias"
 
 
+def test_changes_say_what_differs_from_the_version_before(trained: Path) -> None:
+    """CHANGES.md sets windows and AUC side by side; the first version follows nothing."""
+    models = trained / "artifacts" / "models"
+    first, second = ((models / v / "CHANGES.md").read_text() for v in ("v1.8.0", "v1.8.1"))
+    assert first.endswith("- follows nothing\n")
+    assert "| | v1.8.0 | v1.8.1 |" in second
+    rows = {line.split("`")[1] for line in second.splitlines() if line.startswith("| `")}
+    assert {"data_window", "n_rows", "offline_metrics.auc"} <= rows
+    assert not [name for name in rows if name.startswith("artifacts.")]
+
+
 def test_a_second_training_is_held_against_the_champion(trained: Path, tmp_path: Path) -> None:
     """With a comparable champion in latest no bootstrap is trained, and it is named."""
     import shutil
