@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+import msgspec
 from starlette.responses import Response
 
 from mlwb.core.clock import format_utc
+from mlwb.inference import Sidecar
+from mlwb.serve._drift import DriftOff, DriftOn
 from mlwb.serve._endpoints import Call, Endpoint, Permission, json_response
 from mlwb.serve._problems import problem_error
 from mlwb.serve._state import State
 
 __all__ = ["about_endpoints"]
+
+
+class ModelInfo(msgspec.Struct):
+    """The version that answers, and all a client needs to build a request."""
+
+    model_version: str
+    sha256: str
+    loaded_at: str
+    candidate_version: str | None
+    sidecar: Sidecar
 
 
 def about_endpoints(state: State) -> tuple[Endpoint, ...]:
@@ -29,7 +40,7 @@ def about_endpoints(state: State) -> tuple[Endpoint, ...]:
             path="/ml/model/info",
             permission=Permission.READ,
             summary="The version that answers, its features with units and ranges",
-            answer=dict[str, Any],
+            answer=ModelInfo,
             handler=routes.model_info,
             refusals=("no_model",),
         ),
@@ -38,7 +49,7 @@ def about_endpoints(state: State) -> tuple[Endpoint, ...]:
             path="/ml/monitoring/drift",
             permission=Permission.READ,
             summary="Live PSI of every feature and of the score, rows, the daily check's e-value",
-            answer=dict[str, Any],
+            answer=DriftOn | DriftOff,
             handler=routes.drift,
         ),
     )
@@ -52,15 +63,14 @@ class _About:
         live, candidate = self._state.champion.live, self._state.candidate.live
         if live is None:
             raise problem_error("no_model", "no verified version is in `latest`")
-        return json_response(
-            {
-                "model_version": live.version,
-                "sha256": live.predictor.digest,
-                "loaded_at": format_utc(live.loaded_at),
-                "candidate_version": None if candidate is None else candidate.version,
-                "sidecar": live.predictor.sidecar,
-            }
+        info = ModelInfo(
+            model_version=live.version,
+            sha256=live.predictor.digest,
+            loaded_at=format_utc(live.loaded_at),
+            candidate_version=None if candidate is None else candidate.version,
+            sidecar=live.predictor.sidecar,
         )
+        return json_response(info)
 
     async def drift(self, _call: Call) -> Response:
         return json_response(self._state.drift.report())

@@ -11,7 +11,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from mlwb.core.arrays import Int1D
 from mlwb.core.clock import Clock
@@ -23,13 +24,50 @@ from mlwb.serve._metrics import NO_DRIFT, DriftGauges
 from mlwb.serve._models import Live
 from mlwb.serve._version_drift import VersionDrift
 
-__all__ = ["DriftWatch"]
+__all__ = ["DriftOff", "DriftOn", "DriftWatch"]
 
 _LOG = logging.getLogger("mlwb.serve")
 _DAY_HOURS, _WEEK_HOURS = 24, 168
 _KEPT_VERSIONS = 2
 _WRITE_S = 60.0
 _FRESH_S = 1.0
+
+
+class FeatureDrift(msgspec.Struct):
+    """One feature, or the score: PSI in nats, and rows without a finite value."""
+
+    name: str
+    psi_24h: float | None
+    psi_7d: float | None
+    noise_floor_24h: float | None
+    missing_24h: int
+    infinite_24h: int
+
+
+class DriftOff(msgspec.Struct, tag_field="status", tag="off"):
+    """Nothing is counted, and a stable word says why."""
+
+    reason: str
+    lost: int
+
+
+class DriftOn(msgspec.Struct, tag_field="status", tag="on", kw_only=True):
+    """Drift of the version that answers; PSI is null without rows, the e-value before a check."""
+
+    reason: str
+    lost: int
+    model_version: str
+    reference: str
+    damaged_lines: int
+    rows_24h: int
+    rows_7d: int
+    hours_24h: int
+    hours_7d: int
+    covered_share_24h: float
+    is_enough: bool
+    e_value: float | None
+    checked_day: str | None
+    features: list[FeatureDrift]
 
 
 class DriftWatch:
@@ -130,32 +168,32 @@ class DriftWatch:
             self._shown = now, self._gauges()
         return self._shown[1]._replace(lost=self.lost)
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> DriftOn | DriftOff:
         """What ``/ml/monitoring/drift`` shows."""
         drift = self.current
-        status = {"status": "on" if drift else "off", "reason": self.problem, "lost": self.lost}
         if drift is None:
-            return status
+            return DriftOff(self.problem, self.lost)
         now_s = self._clock.now().timestamp()
         (day, day_hours), (week, week_hours) = (
             drift.window(now_s, hours) for hours in (_DAY_HOURS, _WEEK_HOURS)
         )
         note = drift.note
-        return {
-            **status,
-            "model_version": drift.version,
-            "reference": drift.digest,
-            "damaged_lines": drift.damaged,
-            "rows_24h": int(day[0].sum()) if day else 0,
-            "rows_7d": int(week[0].sum()) if week else 0,
-            "hours_24h": len(day_hours),
-            "hours_7d": len(week_hours),
-            "covered_share_24h": drift.covered(day_hours),
-            "is_enough": drift.covered(day_hours) >= FULL_SHARE,
-            "e_value": note.e_value if note else None,
-            "checked_day": note.day if note else None,
-            "features": _features(drift, day, week),
-        }
+        return DriftOn(
+            reason=self.problem,
+            lost=self.lost,
+            model_version=drift.version,
+            reference=drift.digest,
+            damaged_lines=drift.damaged,
+            rows_24h=int(day[0].sum()) if day else 0,
+            rows_7d=int(week[0].sum()) if week else 0,
+            hours_24h=len(day_hours),
+            hours_7d=len(week_hours),
+            covered_share_24h=drift.covered(day_hours),
+            is_enough=drift.covered(day_hours) >= FULL_SHARE,
+            e_value=note.e_value if note else None,
+            checked_day=note.day if note else None,
+            features=_features(drift, day, week),
+        )
 
     def _gauges(self) -> DriftGauges:
         drift = self.current
@@ -195,16 +233,16 @@ class DriftWatch:
 
 def _features(
     drift: VersionDrift, day: Sequence[Int1D], week: Sequence[Int1D]
-) -> list[dict[str, Any]]:
+) -> list[FeatureDrift]:
     by_day, by_week = drift.psi(day), drift.psi(week)
     return [
-        {
-            "name": item.name,
-            "psi_24h": by_day[item.name].value if by_day else None,
-            "psi_7d": by_week[item.name].value if by_week else None,
-            "noise_floor_24h": by_day[item.name].noise_floor if by_day else None,
-            "missing_24h": int(day[place][item.bins.n_bins]) if day else 0,
-            "infinite_24h": int(day[place][item.bins.n_bins + 1 :].sum()) if day else 0,
-        }
+        FeatureDrift(
+            name=item.name,
+            psi_24h=by_day[item.name].value if by_day else None,
+            psi_7d=by_week[item.name].value if by_week else None,
+            noise_floor_24h=by_day[item.name].noise_floor if by_day else None,
+            missing_24h=int(day[place][item.bins.n_bins]) if day else 0,
+            infinite_24h=int(day[place][item.bins.n_bins + 1 :].sum()) if day else 0,
+        )
         for place, item in enumerate(drift.references)
     ]

@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-__all__ = ["Call", "Caller", "Endpoint", "Handler", "Permission", "json_response"]
+if TYPE_CHECKING:
+    from mlwb.serve._models import Live
+
+__all__ = ["Call", "Caller", "Endpoint", "Handler", "Parameter", "Permission", "json_response"]
 
 
 class Permission(StrEnum):
@@ -65,6 +68,24 @@ class Call(NamedTuple):
     body: Any
 
 
+class Parameter(NamedTuple):
+    """Something a route reads beside its body.
+
+    Parameters
+    ----------
+    name : str
+        As it stands in the query, or between braces in the path.
+    kind : type
+        msgspec type of its value.
+    about : str
+        One sentence for the published interface.
+    """
+
+    name: str
+    kind: Any
+    about: str
+
+
 Handler: TypeAlias = Callable[[Call], Awaitable[Response]]
 
 
@@ -83,13 +104,21 @@ class Endpoint:
     summary : str
         One sentence for the published interface.
     answer : type or None
-        msgspec type of the answer; None for an answer that is not JSON.
+        msgspec type of the answer, or a union of such; None for one without a published form.
     handler : callable, optional
         None for a hot route, which the application answers by hand.
     body : type, optional
         msgspec type of the body; None where there is none.
+    body_of : callable, optional
+        The type of the body as the version that answers takes it; ``body`` where there is none.
     refusals : tuple of str
         Problem codes of its own, beside those every route shares.
+    parameters : tuple of Parameter
+        What it reads of the query; names in ``path`` need a row only where there is more to say.
+    statuses : tuple of int
+        With which ``answer`` may come.
+    media_type : str
+        Of the answer.
     """
 
     method: str
@@ -99,7 +128,11 @@ class Endpoint:
     answer: Any
     handler: Handler | None = None
     body: Any = None
+    body_of: Callable[[Live], Any] | None = None
     refusals: tuple[str, ...] = ()
+    parameters: tuple[Parameter, ...] = ()
+    statuses: tuple[int, ...] = (200,)
+    media_type: str = "application/json"
 
 
 def json_response(value: object, status: int = 200) -> Response:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal
 
+import msgspec
 from starlette.responses import Response
 
 from mlwb.serve._endpoints import Call, Endpoint, Permission, json_response
@@ -13,6 +14,27 @@ from mlwb.serve._state import State
 __all__ = ["health_endpoints"]
 
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Alive(msgspec.Struct):
+    """The process answers."""
+
+    status: Literal["ok"]
+
+
+class Readiness(msgspec.Struct):
+    """Whether predictions are answered, and stable words for what is wrong."""
+
+    status: Literal["ok", "degraded", "unavailable"]
+    ready: bool
+    reasons: list[str]
+
+
+class Health(Readiness):
+    """Readiness, and which versions answer."""
+
+    model_version: str | None
+    candidate_version: str | None
 
 
 def health_endpoints(state: State) -> tuple[Endpoint, ...]:
@@ -30,7 +52,8 @@ def health_endpoints(state: State) -> tuple[Endpoint, ...]:
             path="/ml/health",
             permission=Permission.OPEN,
             summary="What is served and what is wrong; 503 while predictions are refused",
-            answer=dict[str, Any],
+            answer=Health,
+            statuses=(200, 503),
             handler=routes.health,
         ),
         Endpoint(
@@ -38,7 +61,7 @@ def health_endpoints(state: State) -> tuple[Endpoint, ...]:
             path="/ml/health/live",
             permission=Permission.OPEN,
             summary="200 as long as the process answers; nothing else is looked at",
-            answer=dict[str, Any],
+            answer=Alive,
             handler=routes.live,
         ),
         Endpoint(
@@ -46,7 +69,8 @@ def health_endpoints(state: State) -> tuple[Endpoint, ...]:
             path="/ml/health/ready",
             permission=Permission.OPEN,
             summary="200 when predictions are answered, 503 with the reasons when not",
-            answer=dict[str, Any],
+            answer=Readiness,
+            statuses=(200, 503),
             handler=routes.ready,
         ),
         Endpoint(
@@ -55,6 +79,7 @@ def health_endpoints(state: State) -> tuple[Endpoint, ...]:
             permission=Permission.OPEN,
             summary="Prometheus text",
             answer=None,
+            media_type="text/plain",
             handler=routes.metrics,
         ),
     )
@@ -65,21 +90,22 @@ class _Health:
         self._state = state
 
     async def health(self, _call: Call) -> Response:
-        state = self._state
-        return json_response(
-            {
-                **self._readiness(),
-                "model_version": _version(state.champion),
-                "candidate_version": _version(state.candidate),
-            },
-            503 if state.reasons else 200,
+        state, found = self._state, self._readiness()
+        health = Health(
+            found.status,
+            found.ready,
+            found.reasons,
+            model_version=_version(state.champion),
+            candidate_version=_version(state.candidate),
         )
+        return json_response(health, 200 if found.ready else 503)
 
     async def live(self, _call: Call) -> Response:
-        return json_response({"status": "ok"})
+        return json_response(Alive("ok"))
 
     async def ready(self, _call: Call) -> Response:
-        return json_response(self._readiness(), 503 if self._state.reasons else 200)
+        found = self._readiness()
+        return json_response(found, 200 if found.ready else 503)
 
     async def metrics(self, _call: Call) -> Response:
         state = self._state
@@ -91,17 +117,15 @@ class _Health:
         )
         return Response(text, media_type=_METRICS_TYPE)
 
-    def _readiness(self) -> dict[str, Any]:
+    def _readiness(self) -> Readiness:
         state = self._state
         channels = {"latest": state.champion, "candidate": state.candidate}
-        refused = [f"{name}:{channel.problem}" for name, channel in channels.items()]
-        troubles = [text for text in refused if not text.endswith(":")]
-        status = "unavailable" if state.reasons else "degraded" if troubles else "ok"
-        return {
-            "status": status,
-            "ready": not state.reasons,
-            "reasons": [*state.reasons, *troubles],
-        }
+        troubles = [f"{name}:{item.problem}" for name, item in channels.items() if item.problem]
+        is_ready = not state.reasons
+        status: Literal["ok", "degraded", "unavailable"] = "ok"
+        if troubles or not is_ready:
+            status = "degraded" if is_ready else "unavailable"
+        return Readiness(status, is_ready, [*state.reasons, *troubles])
 
 
 def _version(channel: Channel) -> str | None:
