@@ -113,15 +113,14 @@ class _Health:
             is_ready=not state.reasons,
             is_killed=state.is_killed,
             log_dropped=sum(log.dropped for log in state.logs),
+            audit_lost=state.audit.lost,
             drift=state.drift.gauges,
         )
         return Response(text, media_type=_METRICS_TYPE)
 
     def _readiness(self) -> Readiness:
         state = self._state
-        channels = {"latest": state.champion, "candidate": state.candidate}
-        troubles = [f"{name}:{item.problem}" for name, item in channels.items() if item.problem]
-        is_ready = not state.reasons
+        troubles, is_ready = state.troubles, not state.reasons
         status: Literal["ok", "degraded", "unavailable"] = "ok"
         if troubles or not is_ready:
             status = "degraded" if is_ready else "unavailable"

@@ -55,6 +55,7 @@ _HELP = {
     "ml_ready": "gauge 1 while predictions are answered.",
     "ml_killed": "gauge 1 while the kill switch is on.",
     "ml_prediction_log_dropped_total": "counter Log lines lost because the buffer was full.",
+    "ml_audit_lost_total": "counter Audit lines that could not be written.",
     "ml_psi_score": "gauge PSI of the last 24 clock hours against the frozen reference.",
     "ml_psi_rows": "gauge Rows of the last 24 clock hours.",
     "ml_drift_evalue": "gauge Highest evidence of the daily checks against no change.",
@@ -187,7 +188,13 @@ class Metrics:
             self.requests = {key: n for key, n in self.requests.items() if key[0] != gone}
 
     def text(
-        self, *, is_ready: bool, is_killed: bool, log_dropped: int, drift: DriftGauges = NO_DRIFT
+        self,
+        *,
+        is_ready: bool,
+        is_killed: bool,
+        log_dropped: int,
+        audit_lost: int = 0,
+        drift: DriftGauges = NO_DRIFT,
     ) -> str:
         """The exposition, format 0.0.4."""
         version = f'model_version="{self.version}"'
@@ -218,6 +225,7 @@ class Metrics:
             "ml_ready": int(is_ready),
             "ml_killed": int(is_killed),
             "ml_prediction_log_dropped_total": log_dropped,
+            "ml_audit_lost_total": audit_lost,
         }
         samples.update({name: [f"{name} {value}"] for name, value in plain.items()})
         samples.update(_drift_samples(drift))

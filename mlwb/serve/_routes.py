@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -13,15 +13,20 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from mlwb.core.errors import ServeError
-from mlwb.serve._endpoints import Call, Endpoint
+from mlwb.serve._audit import AuditLog
+from mlwb.serve._endpoints import Call, Caller, Endpoint, Permission
 from mlwb.serve._guard import Guard
-from mlwb.serve._http import new_request_id, problem_headers, read_body, read_head
+from mlwb.serve._http import Head, new_request_id, problem_headers, read_body, read_head
 from mlwb.serve._problems import problem_body, problem_error
 
 __all__ = ["rest_app"]
 
+_AUDITED = frozenset((Permission.OPS, Permission.ADMIN))
 
-def rest_app(endpoints: Sequence[Endpoint], guard: Guard, *, body_limit: int) -> Starlette:
+
+def rest_app(
+    endpoints: Sequence[Endpoint], guard: Guard, audit: AuditLog, *, body_limit: int
+) -> Starlette:
     """The application behind the hot routes.
 
     Parameters
@@ -30,11 +35,17 @@ def rest_app(endpoints: Sequence[Endpoint], guard: Guard, *, body_limit: int) ->
         Those with a handler are answered here.
     guard : Guard
         Asked before anything else.
+    audit : AuditLog
+        Told of every call of an operator's or administrator's route.
     body_limit : int
         Bytes of a request body.
     """
     routes = [
-        Route(endpoint.path, _handle(endpoint, guard, body_limit), methods=[endpoint.method])
+        Route(
+            endpoint.path,
+            _Route(endpoint, guard, audit, body_limit).answer,
+            methods=[endpoint.method],
+        )
         for endpoint in endpoints
         if endpoint.handler is not None
     ]
@@ -43,29 +54,51 @@ def rest_app(endpoints: Sequence[Endpoint], guard: Guard, *, body_limit: int) ->
     return app
 
 
-def _handle(
-    endpoint: Endpoint, guard: Guard, limit: int
-) -> Callable[[Request], Awaitable[Response]]:
-    handler = endpoint.handler
-    assert handler is not None  # noqa: S101 - for the type checker; chosen by the caller
-    decoder = None if endpoint.body is None else msgspec.json.Decoder(endpoint.body)
+class _Route:
+    """One endpoint as a Starlette route."""
 
-    async def handle(request: Request) -> Response:
-        head = read_head(request.scope["headers"], limit)
+    def __init__(self, endpoint: Endpoint, guard: Guard, audit: AuditLog, limit: int) -> None:
+        assert endpoint.handler is not None  # noqa: S101 - for the type checker; chosen above
+        self._endpoint, self._handler = endpoint, endpoint.handler
+        self._guard, self._audit, self._limit = guard, audit, limit
+        self._decoder = None if endpoint.body is None else msgspec.json.Decoder(endpoint.body)
+
+    async def answer(self, request: Request) -> Response:
+        head = read_head(request.scope["headers"], self._limit)
+        caller: Caller | None = None
         try:
-            caller = guard.admit(head, endpoint.permission)
-            body = None
-            if decoder is not None:
-                if head.refusal is not None:
-                    raise head.refusal
-                body = _decode(decoder, await read_body(request.receive, limit))
-            response = await handler(Call(request, caller, head.request_id, body))
+            caller = self._guard.admit(head, self._endpoint.permission)
+            body = await self._body(request, head)
+            response = await self._handler(Call(request, caller, head.request_id, body))
         except ServeError as error:
+            self._note(head, caller, error.problem)
             return _problem_response(error, head.request_id)
+        except Exception:
+            self._note(head, caller, "internal")
+            raise
+        self._note(head, caller)
         response.headers["x-request-id"] = head.request_id
         return response
 
-    return handle
+    async def _body(self, request: Request, head: Head) -> Any:
+        if self._decoder is None:
+            return None
+        if head.refusal is not None:
+            raise head.refusal
+        return _decode(self._decoder, await read_body(request.receive, self._limit))
+
+    def _note(self, head: Head, caller: Caller | None, problem: str = "") -> None:
+        endpoint = self._endpoint
+        if caller is None or endpoint.permission not in _AUDITED:
+            return
+        self._audit.record(
+            "call",
+            "failed" if problem == "internal" else "refused" if problem else "done",
+            who=caller.name,
+            route=f"{endpoint.method} {endpoint.path}",
+            reason=problem,
+            request_id=head.request_id,
+        )
 
 
 def _decode(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:

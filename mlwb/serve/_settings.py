@@ -28,6 +28,7 @@ VARIABLES: dict[str, str] = {
     "prediction_log": "MLWB_PREDICTION_LOG",
     "shadow_log": "MLWB_SHADOW_LOG",
     "log_limit": "MLWB_LOG_LIMIT",
+    "audit_log": "MLWB_AUDIT_LOG",
     "drift_dir": "MLWB_DRIFT_DIR",
     "killed": "SERVE_KILL",
     "kill_file": "MLWB_KILL_FILE",
@@ -66,6 +67,8 @@ class ServeSettings:
         Where scores and comparisons are written; None writes nothing.
     log_limit : int, default=67108864
         Bytes of a log file; beyond it the file becomes ``<name>.1`` and a new one starts.
+    audit_log : Path, optional
+        Where calls of operators and administrators are chained; None keeps the newest in memory.
     drift_dir : Path, optional
         Where the counts of served rows are kept; None keeps them in memory only.
     killed : bool, default=False
@@ -97,6 +100,7 @@ class ServeSettings:
     prediction_log: Path | None = None
     shadow_log: Path | None = None
     log_limit: int = 67_108_864
+    audit_log: Path | None = None
     drift_dir: Path | None = None
     killed: bool = False
     kill_file: Path | None = None
@@ -156,6 +160,7 @@ class ServeSettings:
         beside = {
             "prediction_log": artifacts / "predictions.jsonl",
             "shadow_log": artifacts / "shadow" / "predictions.jsonl",
+            "audit_log": artifacts / "audit.log",
             "drift_dir": artifacts / "drift",
             "kill_file": artifacts / "serve.kill",
         }

@@ -6,6 +6,7 @@ import asyncio
 
 from mlwb.core.clock import Clock
 from mlwb.core.signing import Signer
+from mlwb.serve._audit import AuditLog
 from mlwb.serve._drift import DriftWatch
 from mlwb.serve._log import LineLog
 from mlwb.serve._metrics import Metrics
@@ -50,6 +51,7 @@ class State:
         )
         self.is_killed = False
         self.is_draining = False
+        self.audit = AuditLog(settings.audit_log, clock, limit=settings.log_limit)
         self.log = _log(settings, shadow=False)
         self.shadow_log = _log(settings, shadow=True)
         self.refresh()
@@ -68,6 +70,16 @@ class State:
             "draining": self.is_draining,
         }
         return tuple(reason for reason, holds in found.items() if holds)
+
+    @property
+    def troubles(self) -> tuple[str, ...]:
+        """What is wrong though predictions are answered: ``"<part>:<stable word>"``."""
+        found = {
+            "latest": self.champion.problem,
+            "candidate": self.candidate.problem,
+            "audit": self.audit.problem,
+        }
+        return tuple(f"{part}:{problem}" for part, problem in found.items() if problem)
 
     def refresh(self) -> None:
         """Look at links and kill file now."""

@@ -50,7 +50,7 @@ class App:
             *health_endpoints(state),
             *about_endpoints(state),
         )
-        self._rest = rest_app(self.endpoints, guard, body_limit=settings.body_limit)
+        self._rest = rest_app(self.endpoints, guard, state.audit, body_limit=settings.body_limit)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or live through one lifespan."""
@@ -63,6 +63,7 @@ class App:
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
+        self.state.audit.start()
         for log in self.state.logs:
             log.start()
         tasks = [asyncio.create_task(work) for work in (self.state.watch(), self.state.drift.run())]
@@ -76,6 +77,7 @@ class App:
         self.state.drift.close()
         for log in self.state.logs:
             log.close()
+        self.state.audit.close()
         await send({"type": "lifespan.shutdown.complete"})
 
 

@@ -1,0 +1,149 @@
+"""The audit log: chained, bounded, never in the way."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mlwb.core.clock import ManualClock
+from mlwb.serve._audit import AuditLog, audit_problems
+
+
+@contextlib.contextmanager
+def writing(path: Path | None, limit: int = 1 << 20) -> Iterator[AuditLog]:
+    """A log whose thread runs, closed at the end."""
+    log = AuditLog(path, ManualClock(), limit=limit)
+    log.start()
+    try:
+        yield log
+    finally:
+        log.close()
+
+
+def test_a_line_says_who_did_what(tmp_path: Path) -> None:
+    """All fields, newest first, and the chain holds."""
+    path = tmp_path / "artifacts" / "audit.log"
+    with writing(path) as log:
+        log.record("kill", "done", who="oncall", reason="spread feed broken")
+        log.record("promote", "refused", who="ci", route="POST /ml/promote", request_id="r1")
+        log.settle()
+        newest, before = log.recent()
+    assert newest.items() >= {"what": "promote", "who": "ci", "request_id": "r1"}.items()
+    assert before.items() >= {"outcome": "done", "reason": "spread feed broken"}.items()
+    assert newest["prev"] == before["sha256"]
+    assert before["ts"] == "2026-01-01T00:00:00Z"
+    assert audit_problems(path) == ()
+
+
+def test_only_the_newest_are_shown(tmp_path: Path) -> None:
+    """A limit is a limit, from file and from memory; no file is no line."""
+    with writing(tmp_path / "audit.log") as log, writing(None) as memory:
+        assert log.recent() == memory.recent() == []
+        for index in range(30):
+            for each in (log, memory):
+                each.record("call", "done", who=f"key-{index}")
+        log.settle()
+        memory.settle()
+        for each in (log, memory):
+            assert [line["who"] for line in each.recent(2)] == ["key-29", "key-28"]
+
+
+@pytest.mark.parametrize("damage", ["edited", "removed"])
+def test_damage_shows(tmp_path: Path, damage: str) -> None:
+    """An edited or a removed line is named; the other lines are still shown."""
+    path = tmp_path / "audit.log"
+    with writing(path) as log:
+        for who in ("one", "two", "three"):
+            log.record("call", "done", who=who)
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[1] = lines[1].replace(b"two", b"tow") if damage == "edited" else b""
+    path.write_bytes(b"".join(lines))
+    assert audit_problems(path)
+    assert log.recent()[0]["who"] == "three"
+
+
+def test_nothing_is_chained_behind_a_damaged_end(tmp_path: Path) -> None:
+    """The damage stays visible, the lines are counted as lost, the reason is there for health."""
+    path = tmp_path / "audit.log"
+    path.write_bytes(b'{"what":"forged"}\n')
+    with writing(path) as log:
+        log.record("call", "done", who="one")
+        log.settle()
+        assert (log.lost, log.problem) == (1, "evidence.broken_chain")
+    assert path.read_bytes() == b'{"what":"forged"}\n'
+
+
+def test_a_long_log_goes_on_in_a_new_file(tmp_path: Path) -> None:
+    """Set aside, never overwritten; the files name each other and a lost one shows."""
+    path = tmp_path / "audit.log"
+    with writing(path, limit=1_000) as log:
+        for index in range(20):
+            log.record("call", "done", who=f"key-{index}")
+    parts = sorted(tmp_path.glob("audit.log.[0-9]*"))
+    assert len(parts) >= 2
+    assert audit_problems(path) == ()
+    (tmp_path / "audit.log.1").write_bytes((tmp_path / "audit.log.2").read_bytes())
+    assert [problem.kind for problem in audit_problems(path)] == ["missing"]
+
+
+def test_attempts_of_nobody_are_counted_not_listed(tmp_path: Path) -> None:
+    """A hundred thousand guesses are one line."""
+    path = tmp_path / "audit.log"
+    with writing(path) as log:
+        for _ in range(100_000):
+            log.count("no_key")
+        log.count("unknown_key")
+    assert [(line["reason"], line["n"]) for line in log.recent()] == [
+        ("unknown_key", 1),
+        ("no_key", 100_000),
+    ]
+
+
+def test_too_many_waiting_are_lost_and_counted(tmp_path: Path) -> None:
+    """A disk that does not keep up costs lines, not memory and not answers."""
+    log = AuditLog(tmp_path / "audit.log", ManualClock(), limit=1 << 20)
+    for _ in range(1_500):
+        log.record("call", "done", who="one")
+    assert log.lost == 476
+
+
+def test_what_a_caller_sends_is_cut_and_cleaned(tmp_path: Path) -> None:
+    """No control characters, no lone surrogates, no line of a megabyte."""
+    path = tmp_path / "audit.log"
+    with writing(path) as log:
+        log.record("kill", "done", who="\n\ud800x", reason="\N{GRINNING FACE}" * 100_000)
+        log.settle()
+        line = log.recent(1)[0]
+    assert line["who"] == "??x"
+    assert path.stat().st_size < 2_000
+    assert log.lost == 0
+
+
+_WRITER = """
+import sys
+from pathlib import Path
+from mlwb.core.clock import SystemClock
+from mlwb.serve._audit import AuditLog
+log = AuditLog(Path(sys.argv[1]), SystemClock(), limit=1 << 20)
+log.start()
+for index in range(40):
+    log.record("call", "done", who=sys.argv[2])
+log.close()
+sys.exit(log.lost)
+"""
+
+
+def test_several_processes_share_one_chain(tmp_path: Path) -> None:
+    """Workers of one server write the same file; no line is lost and none is torn."""
+    path = tmp_path / "audit.log"
+    writers = [
+        subprocess.Popen([sys.executable, "-c", _WRITER, str(path), name]) for name in ("a", "b")
+    ]
+    assert [writer.wait(30) for writer in writers] == [0, 0]
+    assert audit_problems(path) == ()
+    assert len(path.read_bytes().splitlines()) == 80
