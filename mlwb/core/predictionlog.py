@@ -7,10 +7,13 @@ may be torn.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -22,7 +25,9 @@ __all__ = [
     "ShadowOutcome",
     "encode_line",
     "parse_line",
+    "read_all_predictions",
     "read_predictions",
+    "set_aside_files",
 ]
 
 REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{1,64}\Z")
@@ -145,15 +150,59 @@ def read_predictions(path: Path) -> Iterator[PredictionLine]:
     EvidenceSchemaError
         A whole line cannot be read; the message names its number.
     """
+    with _open(path) as handle:
+        if handle:
+            yield from _lines(handle, path.name)
+
+
+def set_aside_files(path: Path) -> list[Path]:
+    """Files of a log that were set aside, ``<name>.<UTC time>``, oldest first."""
+    return sorted(item for item in path.parent.glob(f"{path.name}.*") if item.is_file())
+
+
+def read_all_predictions(path: Path) -> Iterator[PredictionLine]:
+    """Lines of a log with the files that were set aside, oldest first.
+
+    A log may be set aside while it is read: no line is left out or comes twice. What is written
+    after the first line was asked for may be missing.
+
+    Parameters
+    ----------
+    path : Path
+        ``predictions.jsonl``; neither it nor any file beside it need exist.
+
+    Yields
+    ------
+    PredictionLine
+
+    Raises
+    ------
+    EvidenceSchemaError
+        A whole line cannot be read; the message names file and number.
+    """
+    with _open(path) as newest:
+        # Set aside between the two looks, the newest stands among the old ones as well.
+        seen = os.fstat(newest.fileno()) if newest else None
+        for item in set_aside_files(path):
+            with _open(item) as older:
+                if older and not (seen and os.path.samestat(os.fstat(older.fileno()), seen)):
+                    yield from _lines(older, item.name)
+        if newest:
+            yield from _lines(newest, path.name)
+
+
+def _open(path: Path) -> BinaryIO | nullcontext[None]:
     try:
-        handle = path.open("rb")
+        return path.open("rb")
     except FileNotFoundError:
-        return
-    with handle:
-        for number, data in enumerate(handle, start=1):
-            if not data.endswith(b"\n"):
-                return
-            try:
-                yield parse_line(data)
-            except EvidenceSchemaError as error:
-                raise EvidenceSchemaError(f"{path.name} line {number}: {error.what}") from error
+        return nullcontext()  # never written, or archived since it was listed
+
+
+def _lines(handle: BinaryIO, name: str) -> Iterator[PredictionLine]:
+    for number, data in enumerate(handle, start=1):
+        if not data.endswith(b"\n"):
+            return
+        try:
+            yield parse_line(data)
+        except EvidenceSchemaError as error:
+            raise EvidenceSchemaError(f"{name} line {number}: {error.what}") from error

@@ -6,7 +6,9 @@ import threading
 from collections import deque
 from pathlib import Path
 
+from mlwb.core.clock import Clock, SystemClock
 from mlwb.core.predictionlog import PredictionLine, encode_line
+from mlwb.serve._log_file import LogFile
 
 __all__ = ["LineLog"]
 
@@ -22,14 +24,32 @@ class LineLog:
     path : Path
         Created with its directory when the first line comes.
     limit : int
-        Bytes; a file beyond it becomes ``<name>.1``, replacing the one before.
+        Bytes; a file beyond it is set aside, see :class:`LogFile`.
     capacity : int
         Lines that may wait; more are dropped and counted.
+    hours : float
+        A file of an earlier span of so many hours is set aside too.
+    files : int
+        Files set aside that are kept.
+    clock : Clock, optional
+        The machine's when not given.
     """
 
-    def __init__(self, path: Path, limit: int, capacity: int = _CAPACITY) -> None:
+    def __init__(
+        self,
+        path: Path,
+        limit: int,
+        capacity: int = _CAPACITY,
+        *,
+        hours: float = 24.0,
+        files: int = 16,
+        clock: Clock | None = None,
+    ) -> None:
         self.dropped = 0
-        self._path, self._limit, self._capacity = path, limit, capacity
+        self._capacity = capacity
+        self._file = LogFile(
+            path, limit=limit, hours=hours, files=files, clock=clock or SystemClock()
+        )
         self._waiting: deque[PredictionLine] = deque()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
@@ -64,14 +84,7 @@ class LineLog:
         if not lines:
             return
         try:
-            self._rotate()
-            with self._path.open("ab") as handle:
-                handle.write(b"".join(map(encode_line, lines)))
+            self._file.append(b"".join(map(encode_line, lines)))
         except OSError:
             # A full disk must not stop the server; the count tells of it.
             self.dropped += len(lines)
-
-    def _rotate(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        if self._path.exists() and self._path.stat().st_size > self._limit:
-            self._path.replace(self._path.with_name(self._path.name + ".1"))

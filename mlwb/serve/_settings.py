@@ -29,6 +29,8 @@ VARIABLES: dict[str, str] = {
     "shadow_log": "MLWB_SHADOW_LOG",
     "log_limit": "MLWB_LOG_LIMIT",
     "audit_log": "MLWB_AUDIT_LOG",
+    "log_hours": "MLWB_LOG_HOURS",
+    "log_files": "MLWB_LOG_FILES",
     "drift_dir": "MLWB_DRIFT_DIR",
     "killed": "SERVE_KILL",
     "kill_file": "MLWB_KILL_FILE",
@@ -66,7 +68,11 @@ class ServeSettings:
     prediction_log, shadow_log : Path, optional
         Where scores and comparisons are written; None writes nothing.
     log_limit : int, default=67108864
-        Bytes of a log file; beyond it the file becomes ``<name>.1`` and a new one starts.
+        Bytes of a log file; beyond it the file is set aside as ``<name>.<UTC time>``.
+    log_hours : float, default=24.0
+        A log file of an earlier span of so many hours is set aside too; 24 is a UTC day.
+    log_files : int, default=16
+        Log files set aside that are kept, of each log; the oldest beyond it are removed.
     audit_log : Path, optional
         Where calls of operators and administrators are chained; None keeps the newest in memory.
     drift_dir : Path, optional
@@ -100,6 +106,8 @@ class ServeSettings:
     prediction_log: Path | None = None
     shadow_log: Path | None = None
     log_limit: int = 67_108_864
+    log_hours: float = 24.0
+    log_files: int = 16
     audit_log: Path | None = None
     drift_dir: Path | None = None
     killed: bool = False
@@ -174,6 +182,8 @@ _RANGES: dict[str, tuple[float, float]] = {
     "body_limit": (256, 16_777_216),
     "max_rows": (1, 65_536),
     "log_limit": (1_024, 1 << 40),
+    "log_hours": (0.01, 8_760),
+    "log_files": (1, 10_000),
     "reload_s": (0.01, 3_600),
     "drain_s": (0.0, 600),
 }

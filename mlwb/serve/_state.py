@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 from mlwb.core.clock import Clock
 from mlwb.core.signing import Signer
@@ -52,8 +53,8 @@ class State:
         self.is_killed = False
         self.is_draining = False
         self.audit = AuditLog(settings.audit_log, clock, limit=settings.log_limit)
-        self.log = _log(settings, shadow=False)
-        self.shadow_log = _log(settings, shadow=True)
+        self.log = _log(settings, settings.prediction_log, clock)
+        self.shadow_log = _log(settings, settings.shadow_log, clock)
         self.refresh()
 
     @property
@@ -122,6 +123,13 @@ class State:
             self.metrics.follow(channel.live.version)
 
 
-def _log(settings: ServeSettings, *, shadow: bool) -> LineLog | None:
-    path = settings.shadow_log if shadow else settings.prediction_log
-    return None if path is None else LineLog(path, settings.log_limit)
+def _log(settings: ServeSettings, path: Path | None, clock: Clock) -> LineLog | None:
+    if path is None:
+        return None
+    return LineLog(
+        path,
+        settings.log_limit,
+        hours=settings.log_hours,
+        files=settings.log_files,
+        clock=clock,
+    )

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from itertools import chain
 
 import numpy as np
 
 from mlwb.core.clock import DAY_S
 from mlwb.core.errors import EmptyWindowError, EvidenceSchemaError, ModelError
 from mlwb.core.home import Home
-from mlwb.core.predictionlog import read_predictions
+from mlwb.core.predictionlog import read_all_predictions
 from mlwb.drift import FeatureReference, HourLog, read_live_hours
 from mlwb.evidence import Record
 from mlwb.inference import Predictor, VersionReference
@@ -116,9 +115,8 @@ def check_before(
 def rows_logged(home: Home, version: str) -> dict[int, int] | None:
     """Rows of the version in the prediction log by UTC day; None where a line is damaged."""
     found: dict[int, int] = {}
-    files = [home.artifacts / name for name in ("predictions.jsonl.1", "predictions.jsonl")]
     try:
-        for line in chain.from_iterable(map(read_predictions, files)):
+        for line in read_all_predictions(home.artifacts / "predictions.jsonl"):
             if line.model_version == version:
                 day = int(line.ts.timestamp()) // DAY_S
                 found[day] = found.get(day, 0) + 1

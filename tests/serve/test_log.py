@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import subprocess
+import sys
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mlwb.core.predictionlog import PredictionLine, encode_line, read_predictions
+import pytest
+
+from mlwb.core.clock import ManualClock
+from mlwb.core.predictionlog import (
+    PredictionLine,
+    encode_line,
+    read_all_predictions,
+    read_predictions,
+    set_aside_files,
+)
 from mlwb.serve._log import LineLog
+from mlwb.serve._log_file import LogFile
 
 
 def _line(index: int) -> PredictionLine:
@@ -53,18 +68,137 @@ def test_a_disk_that_refuses_is_counted(tmp_path: Path) -> None:
     assert [line.request_id for line in read_predictions(tmp_path / "p.jsonl")] == ["2"]
 
 
+def _write(log: LineLog, *indices: int) -> None:
+    for index in indices:
+        log.add(_line(index))
+    log.start()
+    log.close()
+
+
+def _ids(lines: Iterator[PredictionLine]) -> list[str]:
+    return [line.request_id for line in lines]
+
+
 def test_a_log_beyond_its_limit_is_set_aside(tmp_path: Path) -> None:
-    """Two files at most, whole lines in both, the newest in the named one."""
-    size = len(encode_line(_line(1)))
-    log = LineLog(tmp_path / "p.jsonl", size)
+    """Whole lines in every file, read in the order written; the oldest beyond the number go."""
+    path = tmp_path / "p.jsonl"
+    log = LineLog(path, len(encode_line(_line(1))), files=2)
     for start in (0, 2, 4):
-        log.add(_line(start))
-        log.add(_line(start + 1))
-        log.start()
-        log.close()
-    assert [line.request_id for line in read_predictions(tmp_path / "p.jsonl")] == ["4", "5"]
-    assert [line.request_id for line in read_predictions(tmp_path / "p.jsonl.1")] == ["2", "3"]
-    assert len(list(tmp_path.iterdir())) == 2
+        _write(log, start, start + 1)
+    assert [_ids(read_predictions(item)) for item in set_aside_files(path)] == [
+        ["0", "1"],
+        ["2", "3"],
+    ]
+    assert _ids(read_all_predictions(path)) == ["0", "1", "2", "3", "4", "5"]
+    _write(log, 6, 7)
+    assert _ids(read_all_predictions(path)) == ["2", "3", "4", "5", "6", "7"]
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_new_day_is_a_new_file(tmp_path: Path) -> None:
+    """A file last written on an earlier UTC day is set aside, however small; an empty one not."""
+    path, clock = tmp_path / "p.jsonl", ManualClock(datetime(2026, 1, 1, 23, 59, tzinfo=UTC))
+    log = LogFile(path, limit=1 << 20, hours=24.0, files=3, clock=clock)
+    path.touch()
+    os.utime(path, ns=(0, 0))
+    for index in range(3):
+        log.append(encode_line(_line(index)))
+        os.utime(path, (clock.now().timestamp(),) * 2)
+        clock.advance(61.0 if index == 1 else 30.0)
+    (old,) = set_aside_files(path)
+    assert old.name == "p.jsonl.20260102T000031.000000Z"
+    assert (_ids(read_predictions(old)), _ids(read_predictions(path))) == (["0", "1"], ["2"])
+
+
+def test_half_a_line_of_a_killed_writer_is_cut(tmp_path: Path) -> None:
+    """What follows it stands on a line of its own: the log stays readable."""
+    path, whole = tmp_path / "p.jsonl", encode_line(_line(1))
+    path.write_bytes(whole + whole[:-20])
+    _write(LineLog(path, 1 << 20), 2)
+    assert _ids(read_predictions(path)) == ["1", "2"]
+
+
+def test_a_disk_that_fills_half_way_leaves_no_half_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The part that was written is taken back; every line of the block is counted as lost."""
+    path = tmp_path / "p.jsonl"
+    log = LineLog(path, 1 << 20)
+    _write(log, 0)
+    write, calls = os.write, iter([True, False])
+
+    def filling(descriptor: int, data: memoryview) -> int:
+        if next(calls):
+            return write(descriptor, data[:30])
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr("mlwb.serve._log_file.os.write", filling)
+    _write(log, 1, 2)
+    monkeypatch.undo()
+    assert log.dropped == 2
+    _write(log, 3)
+    assert _ids(read_predictions(path)) == ["0", "3"]
+
+
+def test_a_log_set_aside_while_it_is_read(tmp_path: Path) -> None:
+    """No line is left out and none comes twice."""
+    path = tmp_path / "p.jsonl"
+    log = LineLog(path, len(encode_line(_line(1))))
+    for start in (0, 2, 4):
+        _write(log, start, start + 1)
+    lines = read_all_predictions(path)
+    first = next(lines)
+    _write(log, 6, 7)  # sets aside the file that was the newest
+    found = [first.request_id, *_ids(lines)]
+    assert found[:6] == [str(index) for index in range(6)]
+    assert len(set(found)) == len(found)
+
+
+def test_a_log_set_aside_just_before_it_is_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file opened as the newest stands among the old ones by then; it is read once."""
+    path = tmp_path / "p.jsonl"
+    _write(LineLog(path, 1 << 20), 0, 1)
+
+    def aside_first(named: Path) -> list[Path]:
+        named.rename(named.with_name(f"{named.name}.20260101T000000.000000Z"))
+        return set_aside_files(named)
+
+    monkeypatch.setattr("mlwb.core.predictionlog.set_aside_files", aside_first)
+    assert _ids(read_all_predictions(path)) == ["0", "1"]
+
+
+_WRITER = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from mlwb.core.predictionlog import PredictionLine
+from mlwb.serve._log import LineLog
+name, path = sys.argv[1], Path(sys.argv[2])
+log = LineLog(path, 2_000, files=10_000)
+stamp = datetime(2026, 1, 1, tzinfo=UTC)
+for index in range(200):
+    log.add(PredictionLine(stamp, f"{name}-{index}", "/ml/predict", "v1", "0", 0.5, 1.0))
+    if index % 5 == 4:
+        log._flush()
+assert log.dropped == 0
+"""
+
+
+@pytest.mark.slow
+def test_processes_that_share_a_log_lose_nothing(tmp_path: Path) -> None:
+    """Four processes, a file set aside every dozen lines: every line stands once, in its order."""
+    path = tmp_path / "p.jsonl"
+    started = [
+        subprocess.Popen([sys.executable, "-c", _WRITER, str(name), str(path)]) for name in range(4)
+    ]
+    assert [process.wait(30) for process in started] == [0, 0, 0, 0]
+    found = _ids(read_all_predictions(path))
+    assert len(set_aside_files(path)) > 20
+    for name in range(4):
+        own = [item for item in found if item.startswith(f"{name}-")]
+        assert own == [f"{name}-{index}" for index in range(200)]
 
 
 def test_many_writers_lose_nothing(tmp_path: Path) -> None:
