@@ -9,6 +9,9 @@ from mlwb.stats._bootstrap import BlockMeans, block_length, block_means, p_again
 from mlwb.stats._intervals import wilson
 from mlwb.stats._multiplicity import benjamini_hochberg, e_benjamini_hochberg, holm
 from mlwb.stats._overfitting import Overfitting, overfitting
+from mlwb.stats._rate_alarm import RateAlarm
+from mlwb.stats._ratio_bets import RatioBets
+from mlwb.stats._sequential import quantile_shift, rate_evidence
 from mlwb.stats._sharpe import (
     SharpeRatio,
     deflated_benchmark,
@@ -27,6 +30,8 @@ __all__ = [
     "BlockMeans",
     "MeanBets",
     "Overfitting",
+    "RateAlarm",
+    "RatioBets",
     "SharpeRatio",
     "Superiority",
     "TrackRecord",
@@ -42,6 +47,8 @@ __all__ = [
     "overfitting",
     "p_against",
     "psr",
+    "quantile_shift",
+    "rate_evidence",
     "ratio_error",
     "sharpe_ratio",
     "standardised",
