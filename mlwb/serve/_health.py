@@ -108,15 +108,7 @@ class _Health:
         return json_response(found, 200 if found.ready else 503)
 
     async def metrics(self, _call: Call) -> Response:
-        state = self._state
-        text = state.metrics.text(
-            is_ready=not state.reasons,
-            is_killed=state.is_killed,
-            log_dropped=sum(log.dropped for log in state.logs),
-            audit_lost=state.audit.lost,
-            drift=state.drift.gauges,
-        )
-        return Response(text, media_type=_METRICS_TYPE)
+        return Response(self._state.metrics_text(), media_type=_METRICS_TYPE)
 
     def _readiness(self) -> Readiness:
         state = self._state

@@ -1,4 +1,4 @@
-"""Counters of one server and their Prometheus text.
+"""What one process counts.
 
 Plain numbers changed on the event loop and read at a scrape. The number of series is fixed by
 this module: no label is ever taken from a request.
@@ -6,12 +6,27 @@ this module: no label is ever taken from a request.
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, TypeAlias
 
-__all__ = ["LATENCY_EDGES_MS", "NO_DRIFT", "DriftGauges", "Histogram", "Metrics"]
+__all__ = [
+    "HELP",
+    "LATENCY_EDGES_MS",
+    "NOBODY",
+    "NO_DRIFT",
+    "DriftGauges",
+    "Histogram",
+    "Metrics",
+    "Samples",
+    "match_rate",
+]
+
+Samples: TypeAlias = dict[str, dict[str, float]]
+"""By family the samples of an exposition: the text before the number, and the number."""
+
+NOBODY = "none"
+"""Stands for the version where a request was refused without one."""
 
 # Every latency limit in use is an edge (10, 20, 60, 80, 120, 200), so that a rule on a limit
 # reads an exact count and not an interpolation.
@@ -35,9 +50,10 @@ _BASELINE_EDGES_MS = (1.0, 10.0, 20.0, 60.0, 80.0, 120.0, 200.0)
 _SHADOW_EDGES_MS = (0.1, 1.0, 10.0, 60.0)
 _DELTA_EDGES = (0.001, 0.01, 0.025, 0.05, 0.1, 0.2)
 _SCORE_EDGES = tuple(tenth / 10 for tenth in range(1, 10))
-_KEPT_VERSIONS = 3
+_KEPT_VERSIONS = 6
+"""More than are shown, so that a worker that takes up a version first takes none from the sum."""
 
-_HELP = {
+HELP = {
     "ml_predict_requests_total": "counter Prediction requests answered, by outcome.",
     "ml_predict_latency_ms": "histogram Milliseconds from request to answer, of scored requests.",
     "ml_prediction_score": "histogram Scores served.",
@@ -60,7 +76,9 @@ _HELP = {
     "ml_psi_rows": "gauge Rows of the last 24 clock hours.",
     "ml_drift_evalue": "gauge Highest evidence of the daily checks against no change.",
     "ml_drift_write_failures_total": "counter Times the counts of live rows were not written.",
+    "ml_workers": "gauge Processes that answer.",
 }
+"""Kind and meaning of every family, in the order of the exposition."""
 
 
 class DriftGauges(NamedTuple):
@@ -117,21 +135,22 @@ class Histogram:
         self.counts[bisect_left(self.edges, value)] += 1
         self.total += value
 
-    def lines(self, name: str, labels: str = "") -> Iterable[str]:
-        """Exposition lines: cumulative buckets, sum and count."""
+    def samples(self, name: str, labels: str = "") -> dict[str, float]:
+        """Cumulative buckets, sum and count."""
+        found: dict[str, float] = {}
         below, comma = 0, "," if labels else ""
         for edge, count in zip((*map(_number, self.edges), "+Inf"), self.counts, strict=True):
             below += count
-            yield f'{name}_bucket{{{labels}{comma}le="{edge}"}} {below}'
+            found[f'{name}_bucket{{{labels}{comma}le="{edge}"}}'] = below
         braces = f"{{{labels}}}" if labels else ""
-        yield f"{name}_sum{braces} {self.total!r}"
-        yield f"{name}_count{braces} {below}"
+        return {**found, f"{name}_sum{braces}": self.total, f"{name}_count{braces}": below}
 
 
 class Metrics:
     """Everything a server counts. One thread writes: the event loop's."""
 
     __slots__ = (
+        "_latencies",
         "abs_delta",
         "baseline_ms",
         "dropped",
@@ -144,13 +163,14 @@ class Metrics:
         "score",
         "shadow_ms",
         "success",
-        "version",
+        "versions",
     )
 
     def __init__(self) -> None:
-        self.version = "none"
+        self.versions: list[str] = []
         self.requests: dict[tuple[str, str], int] = {}
         self.latency_ms = Histogram(LATENCY_EDGES_MS)
+        self._latencies: dict[str, Histogram] = {}
         self.score = Histogram(_SCORE_EDGES)
         self.abs_delta = Histogram(_DELTA_EDGES)
         self.shadow_ms = Histogram(_SHADOW_EDGES_MS)
@@ -159,6 +179,11 @@ class Metrics:
         self.reloads = dict.fromkeys(
             ("loaded", "rejected", "candidate_loaded", "candidate_rejected"), 0
         )
+
+    @property
+    def version(self) -> str:
+        """The one that answers."""
+        return self.versions[-1] if self.versions else NOBODY
 
     def count(self, version: str, status: str) -> None:
         """Count one answered request; ``status`` is success, client_error or server_error."""
@@ -178,78 +203,76 @@ class Metrics:
             self.mismatch += 1
 
     def follow(self, version: str) -> None:
-        """Start the latency of a version anew and forget versions long gone."""
-        if version == self.version:
+        """Time this version from now on, and forget versions long gone."""
+        if self.versions[-1:] == [version]:
             return
-        self.version = version
-        self.latency_ms = Histogram(LATENCY_EDGES_MS)
-        seen = list(dict.fromkeys(name for name, _ in self.requests if name != version))
-        for gone in seen[: max(0, len(seen) + 1 - _KEPT_VERSIONS)]:
-            self.requests = {key: n for key, n in self.requests.items() if key[0] != gone}
-
-    def text(
-        self,
-        *,
-        is_ready: bool,
-        is_killed: bool,
-        log_dropped: int,
-        audit_lost: int = 0,
-        drift: DriftGauges = NO_DRIFT,
-    ) -> str:
-        """The exposition, format 0.0.4."""
-        version = f'model_version="{self.version}"'
-        compared = self.match + self.mismatch
-        samples: dict[str, Iterable[str]] = {
-            "ml_predict_requests_total": [
-                f'ml_predict_requests_total{{model_version="{name}",status="{status}"}} {n}'
-                for (name, status), n in self.requests.items()
-            ],
-            "ml_predict_latency_ms": self.latency_ms.lines("ml_predict_latency_ms", version),
-            "ml_prediction_score": self.score.lines("ml_prediction_score"),
-            "ml_shadow_abs_delta": self.abs_delta.lines("ml_shadow_abs_delta"),
-            "ml_shadow_latency_ms": self.shadow_ms.lines("ml_shadow_latency_ms"),
-            "ml_baseline_latency_ms": self.baseline_ms.lines("ml_baseline_latency_ms"),
-            "ml_model_reload_total": [
-                f'ml_model_reload_total{{result="{result}"}} {n}'
-                for result, n in self.reloads.items()
-            ],
-            "ml_model_info": [f"ml_model_info{{{version}}} 1"],
+        kept = [*(name for name in self.versions if name != version), version][-_KEPT_VERSIONS:]
+        self._latencies = {
+            name: self._latencies.get(name) or Histogram(LATENCY_EDGES_MS) for name in kept
         }
+        self.requests = {key: n for key, n in self.requests.items() if key[0] in (*kept, NOBODY)}
+        self.versions, self.latency_ms = kept, self._latencies[version]
+
+    def samples(self, readings: Mapping[str, float], drift: DriftGauges = NO_DRIFT) -> Samples:
+        """Everything that is counted here, and what was read elsewhere.
+
+        Parameters
+        ----------
+        readings : mapping of str to float
+            Families of one series whose number somebody else keeps.
+        drift : DriftGauges, optional
+            Of live drift.
+        """
+        latencies: dict[str, float] = {}
+        for name, histogram in self._latencies.items():
+            labels = f'model_version="{name}"'
+            latencies.update(histogram.samples("ml_predict_latency_ms", labels))
         plain = {
             "ml_shadow_success_total": self.success,
             "ml_shadow_error_total": self.errors,
             "ml_shadow_dropped_total": self.dropped,
             "ml_shadow_match_total": self.match,
             "ml_shadow_mismatch_total": self.mismatch,
-            "ml_shadow_match_rate": self.match / compared if compared else "NaN",
-            "ml_ready": int(is_ready),
-            "ml_killed": int(is_killed),
-            "ml_prediction_log_dropped_total": log_dropped,
-            "ml_audit_lost_total": audit_lost,
+            "ml_shadow_match_rate": match_rate(self.match, self.mismatch),
+            "ml_workers": 1,
+            **readings,
         }
-        samples.update({name: [f"{name} {value}"] for name, value in plain.items()})
-        samples.update(_drift_samples(drift))
-        parts: list[str] = []
-        for name, about in _HELP.items():
-            kind, _, text = about.partition(" ")
-            parts += [f"# HELP {name} {text}", f"# TYPE {name} {kind}", *samples[name]]
-        return "\n".join(parts) + "\n"
+        return {
+            "ml_predict_requests_total": {
+                f'ml_predict_requests_total{{model_version="{name}",status="{status}"}}': n
+                for (name, status), n in self.requests.items()
+            },
+            "ml_predict_latency_ms": latencies,
+            "ml_prediction_score": self.score.samples("ml_prediction_score"),
+            "ml_shadow_abs_delta": self.abs_delta.samples("ml_shadow_abs_delta"),
+            "ml_shadow_latency_ms": self.shadow_ms.samples("ml_shadow_latency_ms"),
+            "ml_baseline_latency_ms": self.baseline_ms.samples("ml_baseline_latency_ms"),
+            "ml_model_reload_total": {
+                f'ml_model_reload_total{{result="{result}"}}': n
+                for result, n in self.reloads.items()
+            },
+            "ml_model_info": {
+                f'ml_model_info{{model_version="{name}"}}': 1 for name in self.versions[-1:]
+            },
+            **{name: {name: value} for name, value in plain.items()},
+            **_drift_samples(drift),
+        }
 
 
-def _drift_samples(drift: DriftGauges) -> dict[str, Iterable[str]]:
-    by_feature = drift.psi.items()
+def match_rate(match: float, mismatch: float) -> float:
+    """Share of matches; NaN before the first comparison."""
+    return match / (match + mismatch) if match + mismatch else float("nan")
+
+
+def _drift_samples(drift: DriftGauges) -> Samples:
     return {
-        "ml_psi_score": [
-            f'ml_psi_score{{feature="{name}"}} {_exact(value)}' for name, value in by_feature
-        ],
-        "ml_psi_rows": [f"ml_psi_rows {drift.rows}"],
-        "ml_drift_evalue": [f"ml_drift_evalue {_exact(drift.e_value)}"],
-        "ml_drift_write_failures_total": [f"ml_drift_write_failures_total {drift.lost}"],
+        "ml_psi_score": {
+            f'ml_psi_score{{feature="{name}"}}': value for name, value in drift.psi.items()
+        },
+        "ml_psi_rows": {"ml_psi_rows": drift.rows},
+        "ml_drift_evalue": {"ml_drift_evalue": drift.e_value},
+        "ml_drift_write_failures_total": {"ml_drift_write_failures_total": drift.lost},
     }
-
-
-def _exact(value: float) -> str:
-    return repr(value) if math.isfinite(value) else "NaN" if math.isnan(value) else "+Inf"
 
 
 def _number(edge: float) -> str:

@@ -19,6 +19,7 @@ VARIABLES: dict[str, str] = {
     "models_dir": "MLWB_MODELS_DIR",
     "host": "MLWB_HOST",
     "port": "MLWB_PORT",
+    "workers": "MLWB_WORKERS",
     "champion": "MLWB_CHAMPION",
     "candidate": "CANARY_MODEL_VERSION",
     "shadow_budget_ms": "MLWB_SHADOW_BUDGET_MS",
@@ -53,6 +54,8 @@ class ServeSettings:
         Address to listen on.
     port : int, default=4010
         0 takes any free port.
+    workers : int, default=1
+        Processes that answer on the same port.
     champion : str, default=""
         Version to answer; empty follows `latest`.
     candidate : str, default=""
@@ -97,6 +100,7 @@ class ServeSettings:
     models_dir: Path
     host: str = "127.0.0.1"
     port: int = 4010
+    workers: int = 1
     champion: str = ""
     candidate: str = ""
     shadow_budget_ms: float = 60.0
@@ -177,6 +181,7 @@ class ServeSettings:
 
 _RANGES: dict[str, tuple[float, float]] = {
     "port": (0, 65_535),
+    "workers": (1, 64),
     "shadow_budget_ms": (0.1, 10_000),
     "match_delta": (0.0, 1.0),
     "body_limit": (256, 16_777_216),

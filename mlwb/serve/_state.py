@@ -9,10 +9,12 @@ from mlwb.core.clock import Clock
 from mlwb.core.signing import Signer
 from mlwb.serve._audit import AuditLog
 from mlwb.serve._drift import DriftWatch
+from mlwb.serve._exposition import exposition
 from mlwb.serve._log import LineLog
-from mlwb.serve._metrics import Metrics
+from mlwb.serve._metrics import Metrics, Samples
 from mlwb.serve._models import Channel, Look
 from mlwb.serve._settings import ServeSettings
+from mlwb.serve._tally import Tally
 from mlwb.serve._version_drift import VersionDrift
 
 __all__ = ["State"]
@@ -27,11 +29,15 @@ class State:
         Of this server.
     clock : Clock
         Stamps and durations.
+    tally : Tally, optional
+        Where there are other workers: what they counted is shown too.
     """
 
-    def __init__(self, settings: ServeSettings, clock: Clock) -> None:
-        self.settings, self.clock = settings, clock
+    def __init__(self, settings: ServeSettings, clock: Clock, tally: Tally | None = None) -> None:
+        self.settings, self.clock, self.tally = settings, clock, tally
         self.metrics = Metrics()
+        if tally is not None:
+            tally.adopt(self.metrics)
         self.drift = DriftWatch(settings.models_dir, settings.drift_dir, clock)
         signer = Signer(public_keys=settings.public_keys)
         self.champion = Channel(
@@ -81,6 +87,27 @@ class State:
             "audit": self.audit.problem,
         }
         return tuple(f"{part}:{problem}" for part, problem in found.items() if problem)
+
+    def metrics_text(self) -> str:
+        """What a scrape shows: of all workers where there are several."""
+        samples, versions = self._samples(), self.metrics.versions
+        if self.tally is not None:
+            samples = self.tally.merged(samples, versions)
+        return exposition(samples, versions)
+
+    def write_tally(self) -> None:
+        """Show other workers what was counted here."""
+        if self.tally is not None:
+            self.tally.write(self._samples(), self.metrics.versions)
+
+    def _samples(self) -> Samples:
+        readings = {
+            "ml_ready": int(not self.reasons),
+            "ml_killed": int(self.is_killed),
+            "ml_prediction_log_dropped_total": sum(log.dropped for log in self.logs),
+            "ml_audit_lost_total": self.audit.lost,
+        }
+        return self.metrics.samples(readings, self.drift.gauges)
 
     def refresh(self) -> None:
         """Look at links and kill file now."""

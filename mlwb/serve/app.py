@@ -16,6 +16,7 @@ from mlwb.serve._routes import rest_app
 from mlwb.serve._settings import ServeSettings
 from mlwb.serve._shadow import Shadow
 from mlwb.serve._state import State
+from mlwb.serve._tally import Tally
 
 __all__ = ["App", "create_app"]
 
@@ -29,6 +30,8 @@ class App:
         What to serve and within which limits.
     clock : Clock
         Stamps and durations.
+    tally : Tally, optional
+        Where this is one of several workers.
 
     Attributes
     ----------
@@ -38,8 +41,8 @@ class App:
         Everything the application answers.
     """
 
-    def __init__(self, settings: ServeSettings, clock: Clock) -> None:
-        self.state = State(settings, clock)
+    def __init__(self, settings: ServeSettings, clock: Clock, tally: Tally | None = None) -> None:
+        self.state = State(settings, clock, tally)
         state = self.state
         self._shadow = Shadow(settings, state.metrics, clock, state.shadow_log)
         guard = Guard()
@@ -66,7 +69,10 @@ class App:
         self.state.audit.start()
         for log in self.state.logs:
             log.start()
-        tasks = [asyncio.create_task(work) for work in (self.state.watch(), self.state.drift.run())]
+        works = [self.state.watch(), self.state.drift.run()]
+        if self.state.tally is not None:
+            works.append(self.state.tally.run(self.state.write_tally))
+        tasks = [asyncio.create_task(work) for work in works]
         await send({"type": "lifespan.startup.complete"})
         await receive()
         for task in tasks:
@@ -78,10 +84,13 @@ class App:
         for log in self.state.logs:
             log.close()
         self.state.audit.close()
+        self.state.write_tally()
         await send({"type": "lifespan.shutdown.complete"})
 
 
-def create_app(settings: ServeSettings, *, clock: Clock | None = None) -> App:
+def create_app(
+    settings: ServeSettings, *, clock: Clock | None = None, tally: Tally | None = None
+) -> App:
     """The predict server.
 
     `latest` and `candidate` are loaded here. A missing or refused version does not raise: the
@@ -93,10 +102,12 @@ def create_app(settings: ServeSettings, *, clock: Clock | None = None) -> App:
         What to serve and within which limits.
     clock : Clock, optional
         The machine's when not given.
+    tally : Tally, optional
+        Where this is one of several workers.
 
     Returns
     -------
     App
         An ASGI application; routes in ``docs/serve.md``.
     """
-    return App(settings, clock or SystemClock())
+    return App(settings, clock or SystemClock(), tally)

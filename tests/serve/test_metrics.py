@@ -136,7 +136,9 @@ def test_buckets_are_cumulative_and_inclusive(values: list[float]) -> None:
     histogram = Histogram(LATENCY_EDGES_MS)
     for value in values:
         histogram.observe(value)
-    found = _samples("# TYPE x histogram\n" + "\n".join(histogram.lines("x")) + "\n")
+    found = _samples(
+        "# TYPE x histogram\n" + "".join(f"{k} {v}\n" for k, v in histogram.samples("x").items())
+    )
     for edge in LATENCY_EDGES_MS:
         below = sum(value <= edge for value in values)
         assert found["x_bucket", f"le={edge:g}"] == below
