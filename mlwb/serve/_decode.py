@@ -55,14 +55,20 @@ class Decoder:
         Names, order and ranges.
     max_rows : int
         Largest batch.
+
+    Attributes
+    ----------
+    request_type : type
+        What a body is decoded as, and published as.
     """
 
-    __slots__ = ("_crc", "_decode", "_width")
+    __slots__ = ("_crc", "_decode", "_width", "request_type")
 
     def __init__(self, sidecar: Sidecar, max_rows: int) -> None:
         self._crc = sidecar.schema_crc32
         self._width = len(sidecar.features)
-        self._decode = msgspec.json.Decoder(_request_type(sidecar, max_rows)).decode
+        self.request_type = _request_type(sidecar, max_rows)
+        self._decode = msgspec.json.Decoder(self.request_type).decode
 
     def decode(self, body: bytes) -> Query:
         """Decode and check one body.
@@ -115,7 +121,16 @@ class Decoder:
 
 def _request_type(sidecar: Sidecar, max_rows: int) -> type[Any]:
     values = tuple(
-        Annotated[float, Meta(ge=field.low, le=field.high)] for field in sidecar.features
+        Annotated[
+            float,
+            Meta(
+                ge=field.low,
+                le=field.high,
+                title=field.name,
+                extra_json_schema={"x-unit": field.unit},
+            ),
+        ]
+        for field in sidecar.features
     )
     cells = [f"f{index}" for index in range(len(values))]
     named = msgspec.defstruct(

@@ -6,9 +6,10 @@ permission checks and the published interface. A route without a permission cann
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import msgspec
@@ -18,7 +19,16 @@ from starlette.responses import Response
 if TYPE_CHECKING:
     from mlwb.serve._models import Live
 
-__all__ = ["Call", "Caller", "Endpoint", "Handler", "Parameter", "Permission", "json_response"]
+__all__ = [
+    "Call",
+    "Caller",
+    "Endpoint",
+    "Form",
+    "Handler",
+    "Parameter",
+    "Permission",
+    "json_response",
+]
 
 
 class Permission(StrEnum):
@@ -86,6 +96,21 @@ class Parameter(NamedTuple):
     about: str
 
 
+class Form(NamedTuple):
+    """A body as it is published.
+
+    Parameters
+    ----------
+    kind : type or None
+        msgspec type of the body; None where there is none.
+    examples : mapping of str to object
+        Bodies that are answered, by a word about each.
+    """
+
+    kind: Any
+    examples: Mapping[str, Any] = MappingProxyType({})
+
+
 Handler: TypeAlias = Callable[[Call], Awaitable[Response]]
 
 
@@ -109,8 +134,8 @@ class Endpoint:
         None for a hot route, which the application answers by hand.
     body : type, optional
         msgspec type of the body; None where there is none.
-    body_of : callable, optional
-        The type of the body as the version that answers takes it; ``body`` where there is none.
+    form_of : callable, optional
+        The body as the version that answers takes it; ``body`` is published where there is none.
     refusals : tuple of str
         Problem codes of its own, beside those every route shares.
     parameters : tuple of Parameter
@@ -128,7 +153,7 @@ class Endpoint:
     answer: Any
     handler: Handler | None = None
     body: Any = None
-    body_of: Callable[[Live], Any] | None = None
+    form_of: Callable[[Live], Form] | None = None
     refusals: tuple[str, ...] = ()
     parameters: tuple[Parameter, ...] = ()
     statuses: tuple[int, ...] = (200,)

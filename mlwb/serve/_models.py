@@ -69,6 +69,14 @@ class Live:
         """Lowest and highest value of each feature."""
         return tuple((field.low, field.high) for field in self.predictor.sidecar.features)
 
+    @cached_property
+    def example(self) -> list[float]:
+        """A row that it scores: the first golden one within its ranges, else their middles."""
+        golden = self.predictor.golden
+        rows = [] if golden is None else golden.rows
+        middle = [(low + high) / 2 for low, high in self.ranges]
+        return list(next(filter(self.covers, rows), middle))
+
     def score(self, rows: Sequence[tuple[float, ...]]) -> list[float]:
         """P(label = 1) of each row.
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 from mlwb.core.errors import ModelError, ServeError
 from mlwb.core.predictionlog import PredictionLine, ShadowOutcome
 from mlwb.serve._decode import Query
-from mlwb.serve._endpoints import Endpoint, Permission
+from mlwb.serve._endpoints import Endpoint, Form, Parameter, Permission
 from mlwb.serve._guard import Guard
 from mlwb.serve._http import (
     ClientGoneError,
@@ -35,25 +36,45 @@ _PREDICT_WITH_SHADOW = "/ml/predict-with-shadow"
 
 _LOG = logging.getLogger("mlwb.serve")
 _WAIT = b"wait=1"
+_WAIT_PARAMETER = Parameter("wait", Literal[1], "Answer after the comparison, and with it.")
 _REFUSALS = (
     "bad_json", "body_too_large", "media_type", "invalid_input", "repeated_key", "schema_mismatch",
     "killed", "no_model", "model_failed",
 )  # fmt: skip
 
 
-class _Answer(msgspec.Struct, gc=False):
+Score: TypeAlias = Annotated[float, Meta(ge=0.0, le=1.0)]
+
+
+class Prediction(msgspec.Struct, gc=False):
+    """P(label = 1) of one row."""
+
     request_id: str
     model_version: str
-    score: float
+    score: Score
 
 
-class _BatchAnswer(msgspec.Struct, gc=False):
+class Predictions(msgspec.Struct, gc=False):
+    """P(label = 1) of each row, in their order."""
+
     request_id: str
     model_version: str
-    scores: list[float]
+    scores: list[Score]
 
 
-class _Asked(msgspec.Struct, forbid_unknown_fields=True):
+class ShadowedPrediction(Prediction):
+    """The same, with the candidate's side where it was waited for."""
+
+    shadow: ShadowOutcome | UnsetType = UNSET
+
+
+class ShadowedPredictions(Predictions):
+    """The same, with the candidate's side of each row where it was waited for."""
+
+    shadow: list[ShadowOutcome] | UnsetType = UNSET
+
+
+class Asked(msgspec.Struct, forbid_unknown_fields=True):
     """The general form; what a model version accepts is generated from its sidecar."""
 
     features: dict[str, float] | list[float] | UnsetType = UNSET
@@ -62,14 +83,32 @@ class _Asked(msgspec.Struct, forbid_unknown_fields=True):
     request_id: str | UnsetType = UNSET
 
 
+_EXACTLY_ONE = {"oneOf": [{"required": ["features"]}, {"required": ["rows"]}]}
+
+
+def _form(live: Live) -> Form:
+    request = live.decoder.request_type
+    kind = Annotated[request, Meta(extra_json_schema=_EXACTLY_ONE)]  # type: ignore[valid-type]
+    row = live.example
+    return Form(
+        kind,
+        {
+            "by name": {"features": dict(zip(live.predictor.sidecar.names, row, strict=True))},
+            "in order": {"features": row},
+            "a batch": {"rows": [row, row], "schema_crc32": live.schema_crc32},
+        },
+    )
+
+
 PREDICT_ENDPOINTS = (
     Endpoint(
         method="POST",
         path=_PREDICT,
         permission=Permission.PREDICT,
         summary="The score of one row, or of each row of a batch",
-        body=_Asked,
-        answer=_Answer | _BatchAnswer,
+        body=Asked,
+        form_of=_form,
+        answer=Prediction | Predictions,
         refusals=_REFUSALS,
     ),
     Endpoint(
@@ -77,8 +116,10 @@ PREDICT_ENDPOINTS = (
         path=_PREDICT_WITH_SHADOW,
         permission=Permission.SERVICE,
         summary="The same answer; the candidate scores the rows too, after it has left",
-        body=_Asked,
-        answer=_Answer | _BatchAnswer,
+        body=Asked,
+        form_of=_form,
+        answer=ShadowedPrediction | ShadowedPredictions,
+        parameters=(_WAIT_PARAMETER,),
         refusals=_REFUSALS,
     ),
 )
@@ -205,8 +246,8 @@ class PredictRoutes:
 def _answer(job: Comparison, query: Query) -> bytes:
     version = job.champion.version
     if query.is_batch:
-        return _encode(_BatchAnswer(job.request_id, version, job.scores))
-    return _encode(_Answer(job.request_id, version, job.scores[0]))
+        return _encode(Predictions(job.request_id, version, job.scores))
+    return _encode(Prediction(job.request_id, version, job.scores[0]))
 
 
 def _problem(error: Exception) -> ServeError:

@@ -6,7 +6,7 @@ import msgspec
 
 from mlwb.core.errors import ServeError
 
-__all__ = ["PROBLEMS", "PROBLEM_JSON", "problem_body", "problem_error"]
+__all__ = ["PROBLEMS", "PROBLEM_JSON", "Problem", "problem_body", "problem_error"]
 
 PROBLEM_JSON = b"application/problem+json"
 
@@ -27,19 +27,23 @@ PROBLEMS: dict[str, tuple[int, str]] = {
 """Status and title of every problem code."""
 
 
-class _FieldError(msgspec.Struct):
+class FieldError(msgspec.Struct):
+    """Where the input is at fault: a JSON pointer as a fragment."""
+
     pointer: str
     detail: str
 
 
-class _Problem(msgspec.Struct, omit_defaults=True):
+class Problem(msgspec.Struct, omit_defaults=True):
+    """A refusal (RFC 9457); ``instance`` is the request id."""
+
     type: str
     title: str
     status: int
     detail: str
     instance: str
     code: str
-    errors: list[_FieldError] = []
+    errors: list[FieldError] = []
 
 
 _ENCODER = msgspec.json.Encoder()
@@ -70,9 +74,9 @@ def problem_body(error: ServeError, request_id: str) -> bytes:
     request_id : str
         Becomes ``instance``.
     """
-    errors = [_FieldError(error.pointer, error.what)] if error.pointer else []
+    errors = [FieldError(error.pointer, error.what)] if error.pointer else []
     return _ENCODER.encode(
-        _Problem(
+        Problem(
             type=f"urn:mlwb:problem:{error.problem}",
             title=PROBLEMS[error.problem][1],
             status=error.status,

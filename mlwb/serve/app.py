@@ -11,6 +11,7 @@ from mlwb.serve._endpoints import Endpoint
 from mlwb.serve._guard import Guard
 from mlwb.serve._health import health_endpoints
 from mlwb.serve._http import Receive, Scope, Send
+from mlwb.serve._interface import interface_endpoints
 from mlwb.serve._predict import PREDICT_ENDPOINTS, PredictRoutes
 from mlwb.serve._routes import rest_app
 from mlwb.serve._settings import ServeSettings
@@ -48,11 +49,12 @@ class App:
         guard = Guard()
         self._predict = PredictRoutes(state, self._shadow, guard)
         self._hot = {endpoint.path: self._predict for endpoint in PREDICT_ENDPOINTS}
-        self.endpoints: tuple[Endpoint, ...] = (
+        described: tuple[Endpoint, ...] = (
             *PREDICT_ENDPOINTS,
             *health_endpoints(state),
             *about_endpoints(state),
         )
+        self.endpoints = (*described, *interface_endpoints(state, described))
         self._rest = rest_app(self.endpoints, guard, state.audit, body_limit=settings.body_limit)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
