@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, MutableMapping
 from typing import Any, NamedTuple, TypeAlias
 
 from mlwb.core.errors import ServeError
@@ -11,6 +11,7 @@ from mlwb.core.predictionlog import REQUEST_ID
 from mlwb.serve._problems import PROBLEM_JSON, problem_body, problem_error
 
 __all__ = [
+    "JSON_ONLY",
     "ClientGoneError",
     "Head",
     "Header",
@@ -32,6 +33,8 @@ Header: TypeAlias = tuple[bytes, bytes]
 
 _RETRY_AFTER_S = b"1"
 _JSON = b"application/json"
+JSON_ONLY = frozenset((_JSON,))
+"""Media types of a body that is a JSON object."""
 
 
 class ClientGoneError(Exception):
@@ -61,7 +64,7 @@ def new_request_id() -> str:
     return os.urandom(8).hex()
 
 
-def read_head(headers: Iterable[Header], limit: int) -> Head:
+def read_head(headers: Iterable[Header], limit: int, kinds: Collection[bytes] = JSON_ONLY) -> Head:
     """What the headers say, before a byte of the body is read.
 
     Parameters
@@ -70,6 +73,8 @@ def read_head(headers: Iterable[Header], limit: int) -> Head:
         Names in lower case.
     limit : int
         Bytes a body may have.
+    kinds : collection of bytes
+        Media types a body may have, in lower case; empty bytes for none named.
 
     Returns
     -------
@@ -79,7 +84,7 @@ def read_head(headers: Iterable[Header], limit: int) -> Head:
     request_id = found.get(b"x-request-id", b"").decode("latin-1")
     if REQUEST_ID.match(request_id) is None:
         request_id = new_request_id()
-    return Head(request_id, _refusal(found, limit), _key(found))
+    return Head(request_id, _refusal(found, limit, kinds), _key(found))
 
 
 def _key(found: Mapping[bytes, bytes]) -> bytes:
@@ -87,9 +92,11 @@ def _key(found: Mapping[bytes, bytes]) -> bytes:
     return found.get(b"x-api-key", b"") or (token.strip() if scheme.lower() == b"bearer" else b"")
 
 
-def _refusal(found: Mapping[bytes, bytes], limit: int) -> ServeError | None:
+def _refusal(
+    found: Mapping[bytes, bytes], limit: int, kinds: Collection[bytes]
+) -> ServeError | None:
     kind, length = found.get(b"content-type", b""), found.get(b"content-length", b"")
-    if kind != _JSON and kind.partition(b";")[0].strip().lower() != _JSON:
+    if kind != _JSON and kind.partition(b";")[0].strip().lower() not in kinds:
         return problem_error("media_type", "expected Content-Type: application/json")
     if found.get(b"content-encoding", b"identity") != b"identity":
         return problem_error("media_type", "expected a body without Content-Encoding")

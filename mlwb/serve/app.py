@@ -12,7 +12,7 @@ from mlwb.serve._guard import Guard
 from mlwb.serve._health import health_endpoints
 from mlwb.serve._http import Receive, Scope, Send
 from mlwb.serve._interface import interface_endpoints
-from mlwb.serve._predict import PREDICT_ENDPOINTS, PredictRoutes
+from mlwb.serve._predict import PREDICT_ENDPOINTS, predict_routes
 from mlwb.serve._routes import rest_app
 from mlwb.serve._settings import ServeSettings
 from mlwb.serve._shadow import Shadow
@@ -47,8 +47,7 @@ class App:
         state = self.state
         self._shadow = Shadow(settings, state.metrics, clock, state.shadow_log)
         guard = Guard()
-        self._predict = PredictRoutes(state, self._shadow, guard)
-        self._hot = {endpoint.path: self._predict for endpoint in PREDICT_ENDPOINTS}
+        self._hot = predict_routes(state, guard, self._shadow)
         described: tuple[Endpoint, ...] = (
             *PREDICT_ENDPOINTS,
             *health_endpoints(state),

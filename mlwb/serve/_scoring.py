@@ -1,0 +1,166 @@
+"""What every route that scores does, whatever form its request and its answer have.
+
+Raw ASGI on the event loop: admit, read, decode, score, count, answer. A route of its own form is a
+:class:`ScoringRoute` with its own ``decode`` and ``respond``; so none can score without the guard,
+the switches, the log and the counts.
+"""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Collection
+
+from mlwb.core.errors import ModelError, ServeError
+from mlwb.core.predictionlog import PredictionLine
+from mlwb.serve._decode import Query
+from mlwb.serve._endpoints import Endpoint
+from mlwb.serve._guard import Guard
+from mlwb.serve._http import (
+    JSON_ONLY,
+    ClientGoneError,
+    Receive,
+    Scope,
+    Send,
+    new_request_id,
+    read_body,
+    read_head,
+    send_body,
+    send_problem,
+)
+from mlwb.serve._metrics import NOBODY
+from mlwb.serve._models import Live
+from mlwb.serve._problems import problem_error
+from mlwb.serve._shadow import Comparison
+from mlwb.serve._state import State
+
+__all__ = ["ScoringRoute"]
+
+_LOG = logging.getLogger("mlwb.serve")
+
+
+class ScoringRoute(ABC):
+    """One hot route.
+
+    Parameters
+    ----------
+    state : State
+        Of the server.
+    guard : Guard
+        Asked before anything else.
+    endpoint : Endpoint
+        Its permission; its path stands in the log.
+    """
+
+    __slots__ = ("_guard", "_limit", "_now", "_permission", "_route", "_state")
+
+    kinds: Collection[bytes] = JSON_ONLY
+    """Media types of a body, in lower case; empty for none named."""
+
+    def __init__(self, state: State, guard: Guard, endpoint: Endpoint) -> None:
+        self._state, self._guard = state, guard
+        self._route, self._permission = endpoint.path, endpoint.permission
+        self._limit = state.settings.body_limit
+        self._now = state.clock.monotonic_s
+
+    @abstractmethod
+    def decode(self, live: Live, scope: Scope, body: bytes) -> Query:
+        """The rows that are asked about.
+
+        Raises
+        ------
+        ServeError
+            Anything but plausible numbers of this version's features.
+        """
+
+    @abstractmethod
+    async def respond(self, scope: Scope, send: Send, job: Comparison, query: Query) -> None:
+        """Send the scores."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; whatever goes wrong becomes a refusal."""
+        start = self._now()
+        if scope["method"] != "POST":
+            error = problem_error("method_not_allowed", "expected POST")
+            await send_problem(send, error, new_request_id(), allow=b"POST")
+            return
+        live = self._state.champion.live
+        head = read_head(scope["headers"], self._limit, self.kinds)
+        request_id = head.request_id
+        try:
+            self._guard.admit(head, self._permission)
+            champion = self._ready(live, head.refusal)
+            query = self.decode(champion, scope, await read_body(receive, self._limit))
+            request_id = query.request_id or request_id
+            scores = champion.score(query.rows)
+        except ClientGoneError:
+            return
+        except Exception as error:  # noqa: BLE001 - the one place where a fault becomes an answer
+            problem = _problem(error)
+            outcome = "client_error" if problem.status < 500 else "server_error"
+            self._state.metrics.count(live.version if live else NOBODY, outcome)
+            await send_problem(send, problem, request_id)
+            return
+        job = Comparison(
+            self._state.candidate.live,
+            champion,
+            query.rows,
+            scores,
+            request_id,
+            (self._now() - start) * 1e3,
+            self._state.clock.now(),
+        )
+        self._count(job)
+        try:
+            await self.respond(scope, send, job, query)
+        finally:
+            self._state.drift.count(champion.version, job.rows, scores, job.ts)
+
+    async def send_json(self, send: Send, job: Comparison, answer: bytes) -> None:
+        """Send an answer that is JSON."""
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"x-request-id", job.request_id.encode()),
+        ]
+        if self._state.is_draining:
+            headers.append((b"connection", b"close"))
+        await send_body(send, 200, headers, answer)
+
+    def _ready(self, live: Live | None, refusal: ServeError | None) -> Live:
+        if refusal is not None:
+            raise refusal
+        if self._state.is_killed:
+            raise problem_error("killed", "the kill switch is on")
+        if live is None:
+            raise problem_error("no_model", "no verified version is in `latest`")
+        return live
+
+    def _count(self, job: Comparison) -> None:
+        metrics, log, live = self._state.metrics, self._state.log, job.champion
+        metrics.count(live.version, "success")
+        metrics.latency_ms.observe(job.latency_ms)
+        for row, score in enumerate(job.scores):
+            metrics.score.observe(score)
+            if log is not None:
+                log.add(
+                    PredictionLine(
+                        ts=job.ts,
+                        request_id=job.request_id,
+                        route=self._route,
+                        model_version=live.version,
+                        schema_crc32=live.schema_crc32,
+                        score=score,
+                        latency_ms=job.latency_ms,
+                        row=row,
+                    )
+                )
+
+
+def _problem(error: Exception) -> ServeError:
+    if isinstance(error, ServeError):
+        return error
+    if isinstance(error, ModelError):
+        _LOG.error("%s", error)
+        return problem_error("model_failed", "the model gave no probability for this input")
+    _LOG.error("a request failed", exc_info=error)
+    return problem_error("internal", "the request was refused; nothing was scored")
