@@ -1,11 +1,36 @@
 """What traffic showed: counts, quantiles, agreement, and whether to go on.
 
-Belongs here: the plan of phases, summaries of observed requests, the abort rule on given limits.
+Belongs here: the plan of phases, summaries of observed requests, the abort rule on given limits,
+the judgement that may be made after any request.
 Does not belong here: sending requests (``client``), limits (``params``), a promotion verdict
 (``gates``).
 """
 
+from mlwb.canary._judge import (
+    Finding,
+    JudgeLimits,
+    Judgement,
+    Outcome,
+    Question,
+    judge,
+    questions_of,
+)
 from mlwb.canary._plan import Phase, plan
 from mlwb.canary._traffic import AbortLimits, Summary, Traffic, abort_reason, summarise
 
-__all__ = ["AbortLimits", "Phase", "Summary", "Traffic", "abort_reason", "plan", "summarise"]
+__all__ = [
+    "AbortLimits",
+    "Finding",
+    "JudgeLimits",
+    "Judgement",
+    "Outcome",
+    "Phase",
+    "Question",
+    "Summary",
+    "Traffic",
+    "abort_reason",
+    "judge",
+    "plan",
+    "questions_of",
+    "summarise",
+]

@@ -122,13 +122,34 @@ class MeanBets:
         DataSchemaError
             An outcome is NaN or outside [0, 1].
         """
-        values = np.asarray(outcomes, dtype=np.float64)
-        if values.ndim != 1 or not bool(((values >= 0.0) & (values <= 1.0)).all()):
-            raise DataSchemaError("outcomes cannot be bet on", expected="one row in [0, 1]")
+        values = _checked(outcomes)
         state, step = self, max(1, _CELLS // (len(self.limits) * (1 + len(_FIXED))))
         for first in range(0, len(values), step):
-            state = _after(state, values[first : first + step])
+            state, *_ = _after(state, values[first : first + step])
         return state
+
+    def walk(self, outcomes: Float1D) -> tuple[Float2D, Float2D]:
+        """Log wealth after each of some more outcomes: on a mean below each limit, and above.
+
+        Parameters
+        ----------
+        outcomes : ndarray of shape (n_new,), float64
+            As for :meth:`update`; not so many that the paths do not fit into memory.
+
+        Returns
+        -------
+        below, above : ndarray of shape (n_new, n_limits)
+            Natural logarithms; above, of all gamblers together.
+
+        Raises
+        ------
+        DataSchemaError
+            As for :meth:`update`.
+        """
+        values = _checked(outcomes)
+        if not len(values):
+            return np.empty((0, len(self.limits))), np.empty((0, len(self.limits)))
+        return _after(self, values)[1:]
 
     @property
     def e_below(self) -> Float1D:
@@ -202,12 +223,19 @@ class MeanBets:
 _ARRAYS = ("limits", "below", "above", "highest_below", "highest_above")
 
 
+def _checked(outcomes: Float1D) -> Float1D:
+    values = np.asarray(outcomes, dtype=np.float64)
+    if values.ndim != 1 or not bool(((values >= 0.0) & (values <= 1.0)).all()):
+        raise DataSchemaError("outcomes cannot be bet on", expected="one row in [0, 1]")
+    return values
+
+
 def _is_grid(limits: Float1D) -> bool:
     inside = bool(((limits > 0.0) & (limits < 1.0)).all())
     return len(limits) > 0 and inside and bool((np.diff(limits) > 0.0).all())
 
 
-def _after(state: MeanBets, x: Float1D) -> MeanBets:
+def _after(state: MeanBets, x: Float1D) -> tuple[MeanBets, Float2D, Float2D]:
     """One stretch of outcomes; running sums go on from the last, so that cuts leave no trace."""
     m, gain = state.limits, x[:, None] - state.limits
     total = np.cumsum(np.concatenate([[state.total], x]))
@@ -219,17 +247,19 @@ def _after(state: MeanBets, x: Float1D) -> MeanBets:
     stakes = np.concatenate(
         [up[:, :, None], np.broadcast_to(_FIXED / m[:, None], (*gain.shape, len(_FIXED)))], axis=2
     )
-    above = _running(state.above, np.log1p(stakes * gain[:, :, None]))
-    return MeanBets(
+    each = _running(state.above, np.log1p(stakes * gain[:, :, None]))
+    above = _pooled(each)
+    after = MeanBets(
         m,
         state.n_obs + len(x),
         float(total[-1]),
         float(squares[-1]),
         below[-1],
-        above[-1],
+        each[-1],
         np.maximum(state.highest_below, below.max(axis=0)),
-        np.maximum(state.highest_above, _pooled(above).max(axis=0)),
+        np.maximum(state.highest_above, above.max(axis=0)),
     )
+    return after, below, above
 
 
 def _learnt(state: MeanBets, total: Float2D, squares: Float2D) -> Float2D:
