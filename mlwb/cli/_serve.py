@@ -23,6 +23,9 @@ def add(app: typer.Typer) -> None:
 def _serve(
     host: Annotated[str, typer.Option(help="Address; MLWB_HOST, else loopback only.")] = "",
     port: Annotated[int | None, typer.Option(help="Port; MLWB_PORT, else 4010. 0: any.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that answer; MLWB_WORKERS, else 1.")
+    ] = None,
     champion: Annotated[str, typer.Option(help="Version to answer; else `latest`.")] = "",
     candidate: Annotated[str, typer.Option(help="Version that shadows; else `candidate`.")] = "",
     wait_for_model: Annotated[
@@ -43,6 +46,7 @@ def _serve(
         for name, value in {
             "host": host,
             "port": port,
+            "workers": workers,
             "champion": champion,
             "candidate": candidate,
         }.items()

@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,12 @@ import uvicorn
 
 from mlwb.core import fsops
 from mlwb.core.canonical import canonical_bytes
-from mlwb.core.errors import ArtifactNotFoundError, ServerStartError
+from mlwb.core.clock import SystemClock
+from mlwb.core.errors import ArtifactNotFoundError, ParamsError, ServerStartError
+from mlwb.serve._board import Board
 from mlwb.serve._settings import ServeSettings
+from mlwb.serve._tally import Tally
+from mlwb.serve._workers import Crew, Word
 from mlwb.serve.app import App, create_app
 
 __all__ = ["ServerReady", "run_server"]
@@ -33,7 +38,7 @@ class ServerReady:
     Parameters
     ----------
     pid : int
-        Its process.
+        Its process; with several workers the one that started them.
     host : str
         Address it listens on.
     port : int
@@ -64,7 +69,7 @@ def run_server(
     Parameters
     ----------
     settings : ServeSettings
-        What to serve and where.
+        What to serve, where, and with how many workers.
     wait_for_model : bool, default=False
         Start without a model and become ready when one is promoted.
     with_parent : bool, default=False
@@ -80,34 +85,86 @@ def run_server(
     ArtifactNotFoundError
         No usable `latest`, and not told to wait.
     ServerStartError
-        The address cannot be bound, or nobody can be told that the server is ready.
+        The address cannot be bound, nobody can be told that the server is ready, or workers
+        keep dying.
+    ParamsError
+        Several workers on a system that cannot fork.
     """
+    if settings.workers > 1 and not hasattr(os, "fork"):
+        raise ParamsError("several workers need a system that can fork", todo="set MLWB_WORKERS=1")
     _forget(ready_file)
     listener = _bind(settings.host, settings.port)
-    try:
-        app = create_app(settings)
-        if app.state.champion.live is None and not wait_for_model:
-            raise ArtifactNotFoundError(
-                "there is no model to serve",
-                expected=f"a verified version behind {settings.models_dir / 'latest'}",
-                got=app.state.champion.problem,
-                todo="promote one first, or start with --wait-for-model",
-            )
 
-        def announce(version: str) -> None:
-            port = listener.getsockname()[1]
-            ready = ServerReady(os.getpid(), settings.host, port, version)
+    def announce(version: str) -> None:
+        port = listener.getsockname()[1]
+        ready = ServerReady(os.getpid(), settings.host, port, version)
+        try:
             if ready_file is not None:
                 fsops.write_atomic(ready_file, canonical_bytes(ready) + b"\n")
             if on_ready is not None:
                 on_ready(ready)
+        except OSError as error:
+            raise _untold(error) from error
 
-        server = _Server(app, announce, parent=os.getppid() if with_parent else 0)
-        server.run([listener])
-        if server.failure is not None:
-            raise _untold(server.failure) from server.failure
+    parent = os.getppid() if with_parent else 0
+    try:
+        if settings.workers > 1:
+            _run_workers(settings, listener, announce, wait=wait_for_model, parent=parent)
+            return
+        app = create_app(settings)
+        _check_model(app, wait=wait_for_model)
+        _serve(app, listener, announce, parent=parent)
     finally:
         listener.close()
+
+
+def _check_model(app: App, *, wait: bool) -> None:
+    if app.state.champion.live is None and not wait:
+        raise ArtifactNotFoundError(
+            "there is no model to serve",
+            expected=f"a verified version behind {app.state.settings.models_dir / 'latest'}",
+            got=app.state.champion.problem,
+            todo="promote one first, or start with --wait-for-model",
+        )
+
+
+def _serve(
+    app: App, listener: socket.socket, announce: Callable[[str], None], *, parent: int
+) -> None:
+    server = _Server(app, announce, parent=parent)
+    server.run([listener])
+    if server.failure is not None:
+        raise server.failure
+
+
+def _run_workers(
+    settings: ServeSettings,
+    listener: socket.socket,
+    announce: Callable[[str], None],
+    *,
+    wait: bool,
+    parent: int,
+) -> None:
+    board, crew_pid = Board(settings.workers), os.getpid()
+
+    def work(slot: int, is_substitute: bool, say: Callable[[Word], None]) -> None:  # noqa: FBT001
+        clock = SystemClock()
+        app = create_app(settings, clock=clock, tally=Tally(board, slot, clock))
+        if is_substitute:
+            _await_model(app, crew_pid)
+        else:
+            _check_model(app, wait=wait)
+        _serve(app, listener, lambda version: say(Word(slot, version)), parent=crew_pid)
+
+    drain_s = settings.drain_s + 2 * _LAST_REQUESTS_S
+    Crew(settings.workers, work, announce, drain_s=drain_s, parent=parent).run()
+
+
+def _await_model(app: App, parent: int) -> None:
+    """Take no connection from workers that have a model before there is one here too."""
+    while app.state.champion.live is None and os.getppid() == parent:
+        time.sleep(app.state.settings.reload_s)
+        app.state.refresh()
 
 
 class _Server(uvicorn.Server):
