@@ -32,6 +32,8 @@ class State:
         An operation that was begun and neither committed nor aborted.
     flipped : int
         The line that announced the last move of `latest`, 0 before the first.
+    moved : str
+        What moved it: the action of that line, empty before the first.
     retired : frozenset of str
         Versions collected or put into quarantine; their names stay taken.
     used_decisions, used_confirmations : frozenset of str
@@ -45,6 +47,7 @@ class State:
     candidate: str | None = None
     intent: Mapping[str, Any] | None = None
     flipped: int = 0
+    moved: str = ""
     retired: frozenset[str] = frozenset()
     used_decisions: frozenset[str] = frozenset()
     used_confirmations: frozenset[str] = frozenset()
@@ -102,6 +105,7 @@ def _commit(state: State, intent: Mapping[str, Any]) -> State:
         state,
         history=(*kept, version),
         flipped=intent["seq"],
+        moved=intent["action"],
         promoted=state.promoted | {version},
         candidate=None if state.candidate == version else state.candidate,
         used_decisions=state.used_decisions | used,
@@ -115,6 +119,7 @@ def _retire(state: State, intent: Mapping[str, Any]) -> State:
     return replace(
         state,
         flipped=intent["seq"] if version == state.latest else state.flipped,
+        moved=intent["action"] if version == state.latest else state.moved,
         registered=known,
         history=tuple(name for name in state.history if name != version),
         promoted=state.promoted - {version},

@@ -13,6 +13,8 @@ __all__ = ["GAUGES_OF_ALL", "counted", "exposition", "merge"]
 GAUGES_OF_ALL: dict[str, Callable[[Iterable[float]], float]] = {
     "ml_ready": min,
     "ml_killed": max,
+    "ml_mode": max,
+    "ml_registry_unaudited": max,
     "ml_model_info": max,
     "ml_workers": sum,
 }

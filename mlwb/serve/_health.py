@@ -7,8 +7,8 @@ from typing import Literal
 import msgspec
 from starlette.responses import Response
 
+from mlwb.serve._channel import Channel
 from mlwb.serve._endpoints import Call, Endpoint, Permission, json_response
-from mlwb.serve._models import Channel
 from mlwb.serve._state import State
 
 __all__ = ["health_endpoints"]

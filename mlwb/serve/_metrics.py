@@ -67,9 +67,13 @@ HELP = {
     "ml_shadow_latency_ms": "histogram Milliseconds the candidate took a request.",
     "ml_baseline_latency_ms": "histogram Milliseconds of the champion on shadowed requests.",
     "ml_model_reload_total": "counter Versions taken up or refused since start.",
+    "ml_model_swap_ms": "gauge Milliseconds the event loop took for the last change of version.",
+    "ml_registry_flips_total": "counter Changes of the version that answers, by how they came.",
+    "ml_registry_unaudited": "gauge 1 while `latest` is not where the registry's log says.",
     "ml_model_info": "gauge 1 for the version that answers.",
     "ml_ready": "gauge 1 while predictions are answered.",
     "ml_killed": "gauge 1 while the kill switch is on.",
+    "ml_mode": "gauge 0 inference, 1 training, 2 maintenance.",
     "ml_prediction_log_dropped_total": "counter Log lines lost because the buffer was full.",
     "ml_audit_lost_total": "counter Audit lines that could not be written.",
     "ml_psi_score": "gauge PSI of the last 24 clock hours against the frozen reference.",
@@ -155,6 +159,7 @@ class Metrics:
         "baseline_ms",
         "dropped",
         "errors",
+        "flips",
         "latency_ms",
         "match",
         "mismatch",
@@ -176,6 +181,7 @@ class Metrics:
         self.shadow_ms = Histogram(_SHADOW_EDGES_MS)
         self.baseline_ms = Histogram(_BASELINE_EDGES_MS)
         self.success = self.errors = self.dropped = self.match = self.mismatch = 0
+        self.flips = dict.fromkeys(("promoted", "rolled_back", "unaudited", "unlogged"), 0)
         self.reloads = dict.fromkeys(
             ("loaded", "rejected", "candidate_loaded", "candidate_rejected"), 0
         )
@@ -250,6 +256,10 @@ class Metrics:
             "ml_model_reload_total": {
                 f'ml_model_reload_total{{result="{result}"}}': n
                 for result, n in self.reloads.items()
+            },
+            "ml_registry_flips_total": {
+                f'ml_registry_flips_total{{status="{status}"}}': n
+                for status, n in self.flips.items()
             },
             "ml_model_info": {
                 f'ml_model_info{{model_version="{name}"}}': 1 for name in self.versions[-1:]

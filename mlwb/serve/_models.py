@@ -1,12 +1,8 @@
-"""Which versions answer: two channels followed by looking at their links.
-
-A version is read, verified and warmed beside the one that answers, then taken over by one
-assignment. Requests that began on the old one finish on it.
-"""
+"""Versions ready to answer: read, verified and warmed once, then kept for the way back."""
 
 from __future__ import annotations
 
-import logging
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,21 +12,23 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mlwb.core import fsops
+from mlwb.core.canonical import digest_file
 from mlwb.core.clock import Clock
-from mlwb.core.errors import ArtifactNotFoundError, DigestMismatchError, MlwbError
+from mlwb.core.errors import DigestMismatchError
 from mlwb.core.ids import check_version
 from mlwb.core.signing import Signer
 from mlwb.inference import Predictor
 from mlwb.serve._decode import Decoder
 
-__all__ = ["Channel", "Live", "Look"]
+__all__ = ["Live", "Loaded", "Shelf", "Stamps"]
 
-_LOG = logging.getLogger("mlwb.serve")
 _WATCHED = (
     "manifest.json", "manifest.sig", "model.onnx", "sidecar.json", "golden_predictions.json",
 )  # fmt: skip
 _TRIES = 3
+
+Stamps = tuple[tuple[int, int, int] | None, ...]
+"""Inode, time and size of each file that loading reads."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +45,15 @@ class Live:
         UTC.
     cost_ms : float
         Time of one row, the best of a few.
+    sha256 : str
+        Digest of its manifest, which names every byte of it.
     """
 
     predictor: Predictor
     decoder: Decoder
     loaded_at: datetime
     cost_ms: float
+    sha256: str = ""
 
     @cached_property
     def version(self) -> str:
@@ -97,39 +98,39 @@ class Live:
         return True
 
 
-class Look(NamedTuple):
-    """What a channel was found to point at, when that is news.
+class Loaded(NamedTuple):
+    """What asking a shelf for a version gave.
 
     Parameters
     ----------
-    seen : tuple
-        Link target and file stamps; the next look compares with it.
-    live : Live, optional
-        The version, loaded; None when there is none or it was refused.
-    problem : str
-        Empty, or the stable code of the refusal.
+    live : Live
+        The version.
+    was_kept : bool
+        It was loaded before and its files were not touched since.
+    load_ms : float
+        What loading took, 0 for a kept one.
     """
 
-    seen: tuple[object, ...]
-    live: Live | None
-    problem: str
+    live: Live
+    was_kept: bool
+    load_ms: float
 
 
-class Channel:
-    """A link below the models directory, or one fixed version.
+class Shelf:
+    """Loaded versions, the last few of them kept: going back to one loads nothing.
+
+    Safe to use from many threads; two that ask for the same new version both load it.
 
     Parameters
     ----------
     models_dir : Path
-        Holds versions and links.
-    link : str
-        ``"latest"`` or ``"candidate"``.
-    version : str, default=""
-        Follow this version instead of the link.
+        Holds the versions.
     max_rows : int
-        Largest batch its decoder takes.
+        Largest batch their decoders take.
     clock : Clock
         Stamps and times loading.
+    kept : int
+        Versions kept.
     signer : Signer, optional
         Where it pins a key, a version that is not signed by it is refused.
     """
@@ -137,71 +138,68 @@ class Channel:
     def __init__(
         self,
         models_dir: Path,
-        link: str,
         *,
         max_rows: int,
         clock: Clock,
-        version: str = "",
+        kept: int,
         signer: Signer | None = None,
     ) -> None:
-        self.live: Live | None = None
-        self.problem = ""
-        self._models_dir, self._link, self._version = models_dir, link, version
-        self._max_rows, self._clock, self._signer = max_rows, clock, signer
-        self._seen: tuple[object, ...] = ("never",)
+        self._models_dir, self._signer = models_dir, signer
+        self._max_rows, self._clock, self._n_kept = max_rows, clock, kept
+        self._kept: dict[str, tuple[Stamps, Live]] = {}
+        self._lock = threading.Lock()
 
-    def look(self) -> Look | None:
-        """Read the link and load what is new; None when nothing changed. Changes nothing itself.
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """What is kept, the longest unused first."""
+        return tuple(self._kept)
 
-        Whatever is wrong with a version becomes the ``problem`` of the look, never an exception.
-        """
-        seen: tuple[object, ...] = ("unreadable",)
-        try:
-            target = self._version or fsops.read_link(self._models_dir / self._link)
-            seen = (target, *(_stamp(self._models_dir / str(target) / name) for name in _WATCHED))
-            if seen == self._seen:
-                return None
-            return Look(seen, self._load(target), "") if target else Look(seen, None, "")
-        except MlwbError as error:
-            _LOG.warning("%s refused: %s", self._link, error)
-            return Look(seen, None, error.code)
-        except Exception:  # noqa: BLE001 - whatever a version raises, the last good one goes on
-            if seen == self._seen:
-                return None
-            _LOG.exception("%s cannot be loaded", self._link)
-            return Look(seen, None, "unreadable")
+    def stamps(self, version: str) -> Stamps:
+        """Stamps of the files of a version; they change when a file does."""
+        return tuple(_stamp(self._models_dir / version / name) for name in _WATCHED)
 
-    def take(self, look: Look, *, keep: bool) -> str:
-        """Make a look the state of the channel.
+    def load(self, version: str) -> Loaded:
+        """A version, verified and warm.
 
         Parameters
         ----------
-        look : Look
-            From :meth:`look`.
-        keep : bool
-            Keep the version that answers when the new one was refused or the link is gone.
+        version : str
+            Its name; a link's text is not trusted to be one.
 
         Returns
         -------
-        str
-            ``"loaded"``, ``"rejected"``, or empty when a link that may be absent is absent.
-        """
-        self._seen = look.seen
-        self.problem = look.problem
-        if look.live is not None:
-            self.live = look.live
-            return "loaded"
-        if not keep:
-            self.live = None
-        elif not look.problem:
-            self.problem = ArtifactNotFoundError.code
-        return "rejected" if look.problem else ""
+        Loaded
 
-    def _load(self, target: str) -> Live:
-        predictor = Predictor.load(self._models_dir / check_version(target), signer=self._signer)
-        if predictor.version != target:
+        Raises
+        ------
+        ParamsError
+            The name cannot be a version.
+        ArtifactError, ModelError
+            As ``Predictor.load``, or another version stands under this name.
+        """
+        stamps = self.stamps(check_version(version))
+        found = self._kept.get(version)
+        if found is not None and found[0] == stamps:
+            self._keep(version, *found)
+            return Loaded(found[1], was_kept=True, load_ms=0.0)
+        start = self._clock.monotonic_s()
+        live = self._read(version)
+        self._keep(version, stamps, live)
+        return Loaded(live, was_kept=False, load_ms=(self._clock.monotonic_s() - start) * 1e3)
+
+    def _keep(self, version: str, stamps: Stamps, live: Live) -> None:
+        with self._lock:
+            self._kept.pop(version, None)
+            self._kept[version] = stamps, live
+            while len(self._kept) > self._n_kept:
+                del self._kept[next(iter(self._kept))]
+
+    def _read(self, version: str) -> Live:
+        folder = self._models_dir / version
+        predictor = Predictor.load(folder, signer=self._signer)
+        if predictor.version != version:
             raise DigestMismatchError(
-                "a version stands under another's name", expected=target, got=predictor.version
+                "a version stands under another's name", expected=version, got=predictor.version
             )
         row = [(field.low + field.high) / 2 for field in predictor.sidecar.features]
         times = []
@@ -210,7 +208,8 @@ class Channel:
             predictor.predict_row(row)
             times.append(self._clock.monotonic_s() - start)
         decoder = Decoder(predictor.sidecar, self._max_rows)
-        return Live(predictor, decoder, self._clock.now(), min(times) * 1e3)
+        sha256 = digest_file(folder / "manifest.json")
+        return Live(predictor, decoder, self._clock.now(), min(times) * 1e3, sha256)
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:

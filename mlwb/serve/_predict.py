@@ -23,7 +23,7 @@ _WAIT = b"wait=1"
 _WAIT_PARAMETER = Parameter("wait", Literal[1], "Answer after the comparison, and with it.")
 _REFUSALS = (
     "bad_json", "body_too_large", "media_type", "invalid_input", "repeated_key", "schema_mismatch",
-    "killed", "no_model", "model_failed",
+    "killed", "mode_training", "mode_maintenance", "no_model", "model_failed",
 )  # fmt: skip
 
 

@@ -21,6 +21,8 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "schema_mismatch": (422, "The input was made for another feature schema"),
     "internal": (500, "The server failed"),
     "killed": (503, "Predictions are switched off"),
+    "mode_training": (503, "The server is in training mode"),
+    "mode_maintenance": (503, "The server is in maintenance mode"),
     "no_model": (503, "No model is loaded"),
     "model_failed": (503, "The model gave no usable score"),
 }

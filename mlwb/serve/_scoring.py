@@ -89,7 +89,7 @@ class ScoringRoute(ABC):
         request_id = head.request_id
         try:
             self._guard.admit(head, self._permission)
-            champion = self._ready(live, head.refusal)
+            champion = self._ready(head.refusal)
             query = self.decode(champion, scope, await read_body(receive, self._limit))
             request_id = query.request_id or request_id
             scores = champion.score(query.rows)
@@ -126,14 +126,10 @@ class ScoringRoute(ABC):
             headers.append((b"connection", b"close"))
         await send_body(send, 200, headers, answer)
 
-    def _ready(self, live: Live | None, refusal: ServeError | None) -> Live:
+    def _ready(self, refusal: ServeError | None) -> Live:
         if refusal is not None:
             raise refusal
-        if self._state.is_killed:
-            raise problem_error("killed", "the kill switch is on")
-        if live is None:
-            raise problem_error("no_model", "no verified version is in `latest`")
-        return live
+        return self._state.answering()
 
     def _count(self, job: Comparison) -> None:
         metrics, log, live = self._state.metrics, self._state.log, job.champion

@@ -11,7 +11,7 @@ from typing import Any
 from mlwb.core.errors import ParamsError
 from mlwb.core.home import find_home
 from mlwb.core.ids import check_version
-from mlwb.core.signing import PUBLIC_KEY_ENV
+from mlwb.core.signing import PRIVATE_KEY_ENV, PUBLIC_KEY_ENV, Signer
 
 __all__ = ["VARIABLES", "ServeSettings"]
 
@@ -35,9 +35,13 @@ VARIABLES: dict[str, str] = {
     "drift_dir": "MLWB_DRIFT_DIR",
     "killed": "SERVE_KILL",
     "kill_file": "MLWB_KILL_FILE",
+    "mode_file": "MLWB_MODE_FILE",
+    "unaudited": "MLWB_UNAUDITED",
+    "kept_versions": "MLWB_KEPT_VERSIONS",
     "reload_s": "MLWB_RELOAD_S",
     "drain_s": "MLWB_DRAIN_S",
     "public_keys": PUBLIC_KEY_ENV,
+    "signing_key": PRIVATE_KEY_ENV,
 }
 """Environment variable of each setting."""
 
@@ -84,12 +88,21 @@ class ServeSettings:
         Refuse every prediction.
     kill_file : Path, optional
         Refuse every prediction while this file exists.
+    mode_file : Path, optional
+        Where the mode is kept, for a restart and for other workers; None keeps it in memory.
+    unaudited : {"report", "refuse"}, default="report"
+        What becomes of a `latest` that the registry's log does not announce: it is served and
+        reported, or the last good version goes on.
+    kept_versions : int, default=4
+        Versions that stay loaded, so that going back to one loads nothing.
     reload_s : float, default=0.2
         Seconds between two looks at the links.
     drain_s : float, default=0.25
         Seconds a stopping server still answers, with readiness already off.
     public_keys : Path, optional
         PEM file of the keys that may sign a version; None takes versions without a signature.
+    signing_key : Path, optional
+        PEM file of the private key that signs a promotion or rollback made through a route.
 
     Raises
     ------
@@ -116,9 +129,13 @@ class ServeSettings:
     drift_dir: Path | None = None
     killed: bool = False
     kill_file: Path | None = None
+    mode_file: Path | None = None
+    unaudited: str = "report"
+    kept_versions: int = 4
     reload_s: float = 0.2
     drain_s: float = 0.25
     public_keys: Path | None = None
+    signing_key: Path | None = None
 
     def __post_init__(self) -> None:
         for name, (low, high) in _RANGES.items():
@@ -131,9 +148,16 @@ class ServeSettings:
                 )
         if not self.host:
             raise ParamsError("MLWB_HOST is empty", expected="an address, such as 127.0.0.1")
+        if self.unaudited not in ("report", "refuse"):
+            raise ParamsError("MLWB_UNAUDITED is unknown", expected="report or refuse")
         for version in (self.champion, self.candidate):
             if version:
                 check_version(version)
+
+    @property
+    def signer(self) -> Signer:
+        """The keys of this server."""
+        return Signer(private_key=self.signing_key, public_keys=self.public_keys)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], **changes: Any) -> ServeSettings:
@@ -175,6 +199,7 @@ class ServeSettings:
             "audit_log": artifacts / "audit.log",
             "drift_dir": artifacts / "drift",
             "kill_file": artifacts / "serve.kill",
+            "mode_file": artifacts / "serve.mode.json",
         }
         return cls(**{**beside, **values})
 
@@ -189,6 +214,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "log_limit": (1_024, 1 << 40),
     "log_hours": (0.01, 8_760),
     "log_files": (1, 10_000),
+    "kept_versions": (1, 64),
     "reload_s": (0.01, 3_600),
     "drain_s": (0.0, 600),
 }

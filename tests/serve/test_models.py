@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from mlwb.core.signing import MANIFEST_TYPE, Signer, write_key_pair
+from mlwb.inference import Predictor
 from mlwb.serve import App, ServeSettings, create_app
 from tests.inference.version_kit import (
     WEIGHTS,
@@ -55,6 +56,78 @@ def test_nothing_new_is_not_loaded_again(app: App) -> None:
         app.state.refresh()
     assert app.state.champion.live is before
     assert app.state.metrics.reloads["loaded"] == 1
+
+
+def test_the_way_back_loads_nothing(
+    app: App, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What answered before, and what was the candidate, are swapped in as they stand in memory."""
+    write_version(models, "v2.0.0", weights=OTHER)
+    point(models, "candidate", "v2.0.0")
+    app.state.refresh()
+    before, shadowed = app.state.champion.live, app.state.candidate.live
+    monkeypatch.setattr(Predictor, "load", None)
+    point(models, "latest", "v2.0.0")
+    app.state.refresh()
+    assert app.state.champion.live is shadowed
+    point(models, "latest", "v1.0.0")
+    app.state.refresh()
+    assert app.state.champion.live is before
+    assert _reasons(app) == []
+
+
+def test_the_previous_version_is_loaded_before_it_is_wanted(models: Path) -> None:
+    """A server that starts after a promotion can go back without loading, too."""
+    write_version(models, "v2.0.0", weights=OTHER)
+    point(models, "latest", "v2.0.0")
+    point(models, "previous", "v1.0.0")
+    app = create_app(ServeSettings(models, reload_s=0.01))
+
+    async def wait() -> None:
+        async with running(app), asyncio.timeout(2):
+            while "v1.0.0" not in app.state.versions.shelf.versions:
+                await asyncio.sleep(0.001)
+
+    asyncio.run(wait())
+    assert _served(app) == "v2.0.0"
+
+
+def test_a_kept_version_that_was_touched_is_read_again(app: App, models: Path) -> None:
+    """What is kept counts only while its files are the ones that were verified."""
+    write_version(models, "v2.0.0", weights=OTHER)
+    point(models, "latest", "v2.0.0")
+    app.state.refresh()
+    _flip_byte(models / "v1.0.0")
+    point(models, "latest", "v1.0.0")
+    app.state.refresh()
+    assert (_served(app), _reasons(app)) == ("v2.0.0", ["latest:artifact.digest_mismatch"])
+
+
+def test_only_so_many_versions_are_kept(models: Path) -> None:
+    """The longest unused one goes first."""
+    app = create_app(ServeSettings(models, kept_versions=2))
+    for version in ("v2.0.0", "v3.0.0", "v1.0.0"):
+        if version != "v1.0.0":
+            write_version(models, version, weights=OTHER)
+        point(models, "latest", version)
+        app.state.refresh()
+    assert app.state.versions.shelf.versions == ("v3.0.0", "v1.0.0")
+
+
+def test_a_look_that_began_earlier_is_passed_over(app: App, models: Path) -> None:
+    """Of two looks under way the later one counts, in whichever order they end."""
+    write_version(models, "v2.0.0", weights=OTHER)
+    channel = app.state.champion
+    point(models, "latest", "v2.0.0")
+    early = channel.look()
+    point(models, "latest", "v1.0.0")
+    (models / "v1.0.0" / "manifest.json").touch()
+    late = channel.look()
+    assert early is not None
+    assert late is not None
+    assert channel.take(late, keep=True) == "loaded"
+    assert channel.take(early, keep=True) == ""
+    assert _served(app) == "v1.0.0"
 
 
 def _flip_byte(folder: Path) -> None:

@@ -158,7 +158,7 @@ def test_gauges_of_several_workers(models: Path, clock: ManualClock) -> None:
     """Ready when all living are, killed when one is; one that stopped writing does not count."""
     board = Board(2)
     first, second = (_worker(models, board, slot, clock) for slot in range(2))
-    second.state.is_killed = True
+    second.state.switches.kill(reason="a test", by="ada")
     second.state.write_tally()
     found = _scrape(first)
     assert (found["ml_ready", ""], found["ml_killed", ""], found["ml_workers", ""]) == (0, 1, 2)
