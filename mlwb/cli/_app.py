@@ -13,6 +13,7 @@ from mlwb.cli import (
     _evidence,
     _features,
     _gate,
+    _keys,
     _market,
     _nightly,
     _psi,
@@ -62,6 +63,7 @@ app.add_typer(_drift.app, name="drift")
 app.add_typer(_gate.app, name="gate")
 app.add_typer(_registry.app, name="registry")
 app.add_typer(_evidence.app, name="evidence")
+app.add_typer(_keys.app, name="keys")
 
 
 def main() -> int:

@@ -19,6 +19,8 @@ from mlwb.core.home import Home
 __all__ = ["RunningServer", "server_process"]
 
 _POLL_S = 0.02
+# A server of the run's own, on a free loopback port: the keys of the home are for the real one.
+_OPEN = {"MLWB_KEYS_FILE": "off"}
 _GRACE_S = 10.0  # from SIGTERM to SIGKILL; a draining server needs less
 
 
@@ -84,7 +86,7 @@ def server_process(
                 stdout=sink,
                 stderr=subprocess.STDOUT,
                 cwd=home.project,
-                env={**_inherited(), **(environ or {}), "MLWB_HOME": str(home.root)},
+                env={**_inherited(), **_OPEN, **(environ or {}), "MLWB_HOME": str(home.root)},
             )
         try:
             yield _when_ready(process, ready, log, timeout_s=timeout_s)

@@ -5,8 +5,19 @@ Does not belong here: choosing or changing versions (``registry``), judging a ca
 (``canary``), loading and scoring (``inference``).
 """
 
+from mlwb.serve._keys import ROLES, KeyFile, KeyRecord
 from mlwb.serve._run import ServerReady, run_server
 from mlwb.serve._settings import VARIABLES, ServeSettings
 from mlwb.serve.app import App, create_app
 
-__all__ = ["VARIABLES", "App", "ServeSettings", "ServerReady", "create_app", "run_server"]
+__all__ = [
+    "ROLES",
+    "VARIABLES",
+    "App",
+    "KeyFile",
+    "KeyRecord",
+    "ServeSettings",
+    "ServerReady",
+    "create_app",
+    "run_server",
+]

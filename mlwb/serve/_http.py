@@ -32,6 +32,7 @@ Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Header: TypeAlias = tuple[bytes, bytes]
 
 _RETRY_AFTER_S = b"1"
+_CHALLENGE = b'Bearer realm="mlwb"'
 _JSON = b"application/json"
 JSON_ONLY = frozenset((_JSON,))
 """Media types of a body that is a JSON object."""
@@ -140,10 +141,12 @@ async def send_body(send: Send, status: int, headers: list[Header], body: bytes)
 
 
 def problem_headers(error: ServeError, request_id: str) -> list[Header]:
-    """Headers of a refusal; 503 says when to come back."""
+    """Headers of a refusal; 503 says when to come back, 401 how to show a key."""
     headers = [(b"content-type", PROBLEM_JSON), (b"x-request-id", request_id.encode())]
     if error.status == 503:
         headers.append((b"retry-after", _RETRY_AFTER_S))
+    elif error.status == 401:
+        headers.append((b"www-authenticate", _CHALLENGE))
     return headers
 
 

@@ -15,6 +15,7 @@ __all__ = [
     "LATENCY_EDGES_MS",
     "NOBODY",
     "NO_DRIFT",
+    "REFUSED",
     "DriftGauges",
     "Histogram",
     "Metrics",
@@ -52,6 +53,9 @@ _DELTA_EDGES = (0.001, 0.01, 0.025, 0.05, 0.1, 0.2)
 _SCORE_EDGES = tuple(tenth / 10 for tenth in range(1, 10))
 _KEPT_VERSIONS = 6
 """More than are shown, so that a worker that takes up a version first takes none from the sum."""
+REFUSED = ("key", "forbidden", "rate", "load", "http")
+"""Why requests are refused before any work: no valid key, one that does not permit it, too many of
+one caller, too many of all, no HTTP request of a proper size in time."""
 
 HELP = {
     "ml_predict_requests_total": "counter Prediction requests answered, by outcome.",
@@ -75,6 +79,7 @@ HELP = {
     "ml_killed": "gauge 1 while the kill switch is on.",
     "ml_mode": "gauge 0 inference, 1 training, 2 maintenance.",
     "ml_prediction_log_dropped_total": "counter Log lines lost because the buffer was full.",
+    "ml_refused_total": "counter Requests refused before any work, by reason.",
     "ml_audit_lost_total": "counter Audit lines that could not be written.",
     "ml_psi_score": "gauge PSI of the last 24 clock hours against the frozen reference.",
     "ml_psi_rows": "gauge Rows of the last 24 clock hours.",
@@ -163,6 +168,7 @@ class Metrics:
         "latency_ms",
         "match",
         "mismatch",
+        "refused",
         "reloads",
         "requests",
         "score",
@@ -181,7 +187,9 @@ class Metrics:
         self.shadow_ms = Histogram(_SHADOW_EDGES_MS)
         self.baseline_ms = Histogram(_BASELINE_EDGES_MS)
         self.success = self.errors = self.dropped = self.match = self.mismatch = 0
+        self.refused = dict.fromkeys(REFUSED, 0)
         self.flips = dict.fromkeys(("promoted", "rolled_back", "unaudited", "unlogged"), 0)
+        self.refused = dict.fromkeys(REFUSED, 0)
         self.reloads = dict.fromkeys(
             ("loaded", "rejected", "candidate_loaded", "candidate_rejected"), 0
         )
@@ -256,6 +264,9 @@ class Metrics:
             "ml_model_reload_total": {
                 f'ml_model_reload_total{{result="{result}"}}': n
                 for result, n in self.reloads.items()
+            },
+            "ml_refused_total": {
+                f'ml_refused_total{{reason="{reason}"}}': n for reason, n in self.refused.items()
             },
             "ml_registry_flips_total": {
                 f'ml_registry_flips_total{{status="{status}"}}': n

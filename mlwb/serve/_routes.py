@@ -14,9 +14,17 @@ from starlette.routing import Route
 
 from mlwb.core.errors import ServeError
 from mlwb.serve._audit import AuditLog
-from mlwb.serve._endpoints import Call, Caller, Endpoint, Permission
-from mlwb.serve._guard import Guard
-from mlwb.serve._http import Head, new_request_id, problem_headers, read_body, read_head
+from mlwb.serve._endpoints import Call, Endpoint, Permission
+from mlwb.serve._guard import CALLER, Guard
+from mlwb.serve._http import (
+    ClientGoneError,
+    Head,
+    Scope,
+    new_request_id,
+    problem_headers,
+    read_body,
+    read_head,
+)
 from mlwb.serve._problems import problem_body, problem_error
 
 __all__ = ["rest_app"]
@@ -64,19 +72,21 @@ class _Route:
         self._decoder = None if endpoint.body is None else msgspec.json.Decoder(endpoint.body)
 
     async def answer(self, request: Request) -> Response:
-        head = read_head(request.scope["headers"], self._limit)
-        caller: Caller | None = None
+        scope = request.scope
+        head = read_head(scope["headers"], self._limit)
         try:
-            caller = self._guard.admit(head, self._endpoint.permission)
+            caller = self._guard.admit(head, self._endpoint.permission, scope)
             body = await self._body(request, head)
             response = await self._handler(Call(request, caller, head.request_id, body))
+        except ClientGoneError:
+            return Response(status_code=400)  # to nobody
         except ServeError as error:
-            self._note(head, caller, error.problem)
+            self._note(head, scope, error.problem)
             return _problem_response(error, head.request_id)
         except Exception:
-            self._note(head, caller, "internal")
+            self._note(head, scope, "internal")
             raise
-        self._note(head, caller)
+        self._note(head, scope)
         response.headers["x-request-id"] = head.request_id
         return response
 
@@ -87,14 +97,14 @@ class _Route:
             raise head.refusal
         return _decode(self._decoder, await read_body(request.receive, self._limit))
 
-    def _note(self, head: Head, caller: Caller | None, problem: str = "") -> None:
+    def _note(self, head: Head, scope: Scope, problem: str = "") -> None:
         endpoint = self._endpoint
-        if caller is None or endpoint.permission not in _AUDITED:
-            return
+        if endpoint.permission not in _AUDITED or problem == "unauthorized":
+            return  # nobody's attempts are counted by the guard, one line for many
         self._audit.record(
             "call",
             "failed" if problem == "internal" else "refused" if problem else "done",
-            who=caller.name,
+            who=scope.get(CALLER, "anonymous"),
             route=f"{endpoint.method} {endpoint.path}",
             reason=problem,
             request_id=head.request_id,

@@ -88,7 +88,7 @@ class ScoringRoute(ABC):
         head = read_head(scope["headers"], self._limit, self.kinds)
         request_id = head.request_id
         try:
-            self._guard.admit(head, self._permission)
+            self._guard.admit(head, self._permission, scope)
             champion = self._ready(head.refusal)
             query = self.decode(champion, scope, await read_body(receive, self._limit))
             request_id = query.request_id or request_id

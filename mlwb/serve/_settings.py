@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -13,7 +14,7 @@ from mlwb.core.home import find_home
 from mlwb.core.ids import check_version
 from mlwb.core.signing import PRIVATE_KEY_ENV, PUBLIC_KEY_ENV, Signer
 
-__all__ = ["VARIABLES", "ServeSettings"]
+__all__ = ["PROFILES", "VARIABLES", "ServeSettings"]
 
 VARIABLES: dict[str, str] = {
     "models_dir": "MLWB_MODELS_DIR",
@@ -42,8 +43,20 @@ VARIABLES: dict[str, str] = {
     "drain_s": "MLWB_DRAIN_S",
     "public_keys": PUBLIC_KEY_ENV,
     "signing_key": PRIVATE_KEY_ENV,
+    "profile": "MLWB_PROFILE",
+    "keys_file": "MLWB_KEYS_FILE",
+    "key_days": "MLWB_KEY_DAYS",
+    "key_grace_h": "MLWB_KEY_GRACE_H",
+    "rate_limit": "MLWB_RATE_LIMIT",
+    "rate_limit_address": "MLWB_RATE_LIMIT_ADDRESS",
+    "rate_window_s": "MLWB_RATE_WINDOW_S",
+    "rate_names": "MLWB_RATE_NAMES",
+    "trusted_proxies": "MLWB_TRUSTED_PROXIES",
 }
 """Environment variable of each setting."""
+
+PROFILES = ("development", "production")
+"""What a server may be told about where it runs."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +116,24 @@ class ServeSettings:
         PEM file of the keys that may sign a version; None takes versions without a signature.
     signing_key : Path, optional
         PEM file of the private key that signs a promotion or rollback made through a route.
+    profile : str, default="development"
+        ``"production"`` refuses to start with protection missing.
+    keys_file : Path, optional
+        Keys of callers; None, or no such file, lets everybody do everything.
+    key_days : float, default=90.0
+        Life of a key that is made without another one named.
+    key_grace_h : float, default=24.0
+        Hours a key goes on after it was rotated.
+    rate_limit : int, default=6000
+        Requests of a key a window; 0 for any number.
+    rate_limit_address : int, default=0
+        Requests of an address that shows no valid key, of routes that need one; 0 for any number.
+    rate_window_s : float, default=60.0
+        Seconds of a window.
+    rate_names : int, default=10000
+        Keys, and addresses, whose requests are remembered.
+    trusted_proxies : tuple of str, default=()
+        Addresses whose ``X-Forwarded-For`` is believed.
 
     Raises
     ------
@@ -136,6 +167,15 @@ class ServeSettings:
     drain_s: float = 0.25
     public_keys: Path | None = None
     signing_key: Path | None = None
+    profile: str = "development"
+    keys_file: Path | None = None
+    key_days: float = 90.0
+    key_grace_h: float = 24.0
+    rate_limit: int = 6_000
+    rate_limit_address: int = 0
+    rate_window_s: float = 60.0
+    rate_names: int = 10_000
+    trusted_proxies: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, (low, high) in _RANGES.items():
@@ -150,6 +190,7 @@ class ServeSettings:
             raise ParamsError("MLWB_HOST is empty", expected="an address, such as 127.0.0.1")
         if self.unaudited not in ("report", "refuse"):
             raise ParamsError("MLWB_UNAUDITED is unknown", expected="report or refuse")
+        _check_guard(self)
         for version in (self.champion, self.candidate):
             if version:
                 check_version(version)
@@ -198,6 +239,7 @@ class ServeSettings:
             "shadow_log": artifacts / "shadow" / "predictions.jsonl",
             "audit_log": artifacts / "audit.log",
             "drift_dir": artifacts / "drift",
+            "keys_file": artifacts / "keys.json",
             "kill_file": artifacts / "serve.kill",
             "mode_file": artifacts / "serve.mode.json",
         }
@@ -217,6 +259,12 @@ _RANGES: dict[str, tuple[float, float]] = {
     "kept_versions": (1, 64),
     "reload_s": (0.01, 3_600),
     "drain_s": (0.0, 600),
+    "key_days": (0.001, 3_650),
+    "key_grace_h": (0.0, 8_760),
+    "rate_limit": (0, 1_000_000_000),
+    "rate_limit_address": (0, 1_000_000_000),
+    "rate_window_s": (1.0, 86_400),
+    "rate_names": (1, 10_000_000),
 }
 
 
@@ -232,6 +280,10 @@ def _number(text: str) -> float:
     return value
 
 
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
 def _optional_path(text: str) -> Path | None:
     return None if text == "off" else Path(text).expanduser()
 
@@ -243,7 +295,22 @@ _READERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "int": (int, "a whole number"),
     "float": (_number, "a number"),
     "bool": (_flag, "1 or 0"),
+    "tuple[str, ...]": (_words, "words with commas between them"),
 }
+
+
+def _check_guard(settings: ServeSettings) -> None:
+    if settings.profile not in PROFILES:
+        raise ParamsError(
+            "MLWB_PROFILE is no profile", expected=" or ".join(PROFILES), got=settings.profile
+        )
+    for text in settings.trusted_proxies:
+        try:
+            ipaddress.ip_address(text)
+        except ValueError as error:
+            raise ParamsError(
+                "MLWB_TRUSTED_PROXIES names no address", expected="such as 10.0.0.7", got=text
+            ) from error
 
 
 def _parse(variable: str, text: str, kind: str) -> Any:

@@ -9,6 +9,7 @@ from mlwb.core.clock import Clock
 from mlwb.serve._audit import AuditLog
 from mlwb.serve._drift import DriftWatch
 from mlwb.serve._exposition import exposition
+from mlwb.serve._key_watch import KeyWatch
 from mlwb.serve._log import LineLog
 from mlwb.serve._metrics import Metrics, Samples
 from mlwb.serve._models import Live
@@ -40,6 +41,7 @@ class State:
         if tally is not None:
             tally.adopt(self.metrics)
         self.drift = DriftWatch(settings.models_dir, settings.drift_dir, clock)
+        self.keys = KeyWatch(settings.keys_file)
         self.is_draining = False
         self.audit = AuditLog(settings.audit_log, clock, limit=settings.log_limit)
         self.switches = Switches(settings, clock)
@@ -80,6 +82,7 @@ class State:
             *self.versions.troubles,
             ("mode", "unreadable" if self.switches.is_mode_unreadable else ""),
             ("audit", self.audit.problem),
+            ("keys", self.keys.problem),
         )
         return tuple(f"{part}:{problem}" for part, problem in found if problem)
 
@@ -133,6 +136,7 @@ class State:
         while True:
             await asyncio.sleep(self.settings.reload_s)
             await asyncio.to_thread(self.switches.look)
+            self.keys.take(await asyncio.to_thread(self.keys.look))
             await self.versions.look()
             await asyncio.to_thread(self.versions.keep_previous)
 

@@ -46,7 +46,7 @@ class App:
         self.state = State(settings, clock, tally)
         state = self.state
         self._shadow = Shadow(settings, state.metrics, clock, state.shadow_log)
-        guard = Guard()
+        guard = Guard(state)
         self._hot = predict_routes(state, guard, self._shadow)
         described: tuple[Endpoint, ...] = (
             *PREDICT_ENDPOINTS,

@@ -1,0 +1,122 @@
+"""The keys a running server honours: read off the loop, taken over in one step."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from mlwb.core.clock import parse_utc
+from mlwb.core.errors import MlwbError
+from mlwb.serve._endpoints import Caller
+from mlwb.serve._keys import KeyRecord, key_digest, read_keys
+
+__all__ = ["KeyRing", "KeyWatch"]
+
+_LOG = logging.getLogger("mlwb.serve")
+
+
+class _Holder(NamedTuple):
+    caller: Caller
+    digest: bytes
+    expires: datetime
+
+
+class KeyRing:
+    """The keys of one state of the file; revoked ones are left out.
+
+    Parameters
+    ----------
+    records : tuple of KeyRecord
+        As read.
+    """
+
+    __slots__ = ("_holders", "records")
+
+    def __init__(self, records: tuple[KeyRecord, ...]) -> None:
+        self.records = records
+        self._holders: dict[bytes, _Holder] = {}
+        for record in records:
+            if not record.revoked:
+                digest = bytes.fromhex(record.sha256)
+                caller = Caller(record.id, record.permissions)
+                self._holders[digest] = _Holder(caller, digest, parse_utc(record.expires))
+
+    def holder(self, key: bytes, now: datetime) -> Caller | None:
+        """Whose a key is; None for one that is unknown, expired or revoked.
+
+        The key itself is never compared, only its digest: how long that takes tells nothing
+        about any key.
+        """
+        digest = key_digest(key)
+        found = self._holders.get(digest)
+        if found is None or not hmac.compare_digest(found.digest, digest) or now >= found.expires:
+            return None
+        return found.caller
+
+    def has_valid(self, now: datetime) -> bool:
+        """Whether any key would be honoured."""
+        return any(now < holder.expires for holder in self._holders.values())
+
+
+class KeyWatch:
+    """The key file of a server.
+
+    Parameters
+    ----------
+    path : Path or None
+        None, or a file that is not there: everybody may do everything.
+
+    Attributes
+    ----------
+    ring : KeyRing or None
+        The last good state; None while there never was a file.
+    problem : str
+        Why the file as it is now is not honoured: a stable word, empty when it is.
+
+    Raises
+    ------
+    ParamsError
+        The file is there and is no key file.
+    OSError
+        It cannot be read.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.problem = ""
+        self.ring: KeyRing | None = None
+        self._seen: tuple[int, ...] = ()
+        if path is not None and path.exists():
+            self._seen = _signature(path)
+            self.ring = KeyRing(read_keys(path))
+
+    def look(self) -> KeyRing | str | None:
+        """What is new: a good state, a stable word for a bad one, None for nothing. May block."""
+        if self.path is None:
+            return None
+        before = self._seen
+        try:
+            self._seen = _signature(self.path)
+            return None if self._seen == before else KeyRing(read_keys(self.path))
+        except FileNotFoundError:
+            # Without its file a server that knows keys goes on asking for them.
+            self._seen = ()
+            return None if self.ring is None else "missing"
+        except (OSError, MlwbError) as error:
+            _LOG.error("the key file is not taken up: %s", error)
+            return "unreadable" if isinstance(error, OSError) else "malformed"
+
+    def take(self, found: KeyRing | str | None) -> None:
+        """Honour what :meth:`look` found; on the event loop."""
+        if isinstance(found, KeyRing):
+            self.ring, self.problem = found, ""
+        elif found is not None:
+            self.problem = found
+
+
+def _signature(path: Path) -> tuple[int, ...]:
+    about = path.stat()
+    return about.st_mtime_ns, about.st_ctime_ns, about.st_size, about.st_ino
