@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlwb.core.arrays import Bool1D, Float1D, Int1D
+from mlwb.stats import agreement
 
 __all__ = ["AbortLimits", "Summary", "Traffic", "abort_reason", "summarise"]
 
@@ -57,8 +58,8 @@ class Summary:
         Requests the candidate was asked, and those it did not answer.
     n_compared, n_matched : int
         Answered by both, and those closer than the match delta.
-    mean_abs_delta : float
-        Mean absolute difference of the two scores; NaN when nothing was compared.
+    mean_abs_delta, median_abs_delta, p95_abs_delta, max_abs_delta : float
+        Absolute difference of the two scores; NaN when nothing was compared.
     rank_corr : float
         Spearman correlation of the two scores; NaN when one side is constant.
     shadow_p95_ms : float
@@ -76,6 +77,9 @@ class Summary:
     n_compared: int
     n_matched: int
     mean_abs_delta: float
+    median_abs_delta: float
+    p95_abs_delta: float
+    max_abs_delta: float
     rank_corr: float
     shadow_p95_ms: float
 
@@ -120,7 +124,9 @@ def summarise(traffic: Traffic, *, match_delta: float) -> Summary:
     p50, p95, p99 = _quantiles(traffic.latency_ms)
     asked = traffic.shadowed & ok
     compared = asked & np.isfinite(traffic.shadow_score) & np.isfinite(traffic.score)
-    delta = np.abs(traffic.shadow_score[compared] - traffic.score[compared])
+    found = agreement(
+        traffic.score[compared], traffic.shadow_score[compared], match_delta=match_delta
+    )
     return Summary(
         n_requests=len(traffic),
         n_errors=int((~ok).sum()),
@@ -130,10 +136,13 @@ def summarise(traffic: Traffic, *, match_delta: float) -> Summary:
         max_ms=float(traffic.latency_ms.max()) if len(traffic) else math.nan,
         n_shadowed=int(asked.sum()),
         n_shadow_errors=int((asked & ~compared).sum()),
-        n_compared=int(compared.sum()),
-        n_matched=int((delta <= match_delta).sum()),
-        mean_abs_delta=float(delta.mean()) if len(delta) else math.nan,
-        rank_corr=_rank_correlation(traffic.score[compared], traffic.shadow_score[compared]),
+        n_compared=found.n,
+        n_matched=found.n_matched,
+        mean_abs_delta=found.mean_abs_delta,
+        median_abs_delta=found.median_abs_delta,
+        p95_abs_delta=found.p95_abs_delta,
+        max_abs_delta=found.max_abs_delta,
+        rank_corr=found.rank_corr,
         shadow_p95_ms=_quantiles(traffic.shadow_ms[compared])[1],
     )
 
@@ -175,16 +184,3 @@ def _quantiles(values: Float1D) -> tuple[float, float, float]:
         return math.nan, math.nan, math.nan
     p50, p95, p99 = np.quantile(values, [0.5, 0.95, 0.99])
     return float(p50), float(p95), float(p99)
-
-
-def _rank_correlation(x: Float1D, y: Float1D) -> float:
-    if len(x) < 2 or np.ptp(x) == 0.0 or np.ptp(y) == 0.0:
-        return math.nan
-    return float(np.corrcoef(_ranks(x), _ranks(y))[0, 1])
-
-
-def _ranks(values: Float1D) -> Float1D:
-    """Average ranks, without scipy: this room is on the serving path."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    return np.asarray((last - (counts - 1) / 2.0)[inverse], dtype=np.float64)

@@ -51,7 +51,7 @@ class ShadowOutcome(msgspec.Struct, frozen=True, gc=False):
         Time the candidate took.
     error : str, default=""
         Empty, or why there is no score: ``"no_candidate"``, ``"schema"``, ``"range"``,
-        ``"model"``, ``"budget"``, ``"dropped"``.
+        ``"model"``, ``"budget"``, ``"dropped"``, ``"breaker"``.
     """
 
     version: str

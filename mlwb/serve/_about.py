@@ -10,6 +10,7 @@ from mlwb.inference import Sidecar
 from mlwb.serve._drift import DriftOff, DriftOn
 from mlwb.serve._endpoints import Call, Endpoint, Permission, json_response
 from mlwb.serve._problems import problem_error
+from mlwb.serve._shadow_watch import ShadowReport
 from mlwb.serve._state import State
 
 __all__ = ["about_endpoints"]
@@ -52,6 +53,14 @@ def about_endpoints(state: State) -> tuple[Endpoint, ...]:
             answer=DriftOn | DriftOff,
             handler=routes.drift,
         ),
+        Endpoint(
+            method="GET",
+            path="/ml/monitoring/shadow",
+            permission=Permission.READ,
+            summary="Agreement of candidate and champion over the newest rows; the breaker",
+            answer=ShadowReport,
+            handler=routes.shadow,
+        ),
     )
 
 
@@ -74,3 +83,9 @@ class _About:
 
     async def drift(self, _call: Call) -> Response:
         return json_response(self._state.drift.report())
+
+    async def shadow(self, _call: Call) -> Response:
+        metrics = self._state.metrics
+        return json_response(
+            self._state.shadow.report(dropped=metrics.dropped, skipped=metrics.skipped)
+        )

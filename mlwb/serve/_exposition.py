@@ -6,15 +6,24 @@ import math
 import re
 from collections.abc import Callable, Container, Iterable, Sequence
 
-from mlwb.serve._metrics import HELP, NOBODY, Samples, match_rate
+from mlwb.serve._metrics import HELP, NOBODY, Samples
 
 __all__ = ["GAUGES_OF_ALL", "counted", "exposition", "merge"]
+
+
+def _lowest(values: Iterable[float]) -> float:
+    """Of those that are known; each worker knows the rows it answered."""
+    return min((value for value in values if not math.isnan(value)), default=math.nan)
+
 
 GAUGES_OF_ALL: dict[str, Callable[[Iterable[float]], float]] = {
     "ml_ready": min,
     "ml_killed": max,
     "ml_mode": max,
     "ml_registry_unaudited": max,
+    "ml_shadow_match_rate": _lowest,
+    "ml_shadow_rank_corr": _lowest,
+    "ml_shadow_breaker_state": max,
     "ml_model_info": max,
     "ml_workers": sum,
 }
@@ -53,9 +62,7 @@ def merge(own: Samples, all_time: Sequence[Samples], living: Sequence[Samples]) 
             merged[name] = _fold(GAUGES_OF_ALL[name], name, living)
         else:
             merged[name] = own[name]
-    match, mismatch = (merged[f"ml_shadow_{side}_total"] for side in ("match", "mismatch"))
-    rate = match_rate(sum(match.values()), sum(mismatch.values()))
-    return {**merged, "ml_shadow_match_rate": {"ml_shadow_match_rate": rate}}
+    return merged
 
 
 def exposition(samples: Samples, versions: Sequence[str]) -> str:

@@ -20,7 +20,6 @@ __all__ = [
     "Histogram",
     "Metrics",
     "Samples",
-    "match_rate",
 ]
 
 Samples: TypeAlias = dict[str, dict[str, float]]
@@ -66,7 +65,11 @@ HELP = {
     "ml_shadow_dropped_total": "counter Comparisons not made because too many were waiting.",
     "ml_shadow_match_total": "counter Compared rows within the match limit.",
     "ml_shadow_mismatch_total": "counter Compared rows beyond the match limit.",
-    "ml_shadow_match_rate": "gauge Share of compared rows within the match limit.",
+    "ml_shadow_skipped_total": "counter Rows not shown to the candidate: its breaker is open.",
+    "ml_shadow_match_rate": "gauge Share of the newest compared rows within the match limit.",
+    "ml_shadow_rank_corr": "gauge Rank correlation of both scores over the newest compared rows.",
+    "ml_shadow_breaker_state": "gauge 0 the candidate is asked, 1 it is tried, 2 left alone.",
+    "ml_shadow_breaker_opened_total": "counter Times the candidate failed too often.",
     "ml_shadow_abs_delta": "histogram Absolute difference of candidate and champion.",
     "ml_shadow_latency_ms": "histogram Milliseconds the candidate took a request.",
     "ml_baseline_latency_ms": "histogram Milliseconds of the champion on shadowed requests.",
@@ -173,6 +176,7 @@ class Metrics:
         "requests",
         "score",
         "shadow_ms",
+        "skipped",
         "success",
         "versions",
     )
@@ -186,8 +190,8 @@ class Metrics:
         self.abs_delta = Histogram(_DELTA_EDGES)
         self.shadow_ms = Histogram(_SHADOW_EDGES_MS)
         self.baseline_ms = Histogram(_BASELINE_EDGES_MS)
-        self.success = self.errors = self.dropped = self.match = self.mismatch = 0
-        self.refused = dict.fromkeys(REFUSED, 0)
+        self.success = self.errors = self.match = self.mismatch = 0
+        self.dropped = self.skipped = 0
         self.flips = dict.fromkeys(("promoted", "rolled_back", "unaudited", "unlogged"), 0)
         self.refused = dict.fromkeys(REFUSED, 0)
         self.reloads = dict.fromkeys(
@@ -247,7 +251,7 @@ class Metrics:
             "ml_shadow_dropped_total": self.dropped,
             "ml_shadow_match_total": self.match,
             "ml_shadow_mismatch_total": self.mismatch,
-            "ml_shadow_match_rate": match_rate(self.match, self.mismatch),
+            "ml_shadow_skipped_total": self.skipped,
             "ml_workers": 1,
             **readings,
         }
@@ -278,11 +282,6 @@ class Metrics:
             **{name: {name: value} for name, value in plain.items()},
             **_drift_samples(drift),
         }
-
-
-def match_rate(match: float, mismatch: float) -> float:
-    """Share of matches; NaN before the first comparison."""
-    return match / (match + mismatch) if match + mismatch else float("nan")
 
 
 def _drift_samples(drift: DriftGauges) -> Samples:

@@ -25,6 +25,12 @@ VARIABLES: dict[str, str] = {
     "candidate": "CANARY_MODEL_VERSION",
     "shadow_budget_ms": "MLWB_SHADOW_BUDGET_MS",
     "match_delta": "MLWB_MATCH_DELTA",
+    "shadow_window": "MLWB_SHADOW_WINDOW",
+    "shadow_error_limit": "MLWB_SHADOW_ERROR_LIMIT",
+    "shadow_least": "MLWB_SHADOW_LEAST",
+    "shadow_pause_s": "MLWB_SHADOW_PAUSE_S",
+    "shadow_probes": "MLWB_SHADOW_PROBES",
+    "shadow_queue": "MLWB_SHADOW_QUEUE",
     "body_limit": "MLWB_BODY_LIMIT",
     "max_rows": "MLWB_MAX_ROWS",
     "prediction_log": "MLWB_PREDICTION_LOG",
@@ -81,6 +87,18 @@ class ServeSettings:
         A candidate's answer that takes longer counts as an error.
     match_delta : float, default=0.05
         Largest ``|candidate - champion|`` that is a match.
+    shadow_window : int, default=1000
+        Newest rows that the rolling numbers are about, and newest requests the breaker counts.
+    shadow_error_limit : float, default=0.02
+        Above this share of failed requests the candidate is left alone.
+    shadow_least : int, default=100
+        Requests before a share is one.
+    shadow_pause_s : float, default=30.0
+        Seconds until a candidate left alone is tried again.
+    shadow_probes : int, default=5
+        Good tries in a row after which it is asked as before.
+    shadow_queue : int, default=64
+        Comparisons with a slow candidate that may wait; more are dropped.
     body_limit : int, default=65536
         Bytes of a request body.
     max_rows : int, default=1024
@@ -149,6 +167,12 @@ class ServeSettings:
     candidate: str = ""
     shadow_budget_ms: float = 60.0
     match_delta: float = 0.05
+    shadow_window: int = 1000
+    shadow_error_limit: float = 0.02
+    shadow_least: int = 100
+    shadow_pause_s: float = 30.0
+    shadow_probes: int = 5
+    shadow_queue: int = 64
     body_limit: int = 65_536
     max_rows: int = 1024
     prediction_log: Path | None = None
@@ -251,6 +275,12 @@ _RANGES: dict[str, tuple[float, float]] = {
     "workers": (1, 64),
     "shadow_budget_ms": (0.1, 10_000),
     "match_delta": (0.0, 1.0),
+    "shadow_window": (10, 20_000),
+    "shadow_error_limit": (0.0, 1.0),
+    "shadow_least": (1, 20_000),
+    "shadow_pause_s": (0.01, 86_400),
+    "shadow_probes": (1, 1_000),
+    "shadow_queue": (1, 10_000),
     "body_limit": (256, 16_777_216),
     "max_rows": (1, 65_536),
     "log_limit": (1_024, 1 << 40),

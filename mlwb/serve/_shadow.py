@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -16,13 +14,14 @@ from mlwb.serve._log import LineLog
 from mlwb.serve._metrics import Metrics
 from mlwb.serve._models import Live
 from mlwb.serve._settings import ServeSettings
+from mlwb.serve._shadow_watch import ShadowWatch
+from mlwb.serve._shadow_worker import Worker
 
 __all__ = ["Comparison", "Shadow", "compare"]
 
 _LOG = logging.getLogger("mlwb.serve")
 _INLINE_MS = 1.0
 """A candidate dearer than this a row runs on a thread, so that it cannot hold up the loop."""
-_MAX_WAITING = 64
 
 
 class Comparison(NamedTuple):
@@ -111,29 +110,39 @@ class Shadow:
     Parameters
     ----------
     settings : ServeSettings
-        Budget and match limit.
+        Budget, match limit and how many comparisons may wait.
     metrics : Metrics
         Counted into.
     clock : Clock
         Times the candidate.
+    watch : ShadowWatch
+        Follows the newest rows, and says whether the candidate may be asked.
     log : LineLog, optional
         Where comparisons are written.
     """
 
     def __init__(
-        self, settings: ServeSettings, metrics: Metrics, clock: Clock, log: LineLog | None
+        self,
+        settings: ServeSettings,
+        metrics: Metrics,
+        clock: Clock,
+        *,
+        watch: ShadowWatch,
+        log: LineLog | None,
     ) -> None:
-        self._settings, self._metrics, self._clock, self._log = settings, metrics, clock, log
-        self._pool: ThreadPoolExecutor | None = None
-        self._free = threading.Semaphore(_MAX_WAITING)
+        self._settings, self._metrics, self._clock = settings, metrics, clock
+        self._watch, self._log = watch, log
+        self._worker = Worker(settings.shadow_queue)
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def later(self, job: Comparison) -> None:
         """Compare once the answer is on its way; called from the event loop."""
+        if job.candidate is None:
+            return
         loop = asyncio.get_running_loop()
-        if _is_quick(job):
+        if self._is_quick(job, job.candidate):
             # The next turn of the loop: uvloop writes the answer at the end of this one.
-            loop.call_soon(self._quick, job)
+            loop.call_soon(self._compare, job)
             return
         task = loop.create_task(self.now(job))
         self._tasks.add(task)
@@ -141,53 +150,65 @@ class Shadow:
 
     async def now(self, job: Comparison) -> list[ShadowOutcome]:
         """Compare within the budget and return the outcomes, one a row."""
-        if _is_quick(job):
-            return self._quick(job)
-        outcomes = await self._pooled(job)
-        self._record(job, outcomes)
-        return outcomes
+        if job.candidate is None:
+            return _failed(job, "no_candidate")
+        if self._is_quick(job, job.candidate):
+            return self._compare(job)
+        if not self._watch.breaker.allows():
+            return self._record(job, _failed(job, "breaker"))
+        deadline_s = self._clock.monotonic_s() + self._settings.shadow_budget_ms / 1e3
+        return self._record(job, await self._behind(job, deadline_s))
 
     def close(self) -> None:
         """Give up what waits."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
+        self._worker.close()
 
-    def _quick(self, job: Comparison) -> list[ShadowOutcome]:
-        outcomes = compare(job, self._settings, self._clock)
-        self._record(job, outcomes)
-        return outcomes
+    def _is_quick(self, job: Comparison, candidate: Live) -> bool:
+        """Whether the candidate is cheap enough to run between two requests."""
+        if self._watch.follow(job.champion.version, candidate.version, candidate.cost_ms):
+            self._worker.close()  # one that never returns keeps its thread, not the next one's
+            self._worker = Worker(self._settings.shadow_queue)
+        return self._watch.cost_ms * len(job.rows) <= _INLINE_MS
 
-    async def _pooled(self, job: Comparison) -> list[ShadowOutcome]:
-        if not self._free.acquire(blocking=False):
-            self._metrics.dropped += len(job.rows)
+    def _compare(self, job: Comparison) -> list[ShadowOutcome]:
+        if not self._watch.breaker.allows():
+            return self._record(job, _failed(job, "breaker"))
+        return self._record(job, compare(job, self._settings, self._clock))
+
+    async def _behind(self, job: Comparison, deadline_s: float) -> list[ShadowOutcome]:
+        """Compare on the worker, and wait no longer than the budget."""
+
+        def work() -> list[ShadowOutcome]:
+            if self._clock.monotonic_s() > deadline_s:
+                return _failed(job, "budget")
+            return compare(job, self._settings, self._clock)
+
+        running = self._worker.submit(work)
+        if running is None:
             return _failed(job, "dropped")
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(1, thread_name_prefix="mlwb-shadow")
-        running = self._pool.submit(compare, job, self._settings, self._clock)
-        running.add_done_callback(lambda _: self._free.release())
-        try:
-            # Running out of time also takes a comparison that has not begun off the queue.
-            async with asyncio.timeout(self._settings.shadow_budget_ms / 1e3):
-                return await asyncio.wrap_future(running)
-        except TimeoutError:
-            return _failed(job, "budget", self._settings.shadow_budget_ms)
+        budget_ms = self._settings.shadow_budget_ms
+        done, _ = await asyncio.wait((running,), timeout=budget_ms / 1e3)
+        return running.result() if done else _failed(job, "budget", budget_ms)
 
-    def _record(self, job: Comparison, outcomes: list[ShadowOutcome]) -> None:
-        metrics = self._metrics
-        if job.candidate is None:
-            return
-        metrics.baseline_ms.observe(job.latency_ms)
-        if outcomes[0].latency_ms is not None:
-            metrics.shadow_ms.observe(outcomes[0].latency_ms)
-        for row, outcome in enumerate(outcomes):
-            if outcome.error != "dropped":
+    def _record(self, job: Comparison, outcomes: list[ShadowOutcome]) -> list[ShadowOutcome]:
+        """Count and log; rows the candidate was not asked about say nothing about it."""
+        metrics, first = self._metrics, outcomes[0]
+        if first.error == "dropped":
+            metrics.dropped += len(outcomes)
+            self._watch.breaker.give_back()
+        elif first.error == "breaker":
+            metrics.skipped += len(outcomes)
+        else:
+            metrics.baseline_ms.observe(job.latency_ms)
+            if first.latency_ms is not None:
+                metrics.shadow_ms.observe(first.latency_ms)
+            for outcome in outcomes:
                 metrics.compared(outcome.delta, is_match=outcome.match)
-            if self._log is not None:
+            self._watch.record((job.champion.version, first.version), job.scores, outcomes)
+        if self._log is not None:
+            for row, outcome in enumerate(outcomes):
                 self._log.add(_line(job, row, outcome))
-
-
-def _is_quick(job: Comparison) -> bool:
-    return job.candidate is None or job.candidate.cost_ms <= _INLINE_MS
+        return outcomes
 
 
 def _line(job: Comparison, row: int, outcome: ShadowOutcome) -> PredictionLine:

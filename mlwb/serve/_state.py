@@ -15,6 +15,7 @@ from mlwb.serve._metrics import Metrics, Samples
 from mlwb.serve._models import Live
 from mlwb.serve._problems import problem_error
 from mlwb.serve._settings import ServeSettings
+from mlwb.serve._shadow_watch import ShadowWatch
 from mlwb.serve._switches import Switches
 from mlwb.serve._tally import Tally
 from mlwb.serve._versions import Versions
@@ -40,6 +41,7 @@ class State:
         self.metrics = Metrics()
         if tally is not None:
             tally.adopt(self.metrics)
+        self.shadow = ShadowWatch(settings, clock)
         self.drift = DriftWatch(settings.models_dir, settings.drift_dir, clock)
         self.keys = KeyWatch(settings.keys_file)
         self.is_draining = False
@@ -80,6 +82,7 @@ class State:
         """What is wrong though predictions are answered: ``"<part>:<stable word>"``."""
         found = (
             *self.versions.troubles,
+            ("candidate", self.shadow.problem(self._candidate_version)),
             ("mode", "unreadable" if self.switches.is_mode_unreadable else ""),
             ("audit", self.audit.problem),
             ("keys", self.keys.problem),
@@ -121,10 +124,15 @@ class State:
             "ml_killed": int(self.is_killed),
             "ml_mode": self.switches.mode_number,
             **self.versions.readings,
+            **self.shadow.readings,
             "ml_prediction_log_dropped_total": sum(log.dropped for log in self.logs),
             "ml_audit_lost_total": self.audit.lost,
         }
         return self.metrics.samples(readings, self.drift.gauges)
+
+    @property
+    def _candidate_version(self) -> str | None:
+        return None if self.candidate.live is None else self.candidate.live.version
 
     def refresh(self) -> None:
         """Look at links and switches now, on this thread."""

@@ -45,7 +45,9 @@ class App:
     def __init__(self, settings: ServeSettings, clock: Clock, tally: Tally | None = None) -> None:
         self.state = State(settings, clock, tally)
         state = self.state
-        self._shadow = Shadow(settings, state.metrics, clock, state.shadow_log)
+        self._shadow = Shadow(
+            settings, state.metrics, clock, watch=state.shadow, log=state.shadow_log
+        )
         guard = Guard(state)
         self._hot = predict_routes(state, guard, self._shadow)
         described: tuple[Endpoint, ...] = (

@@ -4,6 +4,7 @@ Belongs here: estimators that several rooms need, numpy only at import.
 Does not belong here: a limit, a verdict, or anything that knows what a feature is.
 """
 
+from mlwb.stats._agreement import Agreement, agreement
 from mlwb.stats._betting import MeanBets
 from mlwb.stats._bootstrap import BlockMeans, block_length, block_means, p_against
 from mlwb.stats._intervals import wilson
@@ -27,6 +28,7 @@ from mlwb.stats._superior import Superiority, superior
 from mlwb.stats._track_record import TrackRecord, track_record
 
 __all__ = [
+    "Agreement",
     "BlockMeans",
     "MeanBets",
     "Overfitting",
@@ -35,6 +37,7 @@ __all__ = [
     "SharpeRatio",
     "Superiority",
     "TrackRecord",
+    "agreement",
     "benjamini_hochberg",
     "block_length",
     "block_means",

@@ -27,6 +27,9 @@ HEALTHY = Summary(
     n_compared=100,
     n_matched=100,
     mean_abs_delta=0.0,
+    median_abs_delta=0.0,
+    p95_abs_delta=0.0,
+    max_abs_delta=0.0,
     rank_corr=1.0,
     shadow_p95_ms=5.0,
 )

@@ -49,7 +49,9 @@ def test_the_metrics() -> None:
     assert {name: kind for name, kind, _ in _table("Metrics")} == shown
 
 
-@pytest.mark.parametrize("error", ["no_candidate", "schema", "range", "model", "budget", "dropped"])
+@pytest.mark.parametrize(
+    "error", ["no_candidate", "schema", "range", "model", "budget", "dropped", "breaker"]
+)
 def test_the_shadow_errors(error: str) -> None:
     """Each word a comparison may end with is explained."""
     assert re.search(rf"^\| `{error}` \|", PAGE, re.MULTILINE)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from mlwb.serve import App, ServeSettings, create_app
-from mlwb.serve._metrics import LATENCY_EDGES_MS, Histogram, Metrics
+from mlwb.serve._metrics import LATENCY_EDGES_MS, DriftGauges, Histogram, Metrics
 from tests.inference.version_kit import point, write_version
 from tests.serve.asgi_kit import call
 
@@ -91,11 +91,19 @@ def test_what_happened_is_what_is_shown(models: Path) -> None:
     assert found["ml_killed", ""] == 0
 
 
-def test_the_default_server_has_fewer_than_100_series(app: App) -> None:
-    """After every kind of answer."""
-    call(app, "/ml/predict", BODY)
-    call(app, "/ml/predict", b"{")
-    assert len(_scrape(app)) < 100
+def test_the_default_server_has_fewer_than_100_series(models: Path) -> None:
+    """After every kind of answer, with a candidate and with as many features as are gated."""
+    names = [f"feature_{number}" for number in range(7)]
+    drift = DriftGauges(dict.fromkeys([*names, "prediction"], 0.1), 1440, 1.0, 0)
+    write_version(models, "v2.0.0")
+    point(models, "candidate", "v2.0.0")
+    app = create_app(ServeSettings(models))
+    for path in ("/ml/predict", "/ml/predict-with-shadow"):
+        call(app, path, BODY)
+        call(app, path, b"{")
+    app.state.metrics.count("v1.0.0", "server_error")
+    shown = app.state.metrics.samples({}, drift)
+    assert len(_scrape(app)) + len(shown["ml_psi_score"]) < 100
 
 
 def test_nothing_a_client_sends_becomes_a_series(app: App) -> None:

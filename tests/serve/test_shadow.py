@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,9 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mlwb.core.clock import ManualClock
 from mlwb.core.predictionlog import read_predictions
 from mlwb.serve import App, ServeSettings, create_app
-from mlwb.serve._shadow import _MAX_WAITING
 from tests.inference.version_kit import (
     WEIGHTS,
     logistic,
@@ -54,10 +55,16 @@ def _fail() -> None:
     raise RuntimeError("candidate bug")
 
 
-def _app(models: Path, weights: Any = NEAR, **settings: Any) -> App:
+def _wait(event: threading.Event) -> None:
+    assert event.wait(10)
+
+
+def _app(
+    models: Path, weights: Any = NEAR, clock: ManualClock | None = None, **settings: Any
+) -> App:
     write_version(models, "v2.0.0", weights=weights)
     point(models, "candidate", "v2.0.0")
-    return create_app(ServeSettings(models, **settings))
+    return create_app(ServeSettings(models, **settings), clock=clock)
 
 
 def _acting(app: App, act: Callable[[], None], cost_ms: float = 0.01) -> App:
@@ -98,28 +105,6 @@ def test_waiting_adds_a_key_and_changes_nothing_else(models: Path) -> None:
     plain = call(app, PATH, BODY, headers=HEADERS).body
     waited = call(app, PATH, BODY, headers=HEADERS, query=b"wait=1").body
     assert waited.startswith(plain[:-1] + b',"shadow":{')
-
-
-def _variants(models: Path) -> dict[str, App]:
-    none = create_app(ServeSettings(models))
-    good = _app(models)
-    far = create_app(ServeSettings(models, match_delta=0.0))
-    failing = _acting(create_app(ServeSettings(models)), _fail)
-    slow = _acting(create_app(ServeSettings(models)), lambda: time.sleep(0.02), cost_ms=20.0)
-    late = create_app(ServeSettings(models, shadow_budget_ms=0.1))
-    return {"none": none, "good": good, "far": far, "failing": failing, "slow": slow, "late": late}
-
-
-@pytest.mark.parametrize("body", [BODY, b'{"rows":[[1,0.01,2,-0.5]]}', b'{"features":[1]}', b"{"])
-def test_the_answer_is_the_same_whatever_the_candidate_does(models: Path, body: bytes) -> None:
-    """Byte for byte and header for header: no candidate, good, failing, slow; also refusals."""
-    replies = [
-        call(app, path, body, headers=HEADERS)
-        for app in _variants(models).values()
-        for path in ("/ml/predict", PATH)
-    ]
-    assert len(replies) == 12
-    assert len({(reply.status, reply.body, str(reply.headers)) for reply in replies}) == 1
 
 
 def test_the_answer_leaves_first(models: Path) -> None:
@@ -200,20 +185,86 @@ def test_a_row_the_candidate_would_refuse(models: Path) -> None:
     assert _shadow(app, json.dumps({"features": rows[1]}).encode())["error"] == "range"
 
 
+def test_a_candidate_that_keeps_failing_is_left_alone_and_tried_again(models: Path) -> None:
+    """Health, gauges and the word on the wire say so; after good probes it is asked as before."""
+    clock = ManualClock()
+    app = _app(models, shadow_least=4, shadow_pause_s=30.0, shadow_probes=2, clock=clock)
+    good = app.state.candidate.live
+    _acting(app, _fail)
+
+    def seen() -> tuple[str, list[str], str]:
+        health = call(app, "/ml/health").json()
+        report = call(app, "/ml/monitoring/shadow").json()
+        return report["breaker"]["state"], health["reasons"], health["status"]
+
+    assert [_shadow(app)["error"] for _ in range(6)] == ["model"] * 4 + ["breaker"] * 2
+    assert seen() == ("open", ["candidate:breaker_open"], "degraded")
+    app.state.candidate.live = good
+    clock.advance(30.0)
+    assert [_shadow(app)["error"] for _ in range(3)] == [""] * 3
+    assert seen() == ("closed", [], "ok")
+    text = call(app, "/ml/metrics").body.decode()
+    for sample in ("skipped_total 2", "error_total 4", "breaker_opened_total 1", "breaker_state 0"):
+        assert f"\nml_shadow_{sample}\n" in text
+
+
+def test_a_candidate_that_became_slow_leaves_the_loop(models: Path) -> None:
+    """Cheap when it was loaded, slow since: after a request it runs on its thread."""
+    threads = list[str]()
+
+    def drag() -> None:
+        threads.append(threading.current_thread().name)
+        time.sleep(0.015)
+
+    app = _acting(_app(models), drag)
+
+    async def talk() -> None:
+        for _ in range(3):
+            await request(app, PATH, BODY, query=b"wait=1")
+
+    asyncio.run(talk())
+    assert threads[0] == threading.main_thread().name
+    assert threads[1:] == ["mlwb-shadow"] * 2
+
+
+def test_a_candidate_that_never_returns_costs_a_thread_and_nothing_else(models: Path) -> None:
+    """Those behind it wait for the budget, then are refused; the next candidate is asked."""
+    app = _app(models, shadow_queue=3, shadow_budget_ms=50.0, shadow_least=1000)
+    good, never = app.state.candidate.live, threading.Event()
+    assert good is not None
+    _acting(app, lambda: _wait(never), cost_ms=50.0)
+    write_version(models, "v3.0.0")
+    other = create_app(ServeSettings(models, champion="v3.0.0")).state.champion.live
+    assert other is not None
+
+    async def talk() -> list[str]:
+        async with running(app):
+            replies = [await request(app, PATH, BODY, query=b"wait=1") for _ in range(5)]
+            app.state.candidate.live = dataclasses.replace(other, cost_ms=50.0)
+            replies.append(await request(app, PATH, BODY, query=b"wait=1"))
+        return [reply.json()["shadow"]["error"] for reply in replies]
+
+    assert asyncio.run(talk()) == ["budget"] * 3 + ["dropped"] * 2 + [""]
+    never.set()
+
+
 def test_too_many_waiting_are_dropped_and_counted(models: Path) -> None:
     """The queue is bounded; what does not fit is dropped, never waited for."""
-    app = _acting(_app(models), lambda: time.sleep(0.05), cost_ms=50.0)
-    extra = 7
+    release = threading.Event()
+    app = _acting(_app(models, shadow_queue=5), lambda: _wait(release), cost_ms=50.0)
 
     async def talk() -> None:
         async with running(app):
-            for _ in range(_MAX_WAITING + extra):
+            for _ in range(12):
                 assert (await request(app, PATH, BODY)).status == 200
             await asyncio.sleep(0.01)
+            assert app.state.metrics.dropped == 7
+            release.set()
+            await asyncio.gather(*app._shadow._tasks)
 
     asyncio.run(talk())
-    assert app.state.metrics.dropped >= extra
-    assert app.state.metrics.requests[("v1.0.0", "success")] == _MAX_WAITING + extra
+    assert app.state.metrics.requests[("v1.0.0", "success")] == 12
+    assert app.state.metrics.errors + app.state.metrics.success == 5
 
 
 @pytest.mark.parametrize(("weights", "matches"), [(NEAR, 1), (FAR, 0)])

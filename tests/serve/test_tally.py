@@ -16,8 +16,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from mlwb.core.clock import ManualClock
 from mlwb.serve import App, ServeSettings, create_app
 from mlwb.serve._board import Board
-from mlwb.serve._exposition import GAUGES_OF_ALL
-from mlwb.serve._metrics import HELP
+from mlwb.serve._exposition import GAUGES_OF_ALL, merge
+from mlwb.serve._metrics import HELP, Samples
 from mlwb.serve._tally import Tally
 from tests.inference.version_kit import point, write_version
 from tests.serve.asgi_kit import call
@@ -92,7 +92,7 @@ def test_a_writer_killed_at_any_moment_leaves_a_whole_slot() -> None:
 
 
 def test_counts_of_all_workers_are_shown_by_each(models: Path, clock: ManualClock) -> None:
-    """Counters and histogram cells add up, whichever worker is asked; the ratio is of the sums."""
+    """Counters and histogram cells add up, whichever worker is asked."""
     write_version(models, "v2.0.0")
     point(models, "candidate", "v2.0.0")
     board = Board(2)
@@ -167,6 +167,17 @@ def test_gauges_of_several_workers(models: Path, clock: ManualClock) -> None:
     found = _scrape(first)
     assert (found["ml_ready", ""], found["ml_killed", ""], found["ml_workers", ""]) == (1, 0, 1)
     assert set(GAUGES_OF_ALL) <= {name for name, about in HELP.items() if about[:5] == "gauge"}
+
+
+def test_the_shadow_is_as_bad_as_at_its_worst_worker() -> None:
+    """Rolling numbers are the lowest that a worker knows, the breaker is that of the worst."""
+    names = ("ml_shadow_match_rate", "ml_shadow_rank_corr", "ml_shadow_breaker_state")
+    workers: list[Samples] = [
+        {name: {name: value} for name, value in zip(names, values, strict=True)}
+        for values in ((0.99, math.nan, 0), (0.90, 0.97, 2), (math.nan, 0.98, 0))
+    ]
+    merged = merge(workers[0], workers, workers)
+    assert [merged[name][name] for name in names] == [0.90, 0.97, 2]
 
 
 def test_numbers_that_are_none_travel(models: Path, clock: ManualClock) -> None:
