@@ -46,9 +46,9 @@ LATENCY_EDGES_MS = (
     200.0,
     500.0,
 )
-_BASELINE_EDGES_MS = (1.0, 10.0, 20.0, 60.0, 80.0, 120.0, 200.0)
+# The same for both sides of a comparison, so that they can be laid side by side.
 _SHADOW_EDGES_MS = (0.1, 1.0, 10.0, 60.0)
-_DELTA_EDGES = (0.001, 0.01, 0.025, 0.05, 0.1, 0.2)
+_DELTA_EDGES = (0.01, 0.025, 0.05, 0.1)
 _SCORE_EDGES = tuple(tenth / 10 for tenth in range(1, 10))
 _KEPT_VERSIONS = 6
 """More than are shown, so that a worker that takes up a version first takes none from the sum."""
@@ -189,7 +189,7 @@ class Metrics:
         self.score = Histogram(_SCORE_EDGES)
         self.abs_delta = Histogram(_DELTA_EDGES)
         self.shadow_ms = Histogram(_SHADOW_EDGES_MS)
-        self.baseline_ms = Histogram(_BASELINE_EDGES_MS)
+        self.baseline_ms = Histogram(_SHADOW_EDGES_MS)
         self.success = self.errors = self.match = self.mismatch = 0
         self.dropped = self.skipped = 0
         self.flips = dict.fromkeys(("promoted", "rolled_back", "unaudited", "unlogged"), 0)
