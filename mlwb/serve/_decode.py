@@ -17,7 +17,7 @@ from mlwb.core.predictionlog import REQUEST_ID
 from mlwb.inference import Sidecar
 from mlwb.serve._problems import problem_error
 
-__all__ = ["Decoder", "Query"]
+__all__ = ["Decoder", "Query", "invalid_input"]
 
 _LOCATED = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>[^`]*)`)?$", re.DOTALL)
 # Messages that can only hold our own words: types, limits and names of the model's fields.
@@ -92,7 +92,7 @@ class Decoder:
         try:
             request = self._decode(body)
         except msgspec.ValidationError as error:
-            raise _invalid(str(error)) from error
+            raise invalid_input(str(error)) from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise problem_error("bad_json", "expected one JSON object in UTF-8") from error
         features, rows = request.features, request.rows
@@ -157,7 +157,16 @@ def _request_type(sidecar: Sidecar, max_rows: int) -> type[Any]:
     )
 
 
-def _invalid(message: str) -> ServeError:
+def invalid_input(message: str, *, known: str = "read /ml/model/info for the names") -> ServeError:
+    """The refusal for what msgspec found wrong, with a pointer and nothing of the input.
+
+    Parameters
+    ----------
+    message : str
+        Of ``msgspec.ValidationError``.
+    known : str
+        Where the names that are known stand.
+    """
     found = _LOCATED.match(message)
     what, path = (found["what"], found["path"] or "") if found else ("", "")
     missing = _MISSING.match(what)
@@ -167,7 +176,7 @@ def _invalid(message: str) -> ServeError:
             "invalid_input", f"{missing[1]} is missing", pointer=f"{pointer}/{missing[1]}"
         )
     if what.startswith("Object contains unknown field"):
-        what = "an unknown field; read /ml/model/info for the names"
+        what = f"an unknown field; {known}"
     elif _SAFE.match(what) is None:
         what = "not the expected form"
     return problem_error("invalid_input", what.replace("`", ""), pointer=pointer)

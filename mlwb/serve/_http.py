@@ -8,9 +8,10 @@ from typing import Any, NamedTuple, TypeAlias
 
 from mlwb.core.errors import ServeError
 from mlwb.core.predictionlog import REQUEST_ID
-from mlwb.serve._problems import PROBLEM_JSON, problem_body, problem_error
+from mlwb.serve._problems import problem_error, refusal
 
 __all__ = [
+    "JSON",
     "JSON_ONLY",
     "ClientGoneError",
     "Head",
@@ -33,8 +34,8 @@ Header: TypeAlias = tuple[bytes, bytes]
 
 _RETRY_AFTER_S = b"1"
 _CHALLENGE = b'Bearer realm="mlwb"'
-_JSON = b"application/json"
-JSON_ONLY = frozenset((_JSON,))
+JSON = b"application/json"
+JSON_ONLY = frozenset((JSON,))
 """Media types of a body that is a JSON object."""
 
 
@@ -97,7 +98,7 @@ def _refusal(
     found: Mapping[bytes, bytes], limit: int, kinds: Collection[bytes]
 ) -> ServeError | None:
     kind, length = found.get(b"content-type", b""), found.get(b"content-length", b"")
-    if kind != _JSON and kind.partition(b";")[0].strip().lower() not in kinds:
+    if kind != JSON and kind.partition(b";")[0].strip().lower() not in kinds:
         return problem_error("media_type", "expected Content-Type: application/json")
     if found.get(b"content-encoding", b"identity") != b"identity":
         return problem_error("media_type", "expected a body without Content-Encoding")
@@ -141,8 +142,11 @@ async def send_body(send: Send, status: int, headers: list[Header], body: bytes)
 
 
 def problem_headers(error: ServeError, request_id: str) -> list[Header]:
-    """Headers of a refusal; 503 says when to come back, 401 how to show a key."""
-    headers = [(b"content-type", PROBLEM_JSON), (b"x-request-id", request_id.encode())]
+    """Headers of a refusal beside its media type.
+
+    503 says when to come back, 401 how to show a key.
+    """
+    headers = [(b"x-request-id", request_id.encode())]
     if error.status == 503:
         headers.append((b"retry-after", _RETRY_AFTER_S))
     elif error.status == 401:
@@ -151,10 +155,11 @@ def problem_headers(error: ServeError, request_id: str) -> list[Header]:
 
 
 async def send_problem(
-    send: Send, error: ServeError, request_id: str, *, allow: bytes = b""
+    send: Send, error: ServeError, request_id: str, *, path: str, allow: bytes = b""
 ) -> None:
-    """Send a refusal."""
-    headers = problem_headers(error, request_id)
+    """Send a refusal, in the form that the path's clients expect."""
+    found = refusal(error, request_id, path)
+    headers = [(b"content-type", found.media_type), *problem_headers(error, request_id)]
     if allow:
         headers.append((b"allow", allow))
-    await send_body(send, error.status, headers, problem_body(error, request_id))
+    await send_body(send, found.status, headers, found.body)

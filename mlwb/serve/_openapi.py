@@ -16,7 +16,7 @@ import msgspec
 from mlwb import __version__
 from mlwb.serve._endpoints import Endpoint, Form, Permission
 from mlwb.serve._models import Live
-from mlwb.serve._problems import PROBLEMS, Problem
+from mlwb.serve._problems import PROBLEMS, Problem, ProtocolError, speaks_protocol
 
 __all__ = ["openapi_document", "shared_refusals"]
 
@@ -152,7 +152,7 @@ def _schemas(
 ) -> tuple[_Schemas, Mapping[str, Any]]:
     answers = [part for endpoint in endpoints for part in _parts(endpoint.answer)]
     kinds = [item.kind for endpoint in endpoints for item in endpoint.parameters]
-    wanted = [Problem, *answers, *kinds, *bodies]
+    wanted = [Problem, ProtocolError, *answers, *kinds, *bodies]
     schemas = _Schemas(kind for kind in wanted if kind is not None)
     return schemas, schemas.named
 
@@ -235,18 +235,29 @@ def _responses(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
         for status in endpoint.statuses
     }
     by_status: dict[int, list[str]] = {}
+    is_protocol = speaks_protocol(endpoint.path)
     for code in shared_refusals(endpoint):
-        by_status.setdefault(PROBLEMS[code][0], []).append(code)
+        status = PROBLEMS[code][0]
+        by_status.setdefault(400 if is_protocol and status == 422 else status, []).append(code)
     for status, codes in by_status.items():
         response = found.setdefault(str(status), {"description": "", "headers": headers})
         said = [response["description"]] if response["description"] else []
-        known = response.get("content", {})
+        content = {_PROBLEM_JSON: _problem(codes, schemas)}
+        if is_protocol:
+            content = {_JSON: {"schema": schemas[ProtocolError]}}
         found[str(status)] = {
             **response,
             "description": "; ".join([*said, *(PROBLEMS[code][1] for code in codes)]),
-            "content": {**known, _PROBLEM_JSON: _problem(codes, schemas)},
+            "content": _both(response.get("content", {}), content),
         }
     return found
+
+
+def _both(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """Contents of an answer and of a refusal with the same status."""
+    if not set(first) & set(second):
+        return {**first, **second}
+    return {_JSON: {"schema": {"anyOf": [first[_JSON]["schema"], second[_JSON]["schema"]]}}}
 
 
 def _problem(codes: Sequence[str], schemas: _Schemas) -> dict[str, Any]:

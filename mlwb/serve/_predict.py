@@ -112,7 +112,7 @@ PREDICT_ENDPOINTS = (
 _encode = msgspec.json.Encoder().encode
 
 
-class PredictRoute(ScoringRoute):
+class PredictRoute(ScoringRoute[Query]):
     """``/ml/predict``."""
 
     __slots__ = ()
@@ -123,7 +123,7 @@ class PredictRoute(ScoringRoute):
 
     async def respond(self, scope: Scope, send: Send, job: Comparison, query: Query) -> None:  # noqa: ARG002
         """The score, or the scores of a batch."""
-        await self.send_json(send, job, _answer(job, query))
+        await self.send_answer(send, job, _answer(job, query))
 
 
 class ShadowedPredictRoute(PredictRoute):
@@ -152,10 +152,10 @@ class ShadowedPredictRoute(PredictRoute):
         outcomes = await self._shadow.now(job)
         shown: list[ShadowOutcome] | ShadowOutcome = outcomes if query.is_batch else outcomes[0]
         answer = _answer(job, query)[:-1] + b',"shadow":' + _encode(shown) + b"}"
-        await self.send_json(send, job, answer)
+        await self.send_answer(send, job, answer)
 
 
-def predict_routes(state: State, guard: Guard, shadow: Shadow) -> dict[str, ScoringRoute]:
+def predict_routes(state: State, guard: Guard, shadow: Shadow) -> dict[str, PredictRoute]:
     """Both routes by path.
 
     Parameters

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 
 from mlwb.core.errors import ServeError
 
-__all__ = ["PROBLEMS", "PROBLEM_JSON", "Problem", "problem_body", "problem_error"]
+__all__ = [
+    "PROBLEMS",
+    "PROBLEM_JSON",
+    "Problem",
+    "ProtocolError",
+    "Refusal",
+    "problem_body",
+    "problem_error",
+    "refusal",
+    "speaks_protocol",
+]
 
 PROBLEM_JSON = b"application/problem+json"
+_JSON = b"application/json"
 
 PROBLEMS: dict[str, tuple[int, str]] = {
     "bad_json": (400, "The body is not JSON"),
@@ -16,6 +29,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "unauthorized": (401, "No valid key"),
     "forbidden": (403, "The key does not permit this"),
     "not_found": (404, "No such route"),
+    "unknown_model": (404, "No such model or version answers"),
     "method_not_allowed": (405, "The route has no such method"),
     "slow_request": (408, "The request did not arrive in time"),
     "body_too_large": (413, "The body is too large"),
@@ -55,7 +69,29 @@ class Problem(msgspec.Struct, omit_defaults=True):
     errors: list[FieldError] = []
 
 
+class ProtocolError(msgspec.Struct):
+    """A refusal as the Open Inference Protocol has it."""
+
+    error: str
+
+
 _ENCODER = msgspec.json.Encoder()
+
+
+class Refusal(NamedTuple):
+    """An answer that refuses.
+
+    Parameters
+    ----------
+    status : int
+        Of HTTP.
+    media_type, body : bytes
+        What is sent.
+    """
+
+    status: int
+    media_type: bytes
+    body: bytes
 
 
 def problem_error(problem: str, detail: str, *, pointer: str = "") -> ServeError:
@@ -71,6 +107,30 @@ def problem_error(problem: str, detail: str, *, pointer: str = "") -> ServeError
         JSON pointer of the field at fault, as a fragment: ``"#/features/spread_bp"``.
     """
     return ServeError(detail, status=PROBLEMS[problem][0], problem=problem, pointer=pointer)
+
+
+def speaks_protocol(path: str) -> bool:
+    """Whether refusals of a path have the form of the Open Inference Protocol."""
+    return path == "/v2" or path.startswith("/v2/")
+
+
+def refusal(error: ServeError, request_id: str, path: str) -> Refusal:
+    """A refusal in the form of the surface it belongs to.
+
+    Parameters
+    ----------
+    error : ServeError
+        Made by :func:`problem_error`.
+    request_id : str
+        Becomes ``instance`` of a problem.
+    path : str
+        That was asked for. Below ``/v2`` input that does not fit is 400, as the protocol has it.
+    """
+    if speaks_protocol(path):
+        place = f" at {error.pointer}" if error.pointer else ""
+        status = 400 if error.status == 422 else error.status
+        return Refusal(status, _JSON, _ENCODER.encode(ProtocolError(error.what + place)))
+    return Refusal(error.status, PROBLEM_JSON, problem_body(error, request_id))
 
 
 def problem_body(error: ServeError, request_id: str) -> bytes:

@@ -25,7 +25,7 @@ from mlwb.serve._http import (
     read_body,
     read_head,
 )
-from mlwb.serve._problems import problem_body, problem_error
+from mlwb.serve._problems import problem_error, refusal
 
 __all__ = ["rest_app"]
 
@@ -82,7 +82,7 @@ class _Route:
             return Response(status_code=400)  # to nobody
         except ServeError as error:
             self._note(head, scope, error.problem)
-            return _problem_response(error, head.request_id)
+            return _problem_response(error, head.request_id, scope["path"])
         except Exception:
             self._note(head, scope, "internal")
             raise
@@ -120,26 +120,29 @@ def _decode(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
         raise problem_error("bad_json", "expected one JSON object in UTF-8") from error
 
 
-async def _refuse(_request: Request, error: Exception) -> Response:
+async def _refuse(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException) and error.status_code == 405:
         problem = problem_error("method_not_allowed", "expected another method")
-        return _problem_response(problem, new_request_id(), dict(error.headers or {}))
+        extra = dict(error.headers or {})
+        return _problem_response(problem, new_request_id(), request.scope["path"], extra)
     problem = problem_error("not_found", "no such route; see the documentation")
-    return _problem_response(problem, new_request_id())
+    return _problem_response(problem, new_request_id(), request.scope["path"])
 
 
-async def _fail(_request: Request, _error: Exception) -> Response:
+async def _fail(request: Request, _error: Exception) -> Response:
     problem = problem_error("internal", "the server failed; see its log")
-    return _problem_response(problem, new_request_id())
+    return _problem_response(problem, new_request_id(), request.scope["path"])
 
 
 def _problem_response(
-    problem: ServeError, request_id: str, extra: dict[str, str] | None = None
+    problem: ServeError, request_id: str, path: str, extra: dict[str, str] | None = None
 ) -> Response:
+    found = refusal(problem, request_id, path)
     pairs = problem_headers(problem, request_id)
     headers = {name.decode(): value.decode() for name, value in pairs}
     return Response(
-        problem_body(problem, request_id),
-        status_code=problem.status,
+        found.body,
+        status_code=found.status,
+        media_type=found.media_type.decode(),
         headers={**headers, **(extra or {})},
     )

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from typing import Generic, Protocol, TypeVar
 
 from mlwb.core.errors import ModelError, ServeError
 from mlwb.core.predictionlog import PredictionLine
-from mlwb.serve._decode import Query
 from mlwb.serve._endpoints import Endpoint
 from mlwb.serve._guard import Guard
 from mlwb.serve._http import (
+    JSON,
     JSON_ONLY,
     ClientGoneError,
+    Header,
     Receive,
     Scope,
     Send,
@@ -39,7 +41,22 @@ __all__ = ["ScoringRoute"]
 _LOG = logging.getLogger("mlwb.serve")
 
 
-class ScoringRoute(ABC):
+class Rows(Protocol):
+    """What was asked about, whatever else of it the route keeps for its answer."""
+
+    @property
+    def rows(self) -> list[tuple[float, ...]]:
+        """In the order of the sidecar."""
+
+    @property
+    def request_id(self) -> str:
+        """The caller's, or empty."""
+
+
+Q = TypeVar("Q", bound=Rows)
+
+
+class ScoringRoute(ABC, Generic[Q]):
     """One hot route.
 
     Parameters
@@ -64,7 +81,7 @@ class ScoringRoute(ABC):
         self._now = state.clock.monotonic_s
 
     @abstractmethod
-    def decode(self, live: Live, scope: Scope, body: bytes) -> Query:
+    def decode(self, live: Live, scope: Scope, body: bytes) -> Q:
         """The rows that are asked about.
 
         Raises
@@ -74,7 +91,7 @@ class ScoringRoute(ABC):
         """
 
     @abstractmethod
-    async def respond(self, scope: Scope, send: Send, job: Comparison, query: Query) -> None:
+    async def respond(self, scope: Scope, send: Send, job: Comparison, query: Q) -> None:
         """Send the scores."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -82,7 +99,7 @@ class ScoringRoute(ABC):
         start = self._now()
         if scope["method"] != "POST":
             error = problem_error("method_not_allowed", "expected POST")
-            await send_problem(send, error, new_request_id(), allow=b"POST")
+            await send_problem(send, error, new_request_id(), path=scope["path"], allow=b"POST")
             return
         live = self._state.champion.live
         head = read_head(scope["headers"], self._limit, self.kinds)
@@ -99,7 +116,7 @@ class ScoringRoute(ABC):
             problem = _problem(error)
             outcome = "client_error" if problem.status < 500 else "server_error"
             self._state.metrics.count(live.version if live else NOBODY, outcome)
-            await send_problem(send, problem, request_id)
+            await send_problem(send, problem, request_id, path=scope["path"])
             return
         job = Comparison(
             self._state.candidate.live,
@@ -116,12 +133,17 @@ class ScoringRoute(ABC):
         finally:
             self._state.drift.count(champion.version, job.rows, scores, job.ts)
 
-    async def send_json(self, send: Send, job: Comparison, answer: bytes) -> None:
-        """Send an answer that is JSON."""
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"x-request-id", job.request_id.encode()),
-        ]
+    async def send_answer(
+        self,
+        send: Send,
+        job: Comparison,
+        answer: bytes,
+        *,
+        kind: bytes = JSON,
+        extra: Sequence[Header] = (),
+    ) -> None:
+        """Send an answer, JSON unless ``kind`` says otherwise."""
+        headers = [(b"content-type", kind), (b"x-request-id", job.request_id.encode()), *extra]
         if self._state.is_draining:
             headers.append((b"connection", b"close"))
         await send_body(send, 200, headers, answer)

@@ -18,6 +18,7 @@ __all__ = ["PROFILES", "VARIABLES", "ServeSettings"]
 
 VARIABLES: dict[str, str] = {
     "models_dir": "MLWB_MODELS_DIR",
+    "model_name": "MLWB_MODEL_NAME",
     "host": "MLWB_HOST",
     "port": "MLWB_PORT",
     "workers": "MLWB_WORKERS",
@@ -73,6 +74,8 @@ class ServeSettings:
     ----------
     models_dir : Path
         Holds the versions, `latest` and `candidate`.
+    model_name : str, default="mlwb"
+        What clients of the Open Inference Protocol call the model.
     host : str, default="127.0.0.1"
         Address to listen on.
     port : int, default=4010
@@ -160,6 +163,7 @@ class ServeSettings:
     """
 
     models_dir: Path
+    model_name: str = "mlwb"
     host: str = "127.0.0.1"
     port: int = 4010
     workers: int = 1
@@ -215,7 +219,7 @@ class ServeSettings:
         if self.unaudited not in ("report", "refuse"):
             raise ParamsError("MLWB_UNAUDITED is unknown", expected="report or refuse")
         _check_guard(self)
-        for version in (self.champion, self.candidate):
+        for version in (self.champion, self.candidate, self.model_name):
             if version:
                 check_version(version)
 

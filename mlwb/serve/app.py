@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 
 from mlwb.core.clock import Clock, SystemClock
 from mlwb.serve._about import about_endpoints
@@ -11,6 +12,7 @@ from mlwb.serve._endpoints import Endpoint
 from mlwb.serve._guard import Guard
 from mlwb.serve._health import health_endpoints
 from mlwb.serve._http import Receive, Scope, Send
+from mlwb.serve._infer import InferRoute, infer_endpoints, protocol_endpoints
 from mlwb.serve._interface import interface_endpoints
 from mlwb.serve._predict import PREDICT_ENDPOINTS, predict_routes
 from mlwb.serve._routes import rest_app
@@ -20,6 +22,9 @@ from mlwb.serve._state import State
 from mlwb.serve._tally import Tally
 
 __all__ = ["App", "create_app"]
+
+
+_INFER = re.compile(r"/v2/models/[^/]+(/versions/[^/]+)?/infer\Z")
 
 
 class App:
@@ -50,8 +55,11 @@ class App:
         )
         guard = Guard(state)
         self._hot = predict_routes(state, guard, self._shadow)
+        self._infer = InferRoute(state, guard)
         described: tuple[Endpoint, ...] = (
             *PREDICT_ENDPOINTS,
+            *infer_endpoints(),
+            *protocol_endpoints(state),
             *health_endpoints(state),
             *about_endpoints(state),
         )
@@ -62,6 +70,8 @@ class App:
         """Answer one request, or live through one lifespan."""
         if scope["type"] == "http" and (hot := self._hot.get(scope["path"])) is not None:
             await hot(scope, receive, send)
+        elif scope["type"] == "http" and _INFER.match(scope["path"]):
+            await self._infer(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         else:
