@@ -17,6 +17,7 @@ from mlwb.canary._judge import (
 )
 from mlwb.canary._plan import Phase, plan
 from mlwb.canary._traffic import AbortLimits, Summary, Traffic, abort_reason, summarise
+from mlwb.canary._watch import RolloutWatch
 
 __all__ = [
     "AbortLimits",
@@ -26,6 +27,7 @@ __all__ = [
     "Outcome",
     "Phase",
     "Question",
+    "RolloutWatch",
     "Summary",
     "Traffic",
     "abort_reason",

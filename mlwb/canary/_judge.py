@@ -136,6 +136,8 @@ class Judgement:
         Where the path stops the rollout.
     leading : str
         The question with the most evidence against it when it was decided.
+    shown : mapping of str to ndarray of shape (n_requests,)
+        By question, the highest evidence so far that its rate is below its limit, as ``path``.
     """
 
     outcome: Outcome
@@ -144,6 +146,7 @@ class Judgement:
     path: Float1D
     line: float
     leading: str
+    shown: Mapping[str, Float1D]
 
 
 def questions_of(
@@ -221,8 +224,8 @@ def judge(
     Notes
     -----
     The evidence of all questions is averaged by weight before it is held against ``1 / level``, so
-    that many questions cost no guarantee. A certificate needs every question at ``level`` each, so that a
-    rollout with one bad rate is certified with probability ``level`` at most.
+    that many questions cost no guarantee. A certificate needs every question at ``level`` each, so
+    that a rollout with one bad rate is certified with probability ``level`` at most.
     """
     if not questions or any(len(path) != n_requests for path in beside.values()):
         raise DataSchemaError("nothing to judge", expected="questions, and paths of one length")
@@ -241,7 +244,8 @@ def judge(
         for question, walk, first in zip(questions, walks, shown, strict=True)
     )
     leading = list(against)[int(paths[:, at - 1].argmax())] if at else ""
-    return Judgement(outcome, at, findings, np.asarray(path), line, leading)
+    kept = {question.name: walk[1] for question, walk in zip(questions, walks, strict=True)}
+    return Judgement(outcome, at, findings, np.asarray(path), line, leading, kept)
 
 
 def _walk(question: Question, n_requests: int) -> tuple[Float1D, Float1D]:

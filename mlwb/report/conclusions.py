@@ -18,6 +18,7 @@ from mlwb.report._conclusions_study import (
     steadiness,
     study,
 )
+from mlwb.report._rollout import rollout_conclusion as rollout
 
 __all__ = [
     "costs",
@@ -31,6 +32,7 @@ __all__ = [
     "recent",
     "redundancy",
     "regimes",
+    "rollout",
     "stationarity",
     "steadiness",
     "study",

@@ -23,6 +23,7 @@ from mlwb.report._figures_panels import drift_panels
 from mlwb.report._figures_paper import paper
 from mlwb.report._figures_study import costs, information, redundancy, regimes
 from mlwb.report._figures_traffic import agreement, latency
+from mlwb.report._rollout import rollout_figure as rollout
 
 __all__ = [
     "MID",
@@ -49,5 +50,6 @@ __all__ = [
     "psi_rolling",
     "redundancy",
     "regimes",
+    "rollout",
     "walk_forward",
 ]

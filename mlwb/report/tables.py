@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mlwb.report._rollout import rollout_table as rollout
 from mlwb.report._table import Column, Table
 from mlwb.report._tables_data import findings, quality
 from mlwb.report._tables_drift import distances, psi
@@ -37,6 +38,7 @@ __all__ = [
     "quality",
     "records",
     "regimes",
+    "rollout",
     "scores",
     "stationarity",
     "steadiness",

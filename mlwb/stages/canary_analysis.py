@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from mlwb.canary import Summary, summarise
+from mlwb.canary import (
+    AbortLimits,
+    Judgement,
+    Summary,
+    abort_reason,
+    questions_of,
+    summarise,
+)
+from mlwb.canary import judge as judge_traffic
 from mlwb.core.arrays import Float1D
 from mlwb.core.canonical import digest_file
 from mlwb.core.clock import Clock, SystemClock, parse_utc
@@ -17,6 +26,7 @@ from mlwb.evidence import Context, Input, Interval, Metric, Record, new_record, 
 from mlwb.gates import Verdict
 from mlwb.params import CanaryAnalysisParams, Policy
 from mlwb.registry import Registry
+from mlwb.stages._traffic_limits import abort_limits, judge_limits
 from mlwb.stages._traffic_log import SHADOW, SMOKE, TrafficLog, agrees, read_log, to_traffic
 from mlwb.stages.common import (
     candidate_of,
@@ -82,6 +92,11 @@ class Result:
         Length of the traffic.
     match_delta : float
         Difference of two scores that still counts as agreement, from the policy.
+    judgement : Judgement
+        What the phases amount to, had one looked after every request.
+    fixed : str
+        Why plain numbers, looked at once at the end of each phase, would have stopped it; empty
+        where they would not.
     """
 
     inputs: Inputs
@@ -93,6 +108,8 @@ class Result:
     score_mismatches: int
     seconds: float
     match_delta: float
+    judgement: Judgement
+    fixed: str
 
     @property
     def latencies(self) -> dict[str, Float1D]:
@@ -139,7 +156,9 @@ def load(params: CanaryAnalysisParams) -> Inputs:
 
 def measure(inputs: Inputs) -> Result:
     """Count and measure every test and phase."""
-    log, delta = inputs.log, match_delta_of(policy_of(inputs.params.run))
+    log, policy = inputs.log, policy_of(inputs.params.run)
+    delta, limits = match_delta_of(policy), judge_limits(policy)
+    rollout = to_traffic([item for name in log.header.phases for item in log.of(name)])
     phases = {
         name: summarise(log.traffic(name), match_delta=delta)
         for name in log.header.phases
@@ -158,7 +177,16 @@ def measure(inputs: Inputs) -> Result:
         score_mismatches=len(wrong),
         seconds=(finished - started).total_seconds(),
         match_delta=delta,
+        judgement=judge_traffic(
+            questions_of(rollout, limits, match_delta=delta), len(rollout), level=limits.level
+        ),
+        fixed=_fixed(phases, abort_limits(policy)),
     )
+
+
+def _fixed(phases: Mapping[str, Summary], limits: AbortLimits) -> str:
+    reasons = ((name, abort_reason(found, limits)) for name, found in phases.items())
+    return next((f"{name}: {reason}" for name, reason in reasons if reason), "")
 
 
 def record(result: Result, params: CanaryAnalysisParams, clock: Clock) -> tuple[Record, ...]:
@@ -279,6 +307,7 @@ def _canary(result: Result, shared: Context) -> Record:
             Metric("observed", found.n_compared, segment=name),
             Metric("mean_abs_delta", found.mean_abs_delta, n=found.n_compared, segment=name),
         ]
+    metrics += _judged(result.judgement)
     details = {
         "mode": "observe_only",
         "champion": header.champion,
@@ -286,8 +315,46 @@ def _canary(result: Result, shared: Context) -> Record:
         "versions": result.versions,
         "aborted": header.aborted,
         "phases": list(header.phases),
+        "judged": {
+            "outcome": str(result.judgement.outcome),
+            "after": result.judgement.at,
+            "leading": result.judgement.leading,
+        },
     }
     return new_record("canary_run", metrics, shared, details=details, phase="canary-100pct")
+
+
+def _judged(found: Judgement) -> list[Metric]:
+    """The evidence against the rollout, and what each question has shown."""
+    shown = [finding for finding in found.findings if finding.shown_at is not None]
+    highest = float(found.path.max(initial=0.0))
+    metrics = [
+        Metric(
+            "e_value_highest",
+            math.exp(min(highest, _LOG_MOST)),
+            n=len(found.path),
+            definition="evidence beyond the abort limits, all questions, at any request",
+            deterministic=False,
+        ),
+        rate("questions_shown", len(shown), len(found.findings), deterministic=False),
+    ]
+    for finding in found.findings:
+        metrics += [
+            share("beyond_limit", finding.k, finding.n, finding.name),
+            Metric(
+                "e_value_shown",
+                math.exp(min(finding.log_e_shown, _LOG_MOST)),
+                n=finding.n,
+                segment=finding.name,
+                definition="evidence that the share beyond the limit is small enough",
+                deterministic=False,
+            ),
+        ]
+    return metrics
+
+
+_LOG_MOST = 100.0
+"""Evidence is written down up to here; beyond, nobody doubts."""
 
 
 def _completed(result: Result) -> int:

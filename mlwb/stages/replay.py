@@ -13,7 +13,13 @@ from pathlib import Path
 
 import msgspec
 
-from mlwb.canary import AbortLimits, Phase, abort_reason, plan, summarise
+from mlwb.canary import (
+    Phase,
+    RolloutWatch,
+    abort_reason,
+    plan,
+    summarise,
+)
 from mlwb.client import PredictClient
 from mlwb.core.arrays import Float1D, Float2D
 from mlwb.core.clock import Clock, SystemClock, format_utc
@@ -21,6 +27,7 @@ from mlwb.core.errors import EmptyWindowError, ServeError
 from mlwb.inference import Predictor
 from mlwb.params import Policy, ReplayParams
 from mlwb.registry import Registry
+from mlwb.stages._traffic_limits import abort_limits, judge_limits
 from mlwb.stages._traffic_log import (
     SHADOW,
     SMOKE,
@@ -41,7 +48,17 @@ from mlwb.stages.common import (
     traffic_path,
 )
 
-__all__ = ["Inputs", "Progress", "abort_limits", "agrees", "load", "run", "smoke", "to_traffic"]
+__all__ = [
+    "Inputs",
+    "Progress",
+    "abort_limits",
+    "agrees",
+    "judge_limits",
+    "load",
+    "run",
+    "smoke",
+    "to_traffic",
+]
 
 PREDICT, WITH_SHADOW = "/ml/predict", "/ml/predict-with-shadow?wait=1"
 _WARM_UP = 50
@@ -151,17 +168,6 @@ def load(params: ReplayParams) -> Inputs:
     )
 
 
-def abort_limits(policy: Policy) -> AbortLimits:
-    """The policy's limits beyond which a canary stops at once."""
-    least = policy.limit("canary.match_rate").min_n
-    return AbortLimits(
-        p95_ms=float(policy.limit("canary_abort.p95_ms").value),
-        error_rate=float(policy.limit("canary_abort.error_rate").value),
-        match_rate=float(policy.limit("canary_abort.match_rate").value),
-        min_requests=least,
-    )
-
-
 def run(
     inputs: Inputs,
     base_url: str,
@@ -248,6 +254,8 @@ def _canary(
 ) -> str:
     """Send phase after phase; why it stopped, or an empty string."""
     delta, limits = match_delta_of(policy), abort_limits(policy)
+    watch = RolloutWatch(judge_limits(policy), match_delta=delta)
+    seen = len(sender.exchanges)
     for phase in phases:
         begin = len(sender.exchanges)
         for sent in range(phase.n_requests):
@@ -255,8 +263,9 @@ def _canary(
             _tell(progress, phase.name, sent, phase.n_requests)
             if (sent + 1) % _LOOK_EVERY == 0 or sent + 1 == phase.n_requests:
                 so_far = summarise(to_traffic(sender.exchanges[begin:]), match_delta=delta)
-                reason = abort_reason(so_far, limits)
-                if reason:
+                against = watch.look(to_traffic(sender.exchanges[seen:]))
+                seen = len(sender.exchanges)
+                if reason := abort_reason(so_far, limits) or against:
                     return f"{phase.name}: {reason}"
     return ""
 

@@ -7,7 +7,15 @@ import math
 import numpy as np
 import pytest
 
-from mlwb.canary import JudgeLimits, Judgement, Outcome, Traffic, judge, questions_of
+from mlwb.canary import (
+    JudgeLimits,
+    Judgement,
+    Outcome,
+    RolloutWatch,
+    Traffic,
+    judge,
+    questions_of,
+)
 from mlwb.core.errors import DataSchemaError
 from mlwb.stats import RatioBets
 
@@ -128,3 +136,32 @@ def test_two_arms_count_beside_the_questions() -> None:
         judge(questions, 200, beside={"short": np.zeros(3)})
     with pytest.raises(DataSchemaError):
         judge((), 0)
+
+
+def _part(whole: Traffic, first: int, last: int) -> Traffic:
+    return Traffic(**{name: getattr(whole, name)[first:last] for name in Traffic.__annotations__})
+
+
+@pytest.mark.parametrize("rates", [{"error": 0.06}, {"candidate_error": 0.3}, {"mismatch": 0.4}])
+def test_the_watch_stops_what_the_judge_stops(rates: dict[str, float]) -> None:
+    """Looking every 20 requests: the same evidence at each look, stopped at the look after."""
+    found = traffic(400, 7, share=0.6, **rates)
+    path, decided = judged(found).path, judged(found)
+    watch = RolloutWatch(LIMITS, match_delta=0.05)
+    reasons = []
+    for first in range(0, 400, 20):
+        reasons.append(watch.look(_part(found, first, first + 20)))
+        assert watch.log_evidence == pytest.approx(path[first + 19], abs=1e-9)
+    stopped = next(i for i, reason in enumerate(reasons) if reason)
+    assert decided.outcome is Outcome.ABORT
+    assert decided.at <= (stopped + 1) * 20
+    name = next(iter(rates)).replace("_", " ")
+    assert reasons[stopped].startswith(f"{name} in ")
+    assert "beyond chance (e-value " in reasons[stopped]
+
+
+def test_a_look_at_nothing_changes_nothing() -> None:
+    """No request since the last look: no reason, the same evidence."""
+    watch = RolloutWatch(LIMITS, match_delta=0.05)
+    assert watch.look(_part(traffic(5, 8), 0, 0)) == ""
+    assert watch.log_evidence == pytest.approx(0.0, abs=1e-12)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mlwb.canary import Judgement, Question, judge
 from mlwb.model import GroupEffect, Importance
 from mlwb.report import figures
 from mlwb.report._figure import WIDTH
@@ -25,10 +26,16 @@ NAMES = (
     "ablation", "agreement", "calibration", "costs", "daily", "decay", "distributions",
     "drift_panels", "eligibility", "fold_auc", "importance", "information", "latency", "losses",
     "market", "memory", "paper", "psi_bins", "psi_by_feature", "psi_rolling", "redundancy",
-    "regimes", "walk_forward",
+    "regimes", "rollout", "walk_forward",
 )  # fmt: skip
 HOSTILE = '"><script>alert(1)</script>'
 Make = Callable[[], figures.Figure]
+
+
+def _rollout(n: int) -> Judgement:
+    """One question that every request answers well, under a name that tries to be markup."""
+    at, never = np.arange(n), np.zeros(n, dtype=bool)
+    return judge([Question(HOSTILE, at, never, 0.02, never, 0.01)], n)
 
 
 @pytest.fixture
@@ -89,6 +96,7 @@ def gallery(request: pytest.FixtureRequest) -> Mapping[str, Make]:
         "psi_rolling": lambda: figures.psi_rolling(Weeks(np.asarray([0.05, 0.09])), limit="0.2"),
         "redundancy": lambda: figures.redundancy(Redundancy(("a", HOSTILE), matrix, np.ones(2))),
         "regimes": lambda: figures.regimes(study.regimes),
+        "rollout": lambda: figures.rollout(_rollout(600)),
         "walk_forward": lambda: figures.walk_forward([START, START + 86_400], [0.66, 0.49]),
     }
 
@@ -166,6 +174,7 @@ def _nothing() -> dict[str, figures.Figure]:
         "psi_rolling": figures.psi_rolling(Weeks(EMPTY), limit=0.2),
         "redundancy": figures.redundancy(Redundancy(("a",), np.ones((1, 1)), np.ones(1))),
         "regimes": figures.regimes([]),
+        "rollout": figures.rollout(_rollout(0)),
         "walk_forward": figures.walk_forward([START], [float("nan")]),
     }
 

@@ -88,6 +88,29 @@ def test_an_abort_fails_the_canary(tmp_path: Path) -> None:
     assert found["canary"] == "FAIL"
 
 
+def test_a_thin_stream_of_errors_proves_nothing(tmp_path: Path) -> None:
+    """No error in 60 requests a phase is below 1 %, but not shown to be: the canary fails."""
+    few = whole_log()[:2000]
+    for phase in PHASES:
+        few += [exchange(phase, shadowed=True)] * 60
+    assert verdicts(tmp_path, header(), few)["canary"] == "FAIL"
+
+
+def test_evidence_against_a_canary_is_on_record(tmp_path: Path) -> None:
+    """A burst of failures in one phase: the e-value and the leading question are written down."""
+    params = small("canary_analysis", tmp_path, **{"run.model_version": "v1.8.1"})
+    items = whole_log()
+    items[2120:2140] = [exchange("10%", shadowed=True, status=503)] * 20
+    write_log(traffic_path(home_of(params.run), "v1.8.1"), header(), items)
+    result = canary_analysis.measure(canary_analysis.load(params))
+    run = canary_analysis.record(result, params, ManualClock())[-1]
+    assert float(run.value("e_value_highest") or 0) > 20
+    assert run.details["judged"]["outcome"] == "abort"
+    assert run.details["judged"]["leading"] == "error"
+    assert "error rate" in result.fixed
+    assert float(run.value("beyond_limit", "error") or 0) > 0
+
+
 def test_a_changed_model_breaks_the_version_lock(tmp_path: Path) -> None:
     """Two candidate versions in one canary invalidate it."""
     other = Exchange(
