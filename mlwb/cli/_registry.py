@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Annotated
 
 import typer
@@ -23,8 +21,9 @@ from mlwb.cli._common import (
 )
 from mlwb.core.canonical import parse_json, to_plain
 from mlwb.core.clock import SystemClock
-from mlwb.core.errors import BrokenChainError, EvidenceMissingError
+from mlwb.core.errors import EvidenceMissingError
 from mlwb.gates import Progress, progress_of
+from mlwb.registry.promotion import promote_on_evidence
 
 __all__ = ["app"]
 
@@ -162,35 +161,17 @@ def _promote(
         raise EvidenceMissingError(
             "no candidate to promote", todo="train one: mlwb run; or name a version"
         )
-    store = evidence_store()
-    problems = [str(problem) for problem in store.verify()]
-    if problems:
-        raise BrokenChainError(
-            "evidence was changed, so nothing is promoted on it", got="; ".join(problems[:3])
-        )
-    records = store.records("decision")
-    about = [record for record in records if record.model_version == wanted]
-    if not about:
-        raise EvidenceMissingError(
-            f"no decision about {wanted}", todo="run the release review: mlwb run"
-        )
-    state = models.promote(
+    state = promote_on_evidence(
+        models,
+        evidence_store(),
         wanted,
-        decision=about[-1].to_json(),
+        policy=read_policy(policy),
+        clock=SystemClock(),
         expect_current=models.latest(),
         reason=reason,
-        oldest=_oldest_decision(policy),
-        evidence_head=head.sha256 if (head := store.head()) else "",
         load_check=load_check,
     )
-    store.sign_head(SystemClock())
     _said(f"latest -> {wanted}", as_json=as_json, seq=state.seq)
-
-
-def _oldest_decision(policy: str) -> datetime:
-    """A decision made before is no longer about what is there."""
-    limit = read_policy(policy).limit("promotion.decision_age_h")
-    return SystemClock().now() - timedelta(hours=float(Decimal(limit.value)))
 
 
 @app.command("rollback", epilog='Example: mlwb registry rollback --reason "shadow drift"')

@@ -12,7 +12,7 @@ from mlwb.core.errors import PromotionRefusedError
 from mlwb.registry._state import State
 from mlwb.registry._version import VersionInfo
 
-__all__ = ["check_decision", "cited_decision"]
+__all__ = ["check_decision", "cited_decision", "confirmations"]
 
 
 def check_decision(

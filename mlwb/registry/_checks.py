@@ -10,7 +10,7 @@ from mlwb.registry._channels import points_at
 from mlwb.registry._state import State
 from mlwb.registry._version import verify_version
 
-__all__ = ["check_bytes", "check_current", "check_new", "check_reason"]
+__all__ = ["check_bytes", "check_current", "check_expected", "check_new", "check_reason"]
 
 
 def check_reason(reason: str) -> None:
@@ -36,10 +36,15 @@ def check_current(models_dir: Path, state: State, expected: str | None) -> None:
             expected=f"{state.latest}, as the log says",
             todo=f"roll back to {state.latest}",
         )
+    check_expected(state, expected)
+
+
+def check_expected(state: State, expected: str | None) -> None:
+    """`latest` is, by the log, what the caller saw."""
     if state.latest != expected:
         raise StaleStateError(
             "latest is not what you expect to replace", expected=str(expected),
-            got=str(state.latest), todo="look again before you promote",
+            got=str(state.latest), todo="look again before you move it",
         )  # fmt: skip
 
 

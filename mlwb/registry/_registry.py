@@ -23,7 +23,13 @@ from mlwb.core.signing import Signer
 from mlwb.registry._admission import check_decision, cited_decision
 from mlwb.registry._backup import back_up, has_copy, restore
 from mlwb.registry._channels import CHANNELS, pointed, points_at
-from mlwb.registry._checks import check_bytes, check_current, check_new, check_reason
+from mlwb.registry._checks import (
+    check_bytes,
+    check_current,
+    check_expected,
+    check_new,
+    check_reason,
+)
 from mlwb.registry._compare import Difference, compare
 from mlwb.registry._doctor import examine, stale_staging
 from mlwb.registry._journal import Journal
@@ -283,6 +289,7 @@ class Registry:
         target: str | None = None,
         *,
         reason: str,
+        expect_current: str | None = None,
         load_check: Callable[[Path], None] | None = None,
     ) -> State:
         """Point `latest` back at a version it pointed at before; no gate but integrity.
@@ -295,6 +302,8 @@ class Registry:
             `previous` when absent.
         reason : str
             For the log; mandatory.
+        expect_current : str, optional
+            The version the caller believes the log calls `latest`; not asked when absent.
         load_check : callable, optional
             As for :meth:`promote`.
 
@@ -307,6 +316,8 @@ class Registry:
         ------
         PromotionRefusedError
             The target never was `latest`, is `latest`, or does not load.
+        StaleStateError
+            `latest` is another version than expected.
         DigestMismatchError
             A byte of the target changed since it was registered.
         LockHeldError
@@ -314,6 +325,7 @@ class Registry:
         """
         check_reason(reason)
         with self._journal.changing() as state:
+            check_expected(state, expect_current or state.latest)
             version = target or state.previous
             if version is None:
                 raise PromotionRefusedError("there is no previous version to go back to")

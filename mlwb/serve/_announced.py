@@ -45,6 +45,11 @@ class Announced:
         self._refuse, self._had_log = refuse, False
         self._known: tuple[object, ...] = ()
 
+    @property
+    def has_log(self) -> bool:
+        """Whether there is a log, or was one since this process looked."""
+        return self._had_log
+
     def look(self) -> bool:
         """Ask when link or log changed since the last time; whether `latest` is unannounced."""
         for _ in range(_TRIES):

@@ -147,7 +147,7 @@ def problem_headers(error: ServeError, request_id: str) -> list[Header]:
     503 says when to come back, 401 how to show a key.
     """
     headers = [(b"x-request-id", request_id.encode())]
-    if error.status == 503:
+    if error.status == 503 or error.problem == "registry_busy":
         headers.append((b"retry-after", _RETRY_AFTER_S))
     elif error.status == 401:
         headers.append((b"www-authenticate", _CHALLENGE))

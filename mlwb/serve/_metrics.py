@@ -265,23 +265,19 @@ class Metrics:
             "ml_shadow_abs_delta": self.abs_delta.samples("ml_shadow_abs_delta"),
             "ml_shadow_latency_ms": self.shadow_ms.samples("ml_shadow_latency_ms"),
             "ml_baseline_latency_ms": self.baseline_ms.samples("ml_baseline_latency_ms"),
-            "ml_model_reload_total": {
-                f'ml_model_reload_total{{result="{result}"}}': n
-                for result, n in self.reloads.items()
-            },
-            "ml_refused_total": {
-                f'ml_refused_total{{reason="{reason}"}}': n for reason, n in self.refused.items()
-            },
-            "ml_registry_flips_total": {
-                f'ml_registry_flips_total{{status="{status}"}}': n
-                for status, n in self.flips.items()
-            },
+            "ml_model_reload_total": _by("ml_model_reload_total", "result", self.reloads),
+            "ml_refused_total": _by("ml_refused_total", "reason", self.refused),
+            "ml_registry_flips_total": _by("ml_registry_flips_total", "status", self.flips),
             "ml_model_info": {
                 f'ml_model_info{{model_version="{name}"}}': 1 for name in self.versions[-1:]
             },
             **{name: {name: value} for name, value in plain.items()},
             **_drift_samples(drift),
         }
+
+
+def _by(family: str, label: str, counts: Mapping[str, int]) -> dict[str, float]:
+    return {f'{family}{{{label}="{name}"}}': n for name, n in counts.items()}
 
 
 def _drift_samples(drift: DriftGauges) -> Samples:

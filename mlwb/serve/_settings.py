@@ -45,6 +45,8 @@ VARIABLES: dict[str, str] = {
     "kill_file": "MLWB_KILL_FILE",
     "mode_file": "MLWB_MODE_FILE",
     "unaudited": "MLWB_UNAUDITED",
+    "evidence_dir": "MLWB_EVIDENCE_DIR",
+    "policy": "MLWB_POLICY",
     "kept_versions": "MLWB_KEPT_VERSIONS",
     "reload_s": "MLWB_RELOAD_S",
     "drain_s": "MLWB_DRAIN_S",
@@ -127,6 +129,10 @@ class ServeSettings:
     unaudited : {"report", "refuse"}, default="report"
         What becomes of a `latest` that the registry's log does not announce: it is served and
         reported, or the last good version goes on.
+    evidence_dir : Path, optional
+        Where the decisions are that a route promotes on; None promotes nothing.
+    policy : Path, optional
+        Says how old such a decision may be; None promotes nothing.
     kept_versions : int, default=4
         Versions that stay loaded, so that going back to one loads nothing.
     reload_s : float, default=0.2
@@ -190,6 +196,8 @@ class ServeSettings:
     kill_file: Path | None = None
     mode_file: Path | None = None
     unaudited: str = "report"
+    evidence_dir: Path | None = None
+    policy: Path | None = None
     kept_versions: int = 4
     reload_s: float = 0.2
     drain_s: float = 0.25
@@ -270,8 +278,17 @@ class ServeSettings:
             "keys_file": artifacts / "keys.json",
             "kill_file": artifacts / "serve.kill",
             "mode_file": artifacts / "serve.mode.json",
+            "evidence_dir": artifacts.parent / "evidence" / "ml",
+            "policy": _default_policy(environ),
         }
         return cls(**{**beside, **values})
+
+
+def _default_policy(environ: Mapping[str, str]) -> Path | None:
+    try:
+        return find_home(environ).policy("policy.yml")
+    except ParamsError:
+        return None  # an installed package without a workbench around it
 
 
 _RANGES: dict[str, tuple[float, float]] = {

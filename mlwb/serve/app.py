@@ -15,6 +15,7 @@ from mlwb.serve._http import Receive, Scope, Send
 from mlwb.serve._infer import InferRoute, infer_endpoints, protocol_endpoints
 from mlwb.serve._interface import interface_endpoints
 from mlwb.serve._predict import PREDICT_ENDPOINTS, predict_routes
+from mlwb.serve._releases import release_endpoints
 from mlwb.serve._routes import rest_app
 from mlwb.serve._settings import ServeSettings
 from mlwb.serve._shadow import Shadow
@@ -62,6 +63,7 @@ class App:
             *protocol_endpoints(state),
             *health_endpoints(state),
             *about_endpoints(state),
+            *release_endpoints(state),
         )
         self.endpoints = (*described, *interface_endpoints(state, described))
         self._rest = rest_app(self.endpoints, guard, state.audit, body_limit=settings.body_limit)

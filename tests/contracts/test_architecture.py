@@ -25,6 +25,7 @@ DOORS = {
     "features/labels.py",
     "features/probe.py",
     "features/regimes.py",
+    "registry/promotion.py",
     "serve/app.py",
 }
 HEAVY = [
