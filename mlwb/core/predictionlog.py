@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import msgspec
 
@@ -25,6 +25,7 @@ __all__ = [
     "ShadowOutcome",
     "encode_line",
     "parse_line",
+    "read_all_lines",
     "read_all_predictions",
     "read_predictions",
     "set_aside_files",
@@ -98,6 +99,8 @@ class PredictionLine(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     shadow: ShadowOutcome | None = None
 
 
+_Line = TypeVar("_Line")
+
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(PredictionLine)
 
@@ -152,7 +155,7 @@ def read_predictions(path: Path) -> Iterator[PredictionLine]:
     """
     with _open(path) as handle:
         if handle:
-            yield from _lines(handle, path.name)
+            yield from _lines(handle, path.name, parse_line)
 
 
 def set_aside_files(path: Path) -> list[Path]:
@@ -161,10 +164,7 @@ def set_aside_files(path: Path) -> list[Path]:
 
 
 def read_all_predictions(path: Path) -> Iterator[PredictionLine]:
-    """Lines of a log with the files that were set aside, oldest first.
-
-    A log may be set aside while it is read: no line is left out or comes twice. What is written
-    after the first line was asked for may be missing.
+    """Lines of a log with the files that were set aside; see :func:`read_all_lines`.
 
     Parameters
     ----------
@@ -180,15 +180,41 @@ def read_all_predictions(path: Path) -> Iterator[PredictionLine]:
     EvidenceSchemaError
         A whole line cannot be read; the message names file and number.
     """
+    return read_all_lines(path, parse_line)
+
+
+def read_all_lines(path: Path, parse: Callable[[bytes], _Line]) -> Iterator[_Line]:
+    """Lines of any log of a server with the files that were set aside, oldest first.
+
+    A log may be set aside while it is read: no line is left out or comes twice. What is written
+    after the first line was asked for may be missing.
+
+    Parameters
+    ----------
+    path : Path
+        The named file; neither it nor any file beside it need exist.
+    parse : callable
+        Reads one line.
+
+    Yields
+    ------
+    object
+        What ``parse`` gives.
+
+    Raises
+    ------
+    EvidenceSchemaError
+        A whole line cannot be read; the message names file and number.
+    """
     with _open(path) as newest:
         # Set aside between the two looks, the newest stands among the old ones as well.
         seen = os.fstat(newest.fileno()) if newest else None
         for item in set_aside_files(path):
             with _open(item) as older:
                 if older and not (seen and os.path.samestat(os.fstat(older.fileno()), seen)):
-                    yield from _lines(older, item.name)
+                    yield from _lines(older, item.name, parse)
         if newest:
-            yield from _lines(newest, path.name)
+            yield from _lines(newest, path.name, parse)
 
 
 def _open(path: Path) -> BinaryIO | nullcontext[None]:
@@ -198,11 +224,11 @@ def _open(path: Path) -> BinaryIO | nullcontext[None]:
         return nullcontext()  # never written, or archived since it was listed
 
 
-def _lines(handle: BinaryIO, name: str) -> Iterator[PredictionLine]:
+def _lines(handle: BinaryIO, name: str, parse: Callable[[bytes], _Line]) -> Iterator[_Line]:
     for number, data in enumerate(handle, start=1):
         if not data.endswith(b"\n"):
             return
         try:
-            yield parse_line(data)
+            yield parse(data)
         except EvidenceSchemaError as error:
             raise EvidenceSchemaError(f"{name} line {number}: {error.what}") from error

@@ -17,6 +17,9 @@ from mlwb.stages.common import match_delta_of
 
 __all__ = ["smoke_run"]
 
+_KEEPS_NOTHING = dict.fromkeys(
+    ("MLWB_PREDICTION_LOG", "MLWB_DRIFT_DIR", "MLWB_OBSERVE_DIR", "MLWB_FEATURE_LOG"), "off"
+)
 LIMITS = ("perf.p95_ms", "perf.error_rate")
 
 
@@ -46,9 +49,7 @@ def smoke_run(
     latest = Registry(home.models, clock=clock).latest() or ""
     where = RunParams(home=str(home.root), model_version=latest, policy=policy.name, token="")
     inputs = replay.load(replace(params, run=where))
-    with server_process(
-        home, environ={"MLWB_PREDICTION_LOG": "off", "MLWB_DRIFT_DIR": "off"}
-    ) as server:
+    with server_process(home, environ=_KEEPS_NOTHING) as server:
         exchanges = replay.smoke(inputs, server.base_url, cold=cold)
         version = server.version
     found = summarise(replay.to_traffic(exchanges), match_delta=match_delta_of(policy))

@@ -57,6 +57,8 @@ def send_traffic(
         "MLWB_PREDICTION_LOG": str(logs / "predictions.jsonl"),
         "MLWB_SHADOW_LOG": str(logs / "shadow.jsonl"),
         "MLWB_DRIFT_DIR": "off",  # replayed bars are no live traffic
+        "MLWB_OBSERVE_DIR": "off",
+        "MLWB_FEATURE_LOG": "off",
         "MLWB_MATCH_DELTA": str(match_delta_of(policy)),
     }
     logs.mkdir(parents=True, exist_ok=True)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from mlwb.core.clock import Clock, SystemClock
+from mlwb.core.featurelog import FeatureLine
 from mlwb.core.predictionlog import PredictionLine, encode_line
 from mlwb.serve._log_file import LogFile
 
@@ -17,7 +20,7 @@ _FLUSH_S = 0.2
 
 
 class LineLog:
-    """Appends prediction lines to a file without making a request wait.
+    """Appends lines to a file without making a request wait.
 
     Parameters
     ----------
@@ -27,6 +30,8 @@ class LineLog:
         Bytes; a file beyond it is set aside, see :class:`LogFile`.
     capacity : int
         Lines that may wait; more are dropped and counted.
+    encode : callable
+        Bytes of a line, with its newline; those of a prediction line when not given.
     hours : float
         A file of an earlier span of so many hours is set aside too.
     files : int
@@ -41,16 +46,17 @@ class LineLog:
         limit: int,
         capacity: int = _CAPACITY,
         *,
+        encode: Callable[[Any], bytes] = encode_line,
         hours: float = 24.0,
         files: int = 16,
         clock: Clock | None = None,
     ) -> None:
         self.dropped = 0
-        self._capacity = capacity
+        self._capacity, self._encode = capacity, encode
         self._file = LogFile(
             path, limit=limit, hours=hours, files=files, clock=clock or SystemClock()
         )
-        self._waiting: deque[PredictionLine] = deque()
+        self._waiting: deque[PredictionLine | FeatureLine] = deque()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -60,7 +66,7 @@ class LineLog:
         self._thread = threading.Thread(target=self._work, name="mlwb-log", daemon=True)
         self._thread.start()
 
-    def add(self, line: PredictionLine) -> None:
+    def add(self, line: PredictionLine | FeatureLine) -> None:
         """Hand over one line; it is dropped and counted when too many wait."""
         if len(self._waiting) < self._capacity:
             self._waiting.append(line)
@@ -84,7 +90,7 @@ class LineLog:
         if not lines:
             return
         try:
-            self._file.append(b"".join(map(encode_line, lines)))
+            self._file.append(b"".join(map(self._encode, lines)))
         except OSError:
             # A full disk must not stop the server; the count tells of it.
             self.dropped += len(lines)

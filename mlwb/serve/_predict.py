@@ -17,7 +17,7 @@ from mlwb.serve._scoring import ScoringRoute
 from mlwb.serve._shadow import Comparison, Shadow
 from mlwb.serve._state import State
 
-__all__ = ["PREDICT_ENDPOINTS", "predict_routes"]
+__all__ = ["PREDICT_ENDPOINTS", "PredictRoute", "predict_routes"]
 
 _WAIT = b"wait=1"
 _WAIT_PARAMETER = Parameter("wait", Literal[1], "Answer after the comparison, and with it.")

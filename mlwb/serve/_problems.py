@@ -37,6 +37,9 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "stale_state": (409, "`latest` is not what you expect"),
     "registry_busy": (409, "Somebody else is changing the registry"),
     "version_not_intact": (409, "The version is not what was registered"),
+    "bar_conflict": (409, "Another bar was observed for this minute"),
+    "bar_out_of_order": (409, "The bar is earlier than those observed"),
+    "too_many_symbols": (409, "No more symbols can be observed"),
     "body_too_large": (413, "The body is too large"),
     "media_type": (415, "The body is not declared as JSON"),
     "invalid_input": (422, "The input does not fit the model"),
@@ -51,6 +54,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "mode_maintenance": (503, "The server is in maintenance mode"),
     "overloaded": (503, "Too many requests at once"),
     "no_model": (503, "No model is loaded"),
+    "observe_off": (503, "The server cannot compute the model's features"),
     "model_failed": (503, "The model gave no usable score"),
 }
 """Status and title of every problem code."""

@@ -8,11 +8,13 @@ the switches, the log and the counts.
 from __future__ import annotations
 
 import logging
+import random
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from mlwb.core.errors import ModelError, ServeError
+from mlwb.core.featurelog import FeatureLine
 from mlwb.core.predictionlog import PredictionLine
 from mlwb.serve._endpoints import Endpoint
 from mlwb.serve._guard import Guard
@@ -69,7 +71,7 @@ class ScoringRoute(ABC, Generic[Q]):
         Its permission; its path stands in the log.
     """
 
-    __slots__ = ("_guard", "_limit", "_now", "_permission", "_route", "_state")
+    __slots__ = ("_guard", "_limit", "_now", "_permission", "_route", "_share", "_state")
 
     kinds: Collection[bytes] = JSON_ONLY
     """Media types of a body, in lower case; empty for none named."""
@@ -79,6 +81,7 @@ class ScoringRoute(ABC, Generic[Q]):
         self._route, self._permission = endpoint.path, endpoint.permission
         self._limit = state.settings.body_limit
         self._now = state.clock.monotonic_s
+        self._share = state.settings.feature_log_share
 
     @abstractmethod
     def decode(self, live: Live, scope: Scope, body: bytes) -> Q:
@@ -131,7 +134,7 @@ class ScoringRoute(ABC, Generic[Q]):
         try:
             await self.respond(scope, send, job, query)
         finally:
-            self._state.drift.count(champion.version, job.rows, scores, job.ts)
+            self._keep(job, query)
 
     async def send_answer(
         self,
@@ -172,6 +175,16 @@ class ScoringRoute(ABC, Generic[Q]):
                         row=row,
                     )
                 )
+
+    def _keep(self, job: Comparison, query: Q) -> None:  # noqa: ARG002 - for routes that know more
+        """Count the rows for drift, and log some of them; the answer has left."""
+        self._state.drift.count(job.champion.version, job.rows, job.scores, job.ts)
+        log, live = self._state.feature_log, job.champion
+        if log is None or not self._share:
+            return
+        for row in job.rows:
+            if random.random() < self._share:  # noqa: S311 - a sample, not a secret
+                log.add(FeatureLine(job.ts, self._route, "", live.version, live.schema_crc32, row))
 
 
 def _problem(error: Exception) -> ServeError:

@@ -41,6 +41,15 @@ VARIABLES: dict[str, str] = {
     "log_hours": "MLWB_LOG_HOURS",
     "log_files": "MLWB_LOG_FILES",
     "drift_dir": "MLWB_DRIFT_DIR",
+    "feature_modules": "MLWB_FEATURE_MODULES",
+    "feature_log": "MLWB_FEATURE_LOG",
+    "feature_log_files": "MLWB_FEATURE_LOG_FILES",
+    "feature_log_share": "MLWB_FEATURE_LOG_SHARE",
+    "observe_dir": "MLWB_OBSERVE_DIR",
+    "observe_symbols": "MLWB_OBSERVE_SYMBOLS",
+    "observe_max_age_s": "MLWB_OBSERVE_MAX_AGE_S",
+    "observe_ahead_s": "MLWB_OBSERVE_AHEAD_S",
+    "observe_save_s": "MLWB_OBSERVE_SAVE_S",
     "killed": "SERVE_KILL",
     "kill_file": "MLWB_KILL_FILE",
     "mode_file": "MLWB_MODE_FILE",
@@ -120,6 +129,26 @@ class ServeSettings:
         Where calls of operators and administrators are chained; None keeps the newest in memory.
     drift_dir : Path, optional
         Where the counts of served rows are kept; None keeps them in memory only.
+    feature_modules : str, default=""
+        Modules or ``.py`` files with features of one's own, separated by commas, as
+        ``features.modules`` names them for training.
+    feature_log : Path, optional
+        Where scored rows of features are written; None writes nothing.
+    feature_log_files : int, default=90
+        Files of it set aside that are kept: at ``log_hours`` of 24, so many days.
+    feature_log_share : float, default=0.0
+        Share of the rows of ``/ml/predict`` that are written there too, drawn at random. Rows of
+        ``/ml/observe`` all are.
+    observe_dir : Path, optional
+        Where the state of observed symbols is kept; None keeps it in memory only.
+    observe_symbols : int, default=16
+        Symbols that may be observed at a time.
+    observe_max_age_s : float, default=300.0
+        A bar that closed longer ago is taken in but not scored; 0 scores bars of any age.
+    observe_ahead_s : float, default=5.0
+        A bar that closes further ahead of the server's clock is refused.
+    observe_save_s : float, default=60.0
+        Seconds between two looks for state to be written.
     killed : bool, default=False
         Refuse every prediction.
     kill_file : Path, optional
@@ -192,6 +221,15 @@ class ServeSettings:
     log_files: int = 16
     audit_log: Path | None = None
     drift_dir: Path | None = None
+    feature_modules: str = ""
+    feature_log: Path | None = None
+    feature_log_files: int = 90
+    feature_log_share: float = 0.0
+    observe_dir: Path | None = None
+    observe_symbols: int = 16
+    observe_max_age_s: float = 300.0
+    observe_ahead_s: float = 5.0
+    observe_save_s: float = 60.0
     killed: bool = False
     kill_file: Path | None = None
     mode_file: Path | None = None
@@ -276,6 +314,8 @@ class ServeSettings:
             "audit_log": artifacts / "audit.log",
             "drift_dir": artifacts / "drift",
             "keys_file": artifacts / "keys.json",
+            "feature_log": artifacts / "features.jsonl",
+            "observe_dir": artifacts / "observe",
             "kill_file": artifacts / "serve.kill",
             "mode_file": artifacts / "serve.mode.json",
             "evidence_dir": artifacts.parent / "evidence" / "ml",
@@ -308,6 +348,12 @@ _RANGES: dict[str, tuple[float, float]] = {
     "log_hours": (0.01, 8_760),
     "log_files": (1, 10_000),
     "kept_versions": (1, 64),
+    "feature_log_files": (1, 10_000),
+    "feature_log_share": (0.0, 1.0),
+    "observe_symbols": (1, 1_024),
+    "observe_max_age_s": (0.0, 1e10),
+    "observe_ahead_s": (0.0, 1e10),
+    "observe_save_s": (0.01, 86_400),
     "reload_s": (0.01, 3_600),
     "drain_s": (0.0, 600),
     "key_days": (0.001, 3_650),

@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 from mlwb.core.clock import Clock
+from mlwb.core.featurelog import encode_features
 from mlwb.serve._audit import AuditLog
 from mlwb.serve._drift import DriftWatch
 from mlwb.serve._exposition import exposition
@@ -13,6 +14,7 @@ from mlwb.serve._key_watch import KeyWatch
 from mlwb.serve._log import LineLog
 from mlwb.serve._metrics import Metrics, Samples
 from mlwb.serve._models import Live
+from mlwb.serve._observer import Observer
 from mlwb.serve._problems import problem_error
 from mlwb.serve._settings import ServeSettings
 from mlwb.serve._shadow_watch import ShadowWatch
@@ -47,18 +49,26 @@ class State:
         self.is_draining = False
         self.audit = AuditLog(settings.audit_log, clock, limit=settings.log_limit)
         self.switches = Switches(settings, clock)
+        self.observer = Observer(settings, clock)
         self.versions = Versions(
-            settings, clock, metrics=self.metrics, drift=self.drift, audit=self.audit
+            settings,
+            clock,
+            metrics=self.metrics,
+            drift=self.drift,
+            audit=self.audit,
+            observer=self.observer,
         )
         self.champion, self.candidate = self.versions.champion, self.versions.candidate
         self.log = _log(settings, settings.prediction_log, clock)
         self.shadow_log = _log(settings, settings.shadow_log, clock)
+        self.feature_log = _feature_log(settings, clock)
         self.refresh()
 
     @property
     def logs(self) -> tuple[LineLog, ...]:
         """The logs that are switched on."""
-        return tuple(log for log in (self.log, self.shadow_log) if log is not None)
+        logs = (self.log, self.shadow_log, self.feature_log)
+        return tuple(log for log in logs if log is not None)
 
     @property
     def is_killed(self) -> bool:
@@ -128,7 +138,7 @@ class State:
             "ml_prediction_log_dropped_total": sum(log.dropped for log in self.logs),
             "ml_audit_lost_total": self.audit.lost,
         }
-        return self.metrics.samples(readings, self.drift.gauges)
+        return {**self.metrics.samples(readings, self.drift.gauges), **self.observer.samples}
 
     @property
     def _candidate_version(self) -> str | None:
@@ -157,5 +167,18 @@ def _log(settings: ServeSettings, path: Path | None, clock: Clock) -> LineLog | 
         settings.log_limit,
         hours=settings.log_hours,
         files=settings.log_files,
+        clock=clock,
+    )
+
+
+def _feature_log(settings: ServeSettings, clock: Clock) -> LineLog | None:
+    if settings.feature_log is None:
+        return None
+    return LineLog(
+        settings.feature_log,
+        settings.log_limit,
+        encode=encode_features,
+        hours=settings.log_hours,
+        files=settings.feature_log_files,
         clock=clock,
     )

@@ -16,6 +16,7 @@ from mlwb.serve._channel import Channel, Look
 from mlwb.serve._drift import DriftWatch
 from mlwb.serve._metrics import Metrics
 from mlwb.serve._models import Live, Shelf
+from mlwb.serve._observer import Observer
 from mlwb.serve._settings import ServeSettings
 from mlwb.serve._version_drift import VersionDrift
 
@@ -47,6 +48,8 @@ class Versions:
         Told which version answers.
     audit : AuditLog
         Told of every flip.
+    observer : Observer
+        Told of the features to compute.
     """
 
     def __init__(
@@ -57,9 +60,11 @@ class Versions:
         metrics: Metrics,
         drift: DriftWatch,
         audit: AuditLog,
+        observer: Observer,
     ) -> None:
         self._settings, self._clock = settings, clock
         self._metrics, self._drift, self._audit = metrics, drift, audit
+        self._observer = observer
         self.announced = Announced(
             settings.models_dir,
             clock=clock,
@@ -129,6 +134,7 @@ class Versions:
             self.announced.look()
         if look is None or look.live is None:
             return _Found(look)
+        self._observer.open(look.live.predictor.sidecar)
         move = self.announced.move(look.live.version) if is_following else ""
         return _Found(look, self._drift.open(look.live), move)
 

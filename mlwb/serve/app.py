@@ -14,7 +14,8 @@ from mlwb.serve._health import health_endpoints
 from mlwb.serve._http import Receive, Scope, Send
 from mlwb.serve._infer import InferRoute, infer_endpoints, protocol_endpoints
 from mlwb.serve._interface import interface_endpoints
-from mlwb.serve._predict import PREDICT_ENDPOINTS, predict_routes
+from mlwb.serve._observe import ObserveRoute, observe_endpoints
+from mlwb.serve._predict import PREDICT_ENDPOINTS, PredictRoute, predict_routes
 from mlwb.serve._releases import release_endpoints
 from mlwb.serve._routes import rest_app
 from mlwb.serve._settings import ServeSettings
@@ -55,10 +56,11 @@ class App:
             settings, state.metrics, clock, watch=state.shadow, log=state.shadow_log
         )
         guard = Guard(state)
-        self._hot = predict_routes(state, guard, self._shadow)
         self._infer = InferRoute(state, guard)
+        observe = observe_endpoints(state)
         described: tuple[Endpoint, ...] = (
             *PREDICT_ENDPOINTS,
+            *observe,
             *infer_endpoints(),
             *protocol_endpoints(state),
             *health_endpoints(state),
@@ -67,6 +69,10 @@ class App:
         )
         self.endpoints = (*described, *interface_endpoints(state, described))
         self._rest = rest_app(self.endpoints, guard, state.audit, body_limit=settings.body_limit)
+        self._hot: dict[str, PredictRoute | ObserveRoute] = {
+            **predict_routes(state, guard, self._shadow),
+            observe[0].path: ObserveRoute(state, guard, observe[0], self._rest),
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or live through one lifespan."""
@@ -84,7 +90,7 @@ class App:
         self.state.audit.start()
         for log in self.state.logs:
             log.start()
-        works = [self.state.watch(), self.state.drift.run()]
+        works = [self.state.watch(), self.state.drift.run(), self.state.observer.run()]
         if self.state.tally is not None:
             works.append(self.state.tally.run(self.state.write_tally))
         tasks = [asyncio.create_task(work) for work in works]
@@ -96,6 +102,7 @@ class App:
                 await task
         self._shadow.close()
         self.state.drift.close()
+        self.state.observer.close()
         for log in self.state.logs:
             log.close()
         self.state.audit.close()
