@@ -16,7 +16,16 @@ from mlwb.core import fsops
 from mlwb.core.canonical import JsonValue, canonical_bytes, digest_bytes, parse_json
 from mlwb.core.errors import BrokenChainError, EvidenceSchemaError
 
-__all__ = ["GENESIS", "Chain", "Head", "Link", "Problem"]
+__all__ = [
+    "GENESIS",
+    "Chain",
+    "Head",
+    "Link",
+    "Problem",
+    "next_link",
+    "out_of_place",
+    "parse_link",
+]
 
 GENESIS = "sha256:" + "0" * 64
 """What the first line names as the line before it."""
@@ -91,6 +100,12 @@ class Link:
         """What to remember of the line."""
         return Head(self.seq, self.sha256)
 
+    @property
+    def line(self) -> bytes:
+        """Its canonical bytes, without a newline."""
+        own = {"seq": self.seq, "prev": self.prev, "sha256": self.sha256}
+        return canonical_bytes({**self.body, **own})
+
 
 class Chain:
     """One chained file. Appending needs a lock held by the caller.
@@ -113,7 +128,7 @@ class Chain:
             The line is not a whole, unedited link.
         """
         line, _ = fsops.last_line(self.path)
-        return _parse(line, self.path.name) if line else None
+        return parse_link(line, self.path.name) if line else None
 
     def append(self, body: Mapping[str, JsonValue]) -> Link:
         """Add one line, durably; a tail torn by a crash is cut first.
@@ -125,8 +140,8 @@ class Chain:
         """
         fsops.drop_torn_tail(self.path)
         head = self.head()
-        link = _forge(body, head)
-        fsops.append_line(self.path, canonical_bytes(_flat(link)))
+        link = next_link(body, head)
+        fsops.append_line(self.path, link.line)
         return link
 
     def links(self) -> tuple[Link, ...]:
@@ -185,19 +200,30 @@ class Chain:
         for number, line in enumerate(lines, start=1):
             where = f"{self.path.name} line {number}"
             try:
-                link = _parse(line, where)
+                link = parse_link(line, where)
             except BrokenChainError as error:
                 yield Problem("edited", where, error.what)
                 before = None
                 continue
-            misplaced = _misplaced(link, before, number)
+            misplaced = out_of_place(link, before, number)
             if misplaced:
                 yield Problem("reordered", where, misplaced)
             yield link
             before = link
 
 
-def _misplaced(link: Link, before: Link | None, number: int) -> str:
+def out_of_place(link: Link, before: Link | None, number: int) -> str:
+    """What is wrong with the place of a link, empty when it follows the one before.
+
+    Parameters
+    ----------
+    link : Link
+        The line that was read.
+    before : Link or None
+        The line before it; None for the first, and where the line before is damaged.
+    number : int
+        Where it stands, from 1.
+    """
     if before is None and number > 1:
         return ""  # the line before is damaged and already reported
     seq, prev = (before.seq + 1, before.sha256) if before else (1, GENESIS)
@@ -206,7 +232,14 @@ def _misplaced(link: Link, before: Link | None, number: int) -> str:
     return f"line {link.seq} stands where line {seq} belongs: lines were removed or moved"
 
 
-def _forge(body: Mapping[str, JsonValue], head: Link | None) -> Link:
+def next_link(body: Mapping[str, JsonValue], head: Link | None) -> Link:
+    """The line that says something, behind a head (None: as the first).
+
+    Raises
+    ------
+    EvidenceSchemaError
+        The body brings its own place.
+    """
     taken = [key for key in _OWN if key in body]
     if taken:
         raise EvidenceSchemaError("a chained line may not bring its own place", got=str(taken))
@@ -215,11 +248,21 @@ def _forge(body: Mapping[str, JsonValue], head: Link | None) -> Link:
     return Link(seq=seq, prev=prev, sha256=digest_bytes(canonical_bytes(unsigned)), body=body)
 
 
-def _flat(link: Link) -> dict[str, JsonValue]:
-    return {**link.body, "seq": link.seq, "prev": link.prev, "sha256": link.sha256}
+def parse_link(line: bytes, where: str) -> Link:
+    """The link of one line.
 
+    Parameters
+    ----------
+    line : bytes
+        Without a newline; anything may come from a file.
+    where : str
+        For the message.
 
-def _parse(line: bytes, where: str) -> Link:
+    Raises
+    ------
+    BrokenChainError
+        The line is no whole, unedited link.
+    """
     try:
         value = parse_json(line)
         if not isinstance(value, dict) or not all(key in value for key in _OWN):

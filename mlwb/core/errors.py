@@ -10,6 +10,7 @@
     |- ModelError             4  ExportError  ParityError  DegenerateModelError  AccountingError
     |- ArtifactError          5  ArtifactNotFoundError  DigestMismatchError  IncompleteVersionError
     |                            LockHeldError  StaleStateError  SignatureError  StorageError
+    |                            StoreUnavailableError
     |- EvidenceError          6  EvidenceSchemaError  EvidenceMissingError  BrokenChainError
     |- PromotionRefusedError  1
     |- RunError               7  NotebookFailedError  KernelDiedError  ServerStartError
@@ -57,6 +58,7 @@ __all__ = [
     "SourceUndecidableError",
     "StaleStateError",
     "StorageError",
+    "StoreUnavailableError",
     "UnknownParameterError",
 ]
 
@@ -247,10 +249,16 @@ class SignatureError(ArtifactError):
 
 
 class StorageError(ArtifactError, OSError):
-    """The disk refused: full, read-only, failing. What was there before still is."""
+    """Disk or store refused: full, read-only, no permission. What was there before still is."""
 
     code = "artifact.storage"
     __str__ = Exception.__str__
+
+
+class StoreUnavailableError(StorageError):
+    """The object store does not answer. A write may have happened; a look at its key tells."""
+
+    code = "artifact.storage.unavailable"
 
 
 class EvidenceError(MlwbError, ValueError):

@@ -37,6 +37,7 @@ from mlwb.registry._retire import collect, garbage, quarantine
 from mlwb.registry._state import State
 from mlwb.registry._version import (
     VersionInfo,
+    check_file,
     check_signature,
     read_version,
     sign_version,
@@ -144,6 +145,20 @@ class Registry:
             As :meth:`resolve`, or the manifest cannot be read.
         """
         return read_version(self.resolve(name))
+
+    def read(self, name: str, file: str) -> bytes:
+        """One file of a version or channel, hashed against its manifest.
+
+        Raises
+        ------
+        ArtifactNotFoundError
+            No such version, or the manifest names no such file.
+        DigestMismatchError
+            It is not what the manifest says.
+        """
+        info = self.show(name)
+        data = fsops.read_bytes(info.path / file) if file in info.files else None
+        return check_file(info, file, data)
 
     def verify(self, name: str) -> tuple[Problem, ...]:
         """Hash every file of a version again and compare with manifest and log.

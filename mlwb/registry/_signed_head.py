@@ -15,9 +15,9 @@ from mlwb.core.chain import Chain, Problem
 from mlwb.core.errors import BrokenChainError, EvidenceSchemaError, SignatureError
 from mlwb.core.signing import Signer
 
-__all__ = ["SignedHead"]
+__all__ = ["HEAD_TYPE", "SignedHead"]
 
-_TYPE = "application/vnd.mlwb.promotions-head+json"
+HEAD_TYPE = "application/vnd.mlwb.promotions-head+json"
 
 
 class SignedHead:
@@ -51,7 +51,7 @@ class SignedHead:
         if self.path.exists() and self._signer.is_pinned:
             self.check()
         said = {"seq": head.seq, "sha256": head.sha256}
-        envelope = self._signer.sign(_TYPE, canonical_bytes(said))
+        envelope = self._signer.sign(HEAD_TYPE, canonical_bytes(said))
         fsops.write_atomic(self.path, canonical_bytes({"head": said, "envelope": envelope}))
         return head.seq
 
@@ -74,7 +74,7 @@ class SignedHead:
             ) from error
         except (EvidenceSchemaError, KeyError, TypeError) as error:
             raise SignatureError(f"{self.path.name} cannot be read") from error
-        self._signer.verify(envelope, _TYPE, canonical_bytes(said))
+        self._signer.verify(envelope, HEAD_TYPE, canonical_bytes(said))
         if not any(link.sha256 == said["sha256"] for link in self._chain.links()):
             raise BrokenChainError(
                 f"{self._chain.path.name} was cut or replaced: line {said['seq']} was signed",

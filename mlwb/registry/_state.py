@@ -63,15 +63,17 @@ class State:
         return self.history[-2] if len(self.history) > 1 else None
 
 
-def fold(links: Iterable[Link]) -> State:
+def fold(links: Iterable[Link], state: State | None = None) -> State:
     """The state after a sequence of log lines.
 
     Parameters
     ----------
     links : iterable of Link
         Of ``promotions.log``, in order.
+    state : State, optional
+        After the lines before them; empty when not given.
     """
-    state = State()
+    state = state or State()
     for link in links:
         state = _step(replace(state, seq=link.seq), link.body)
     return state
@@ -79,6 +81,8 @@ def fold(links: Iterable[Link]) -> State:
 
 def _step(state: State, body: Mapping[str, Any]) -> State:
     event = body["event"]
+    if event == "change":  # announced and done by one line, where a line can be that
+        return _commit(replace(state, intent=None), {**body, "seq": state.seq})
     if event == "intent":
         return replace(state, intent={**body, "seq": state.seq})
     if event == "commit" and state.intent is not None:

@@ -13,6 +13,7 @@ from mlwb.core.chain import Problem
 from mlwb.core.errors import (
     ArtifactError,
     ArtifactNotFoundError,
+    DigestMismatchError,
     EvidenceSchemaError,
     IncompleteVersionError,
 )
@@ -23,8 +24,11 @@ __all__ = [
     "REQUIRED_FILES",
     "SIGNATURE",
     "VersionInfo",
+    "check_file",
     "check_signature",
+    "check_staged",
     "is_intact",
+    "parse_manifest",
     "read_version",
     "sign_version",
     "verify_version",
@@ -99,7 +103,7 @@ def write_manifest(staging: Path, version: str, *, created: str) -> str:
         A required file is missing or empty, something is not a plain file, or the model keeps
         its weights in another file.
     """
-    _check_staged(staging)
+    check_staged(staging)
     for name in (CHECKSUMS, MANIFEST, SIGNATURE):
         fsops.remove_file(staging / name)
     names = sorted(path.name for path in staging.iterdir())
@@ -117,7 +121,17 @@ def write_manifest(staging: Path, version: str, *, created: str) -> str:
     return digest_bytes(data)
 
 
-def _check_staged(staging: Path) -> None:
+def check_staged(staging: Path) -> None:
+    """What a directory must be to become a version.
+
+    Raises
+    ------
+    ArtifactNotFoundError
+        It is not there.
+    IncompleteVersionError
+        A required file is missing or empty, something is not a plain file, or the model keeps
+        its weights in another file.
+    """
     if not staging.is_dir():
         raise ArtifactNotFoundError("there is no staged version", got=staging.name)
     odd = [path.name for path in staging.iterdir() if not _is_plain(path)]
@@ -168,6 +182,25 @@ def check_signature(path: Path, signer: Signer) -> str:
     return signer.verify_beside(path / SIGNATURE, MANIFEST_TYPE, manifest)
 
 
+def check_file(info: VersionInfo, name: str, data: bytes | None) -> bytes:
+    """The bytes of a file, when they are what its manifest says.
+
+    Raises
+    ------
+    ArtifactNotFoundError
+        The manifest names no such file.
+    DigestMismatchError
+        The file is gone, or holds other bytes.
+    """
+    if name not in info.files:
+        raise ArtifactNotFoundError(
+            f"{info.version} has no such file", expected=", ".join(sorted(info.files)), got=name
+        )
+    if data is None or digest_bytes(data) != info.files[name]["sha256"]:
+        raise DigestMismatchError(f"{info.version}/{name} is not what was registered")
+    return data
+
+
 def version_names(models_dir: Path) -> tuple[str, ...]:
     """Names of the directories of versions: real ones, neither links nor hidden."""
     if not models_dir.is_dir():
@@ -189,7 +222,29 @@ def read_version(path: Path) -> VersionInfo:
     if path.is_symlink() or not path.is_dir():
         raise ArtifactNotFoundError(f"no model version {path.name}", todo="list the versions")
     try:
-        data = fsops.read_bytes(path / MANIFEST)
+        return parse_manifest(fsops.read_bytes(path / MANIFEST), path)
+    except FileNotFoundError as error:
+        raise IncompleteVersionError(f"{path.name} has no {MANIFEST}") from error
+    except OSError as error:
+        raise IncompleteVersionError(f"{path.name}/{MANIFEST} cannot be read") from error
+
+
+def parse_manifest(data: bytes, path: Path) -> VersionInfo:
+    """What a manifest says.
+
+    Parameters
+    ----------
+    data : bytes
+        Of ``manifest.json``; anything may come from a file.
+    path : Path
+        Directory of the version.
+
+    Raises
+    ------
+    IncompleteVersionError
+        It cannot be read.
+    """
+    try:
         value = parse_json(data)
         return VersionInfo(
             version=value["version"],
@@ -198,9 +253,7 @@ def read_version(path: Path) -> VersionInfo:
             created=value["created"],
             files={name: dict(entry) for name, entry in value["files"].items()},
         )
-    except FileNotFoundError as error:
-        raise IncompleteVersionError(f"{path.name} has no {MANIFEST}") from error
-    except (OSError, EvidenceSchemaError, KeyError, TypeError, AttributeError, ValueError) as error:
+    except (EvidenceSchemaError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise IncompleteVersionError(f"{path.name}/{MANIFEST} cannot be read") from error
 
 

@@ -17,13 +17,14 @@ from mlwb.evidence import EvidenceStore
 from mlwb.params import Policy
 from mlwb.registry._admission import confirmations
 from mlwb.registry._registry import Registry
+from mlwb.registry._remote import RemoteRegistry
 from mlwb.registry._state import State
 
 __all__ = ["promote_on_evidence"]
 
 
 def promote_on_evidence(
-    registry: Registry,
+    registry: Registry | RemoteRegistry,
     store: EvidenceStore,
     version: str,
     *,
@@ -38,7 +39,7 @@ def promote_on_evidence(
 
     Parameters
     ----------
-    registry : Registry
+    registry : Registry or RemoteRegistry
         Where the version is published.
     store : EvidenceStore
         Where the decision is; all of it must be as it was written.

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import secrets
+import subprocess
+import tempfile
+import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -75,3 +80,46 @@ def serving(registry: Registry, publish: Publish, yes: Decide) -> Registry:
     registry.promote("v2", decision=yes("v2"), expect_current="v1", reason="better")
     publish("v3")
     return registry
+
+
+@pytest.fixture
+def memory_dir(tmp_path: Path) -> Iterator[Path]:
+    """A directory in memory where the machine has one: many small files, soon removed."""
+    shared = Path("/dev/shm")  # noqa: S108
+    if not (shared.is_dir() and os.access(shared, os.W_OK)):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir=shared) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint(peers_python: str) -> Iterator[str]:
+    """An S3 server of the peers on loopback, with a bucket named ``models``."""
+    code = Path(__file__).with_name("moto_server.py")
+    with subprocess.Popen(
+        [peers_python, str(code)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            endpoint = f"http://127.0.0.1:{int(process.stdout.readline())}"
+            request = urllib.request.Request(f"{endpoint}/models", method="PUT")  # noqa: S310
+            urllib.request.urlopen(request, timeout=10).close()  # noqa: S310
+            yield endpoint
+        finally:
+            process.stdin.close()
+            process.wait(timeout=10)
+
+
+@pytest.fixture
+def s3_url(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A prefix of its own on that server, with the variables of the environment that lead there."""
+    for name, value in {
+        "AWS_ENDPOINT_URL": s3_endpoint,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    return f"s3://models/{secrets.token_hex(8)}"

@@ -1,0 +1,178 @@
+"""Reading a registry on an object store: one channel object, then what it names, hashed.
+
+Whoever only reads needs no right to write or, but for doctor, to list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from mlwb.core.chain import Problem
+from mlwb.core.errors import (
+    ArtifactError,
+    ArtifactNotFoundError,
+    EvidenceError,
+    SignatureError,
+    StorageError,
+)
+from mlwb.core.ids import check_version
+from mlwb.core.signing import Signer
+from mlwb.registry._channels import CHANNELS
+from mlwb.registry._checks import check_bytes
+from mlwb.registry._compare import Difference, compare
+from mlwb.registry._remote_channels import agrees, read_pointer
+from mlwb.registry._remote_copies import Copies, registered
+from mlwb.registry._remote_doctor import examine
+from mlwb.registry._remote_files import extra_files, read_file
+from mlwb.registry._remote_log import RemoteLog
+from mlwb.registry._retire import garbage
+from mlwb.registry._state import State
+from mlwb.registry._store import ObjectStore
+from mlwb.registry._version import VersionInfo, check_signature, read_version, verify_version
+
+__all__ = ["RemoteReader"]
+
+
+class RemoteReader:
+    """What can be asked of the model versions below one prefix of an object store.
+
+    Parameters
+    ----------
+    store : ObjectStore
+        Of :func:`mlwb.registry.open_store`.
+    scratch : Path
+        Directory for versions that are looked at; may be removed afterwards.
+    signer : Signer
+        May pin a key.
+    """
+
+    def __init__(self, store: ObjectStore, scratch: Path, signer: Signer) -> None:
+        self.store, self.signer = store, signer
+        self._log = RemoteLog(store, signer)
+        self._copies = Copies(store, scratch, signer)
+
+    def state(self) -> State:
+        """The fold of the log."""
+        return self._log.read_on()
+
+    def status(self) -> dict[str, Any]:
+        """Channels, versions and length of the log, for people and JSON."""
+        channels = {channel: self.pointed(channel) for channel in CHANNELS}
+        return {**channels, "versions": self.versions(), "seq": self.state().seq}
+
+    def pointed(self, channel: str) -> str | None:
+        """The version a channel stands for, None for none; one request, nothing is listed."""
+        pointer, _ = read_pointer(self.store, channel)
+        return pointer.version if pointer else None
+
+    def latest(self) -> str | None:
+        """The version `latest` stands for now, None when there is none."""
+        return self.pointed("latest")
+
+    def candidate(self) -> str | None:
+        """The version registered last and not promoted yet, None when there is none."""
+        return self.pointed("candidate")
+
+    def previous(self) -> str | None:
+        """The version a rollback without a target goes back to, None when there is none."""
+        return self.pointed("previous")
+
+    def is_audited(self, channel: str = "latest") -> bool:
+        """Whether a channel says what the log said, up to the line it names."""
+        try:
+            pointer, _ = read_pointer(self.store, channel)
+            self.state()
+        except StorageError:
+            raise
+        except (ArtifactError, EvidenceError):
+            return False
+        return agrees(pointer, channel, self._log)
+
+    def versions(self) -> tuple[str, ...]:
+        """All published versions, by name, as the log has them."""
+        return tuple(sorted(self.state().registered))
+
+    def resolve(self, name: str) -> Path:
+        """A copy of a version or channel in the scratch directory, every byte as registered.
+
+        Raises
+        ------
+        ArtifactNotFoundError
+            No such version, or the channel stands for none.
+        DigestMismatchError
+            What the store holds is not what was registered.
+        """
+        state, version = self.state(), self._named(name)
+        path = self._copies.fetched(state, version)
+        check_bytes(state, path)
+        return path
+
+    def show(self, name: str) -> VersionInfo:
+        """Manifest of a version or channel."""
+        return read_version(self.resolve(name))
+
+    def read(self, name: str, file: str) -> bytes:
+        """One file of a version or channel, hashed against manifest and log.
+
+        Raises
+        ------
+        ArtifactNotFoundError
+            No such version, or file.
+        DigestMismatchError
+            It is not what was registered.
+        """
+        state, version = self.state(), self._named(name)
+        return read_file(self.store, version, registered(state, version), file)
+
+    def verify(self, name: str) -> tuple[Problem, ...]:
+        """Read and hash every object of a version again and compare with manifest and log."""
+        state, version = self.state(), self._named(name)
+        sha256 = registered(state, version)
+        with self._copies.looked_at(state, version) as path:
+            found = list(verify_version(path, sha256=sha256))
+            found += extra_files(self.store, read_version(path), sha256)
+            try:
+                check_signature(path, self.signer)
+            except SignatureError as error:
+                found.append(Problem("unsigned", version, error.what))
+        return tuple(found)
+
+    def doctor(self) -> tuple[Problem, ...]:
+        """Everything that is not in order: log, channels, versions. Looks and changes nothing.
+
+        Reads every object of the registry.
+        """
+        log = RemoteLog(self.store, self.signer)
+        broken = tuple(log.problems())
+        if broken:
+            return broken
+        log.read_on()
+        found = list(examine(self.store, log, self.signer))
+        for version in sorted(log.state().registered):
+            try:
+                found += self.verify(version)
+            except StorageError:
+                raise
+            except ArtifactError as error:
+                found.append(Problem("incomplete", version, error.what))
+        return tuple(found)
+
+    def garbage(self, cited: Collection[str] = ()) -> tuple[str, ...]:
+        """Versions that may go, oldest first: neither new, nor ever `latest`, nor cited."""
+        return garbage(self.state(), cited)
+
+    def compare(self, before: str, after: str) -> tuple[Difference, ...]:
+        """What differs between two versions or channels: training record and files."""
+        return compare(self.show(before), self.show(after))
+
+    def signed_by(self, name: str) -> str:
+        """Id of the pinned key that signed a version or channel; empty where none is pinned."""
+        return check_signature(self.resolve(name), self.signer)
+
+    def _named(self, name: str) -> str:
+        version = self.pointed(name) if name in CHANNELS else check_version(name)
+        if version is None:
+            raise ArtifactNotFoundError(f"{name!r} points at no version", todo="promote one first")
+        return version
