@@ -27,6 +27,7 @@ from mlwb.drift._blocks import (
     in_full_blocks,
 )
 from mlwb.drift._categories import CategoryReference, fit_categories
+from mlwb.drift._chance import chance_limit
 from mlwb.drift._detect import detect_drift
 from mlwb.drift._distances import (
     STATISTICS,
@@ -116,6 +117,7 @@ __all__ = [
     "bin_counts",
     "bins_moved",
     "cells_of",
+    "chance_limit",
     "chi_square_test",
     "count_blocks",
     "covered_share",

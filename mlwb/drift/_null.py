@@ -5,22 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from scipy import stats
 
 from mlwb.core.arrays import Float1D, Int1D, Int2D
-from mlwb.core.errors import EmptyWindowError
-from mlwb.drift._memory import day_memory
-from mlwb.drift._psi import psi_of_rows
+from mlwb.drift._chance import law_degrees, window_scores
 
-__all__ = ["BlockNull", "block_null", "windows_of"]
-
-_MIN_BLOCKS = 5
-"""Fewer blocks than this say nothing about the spread of a statistic."""
-_DRAWS = 400
-_MOST_DEGREES = 1e6
-"""A null of less spread than this (the time of day: every day is the same) has it all the same,
-since the law cannot be computed for none."""
+__all__ = ["BlockNull", "block_null"]
 
 
 @dataclass(frozen=True)
@@ -56,9 +46,7 @@ class BlockNull:
     @property
     def degrees(self) -> float:
         """Degrees of freedom h of the law, > 0: directions in which the window can be off."""
-        spread = float(self.scores.var(ddof=1))
-        least = 2.0 * self.mean**2 / _MOST_DEGREES
-        return 2.0 * self.mean**2 / max(spread, least) if self.mean > 0.0 else 1.0
+        return law_degrees(self.scores)
 
     @property
     def scale(self) -> float:
@@ -119,38 +107,5 @@ def block_null(name: str, counts: Sequence[Int1D] | Int2D, *, window_blocks: int
     EmptyWindowError
         Fewer than five blocks, or no remainder of a window's length.
     """
-    table = np.asarray(counts)
-    n_blocks = len(table)
-    if n_blocks < max(_MIN_BLOCKS, 2 * window_blocks):
-        raise EmptyWindowError(
-            f"the reference of {name} is too short for its own null",
-            expected=f"at least {max(_MIN_BLOCKS, 2 * window_blocks)} blocks",
-            got=f"{n_blocks}",
-        )
-    windows = windows_of(table, window_blocks)
-    memory = day_memory(table).inflation(window_blocks, n_blocks)
-    # a drawn window meets the blocks that are left, the current one will meet all of them
-    fair = 1.0 - (window_blocks / n_blocks) ** 2
-    scores = psi_of_rows(table.sum(axis=0) - windows, windows) * fair * memory
-    return BlockNull(scores, window_blocks, n_blocks, memory)
-
-
-def windows_of(blocks: Int2D, window_blocks: int) -> Int2D:
-    """Windows that a null is made of: each block, or sums of blocks drawn without replacement.
-
-    Parameters
-    ----------
-    blocks : ndarray of shape (n_blocks, n_cells), int64
-        Counts of each block.
-    window_blocks : int
-        Blocks a window.
-
-    Returns
-    -------
-    ndarray of shape (n_windows, n_cells), int64
-        The same draws for every feature with as many blocks.
-    """
-    if window_blocks == 1:
-        return blocks
-    order = np.random.default_rng(0).random((_DRAWS, len(blocks))).argsort(axis=1)
-    return np.asarray(blocks[order[:, :window_blocks]].sum(axis=1))
+    found = window_scores(name, counts, window_blocks=window_blocks)
+    return BlockNull(found.scores, window_blocks, found.n_blocks, found.memory)

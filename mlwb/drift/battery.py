@@ -14,8 +14,9 @@ import numpy as np
 
 from mlwb.core.arrays import Float1D, Int2D
 from mlwb.drift._blocks import BlockCounts
+from mlwb.drift._chance import windows_of
 from mlwb.drift._distances import STATISTICS, score_windows
-from mlwb.drift._null import BlockNull, windows_of
+from mlwb.drift._null import BlockNull
 from mlwb.drift._reference import FeatureReference
 
 __all__ = ["Opinion", "second_opinions"]

@@ -18,8 +18,9 @@ from scipy import optimize, special, stats
 from mlwb.core.arrays import Float1D, Int2D
 from mlwb.core.errors import EmptyWindowError, ParamsError
 from mlwb.drift._bins import N_SPECIAL
+from mlwb.drift._chance import windows_of
 from mlwb.drift._direction import day_swings
-from mlwb.drift._null import BlockNull, block_null, windows_of
+from mlwb.drift._null import BlockNull, block_null
 from mlwb.drift._reference import FeatureReference
 from mlwb.drift._sweep import WINDOWS_DAYS
 

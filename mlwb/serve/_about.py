@@ -82,6 +82,7 @@ class _About:
         return json_response(info)
 
     async def drift(self, _call: Call) -> Response:
+        await self._state.drift.prepare()
         return json_response(self._state.drift.report())
 
     async def shadow(self, _call: Call) -> Response:

@@ -34,12 +34,18 @@ _FRESH_S = 1.0
 
 
 class FeatureDrift(msgspec.Struct):
-    """One feature, or the score: PSI in nats, and rows without a finite value."""
+    """One feature, or the score: PSI in nats, and rows without a finite value.
+
+    ``chance95`` is what PSI stays below in 19 of 20 windows of the reference itself, null where it
+    is too short to say.
+    """
 
     name: str
     psi_24h: float | None
     psi_7d: float | None
     noise_floor_24h: float | None
+    chance95_24h: float | None
+    chance95_7d: float | None
     missing_24h: int
     infinite_24h: int
 
@@ -168,6 +174,11 @@ class DriftWatch:
             self._shown = now, self._gauges()
         return self._shown[1]._replace(lost=self.lost)
 
+    async def prepare(self) -> None:
+        """Have at hand what a report takes long to find out, once for each version."""
+        if self.current is not None:
+            await asyncio.to_thread(getattr, self.current, "limits")
+
     def report(self) -> DriftOn | DriftOff:
         """What ``/ml/monitoring/drift`` shows."""
         drift = self.current
@@ -241,6 +252,8 @@ def _features(
             psi_24h=by_day[item.name].value if by_day else None,
             psi_7d=by_week[item.name].value if by_week else None,
             noise_floor_24h=by_day[item.name].noise_floor if by_day else None,
+            chance95_24h=drift.limits[item.name][0],
+            chance95_7d=drift.limits[item.name][1],
             missing_24h=int(day[place][item.bins.n_bins]) if day else 0,
             infinite_24h=int(day[place][item.bins.n_bins + 1 :].sum()) if day else 0,
         )

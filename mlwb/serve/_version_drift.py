@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from mlwb.core.arrays import Int1D
+from mlwb.core.errors import EmptyWindowError
 from mlwb.drift import (
     HOUR_S,
     CheckNote,
@@ -17,6 +19,7 @@ from mlwb.drift import (
     HourTable,
     LiveCounts,
     PsiResult,
+    chance_limit,
     covered_share,
     encode_hour,
     hour_logs,
@@ -142,9 +145,24 @@ class VersionDrift:
         pairs = zip(self.references, counts, strict=True) if counts else ()
         return {ref.name: psi_of_counts(ref.name, ref.bins.counts, rows) for ref, rows in pairs}
 
+    @cached_property
+    def limits(self) -> dict[str, tuple[float | None, float | None]]:
+        """PSI that chance alone stays below in 19 of 20 days, and of weeks; not on the event loop.
+
+        None where the reference is too short to say.
+        """
+        return {item.name: (_limit(item, days=1), _limit(item, days=7)) for item in self.references}
+
     def covered(self, seen: Sequence[int]) -> float:
         """Share of the reference's day in the hours with rows."""
         return covered_share(self.references[0].blocks, seen)
 
     def _line(self, hour: int, table: HourTable) -> bytes:
         return encode_hour(self.version, self.digest, hour, table)
+
+
+def _limit(reference: FeatureReference, *, days: int) -> float | None:
+    try:
+        return chance_limit(reference.name, reference.blocks.daily, window_blocks=days)
+    except EmptyWindowError:
+        return None

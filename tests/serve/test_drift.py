@@ -29,6 +29,7 @@ from mlwb.drift import (
     psi_of_counts,
     read_live_hours,
 )
+from mlwb.drift.calibration import block_null
 from mlwb.serve import App, ServeSettings, create_app
 from mlwb.serve import _count_file as count_file
 from mlwb.serve import _drift as drift_module
@@ -504,3 +505,22 @@ def test_the_daily_check_is_shown(models: Path, kept: Path, clock: ManualClock) 
     app.state.drift.write()
     assert _gauges(app)["ml_drift_evalue"] == 2.5
     assert (_report(app)["e_value"], _report(app)["checked_day"]) == (2.5, "2026-01-02")
+
+
+def test_what_chance_alone_gives(models: Path) -> None:
+    """Beside each PSI stands what windows of the reference stay below: the law of the reports."""
+    references = add_reference(models / "v1.0.0", days=24)
+    app = create_app(ServeSettings(models))
+    for shown in _report(app)["features"]:
+        daily = references[shown["name"]].blocks.daily
+        day, week = (block_null("x", daily, window_blocks=days).limit95 for days in (1, 7))
+        assert shown["chance95_24h"] == pytest.approx(day, rel=1e-7)
+        assert shown["chance95_7d"] == pytest.approx(week, rel=1e-7)
+
+
+def test_a_short_reference_says_nothing_of_chance(models: Path) -> None:
+    """Eight days hold no two weeks: null, and the day is judged all the same."""
+    add_reference(models / "v1.0.0", days=8)
+    (shown, *_) = _report(create_app(ServeSettings(models)))["features"]
+    assert shown["chance95_7d"] is None
+    assert shown["chance95_24h"] is not None
