@@ -12,10 +12,11 @@ from mlwb.serve._endpoints import Endpoint
 from mlwb.serve._guard import Guard
 from mlwb.serve._health import health_endpoints
 from mlwb.serve._http import Receive, Scope, Send
-from mlwb.serve._infer import InferRoute, infer_endpoints, protocol_endpoints
+from mlwb.serve._infer import InferRoute, infer_endpoints
 from mlwb.serve._interface import interface_endpoints
 from mlwb.serve._observe import ObserveRoute, observe_endpoints
 from mlwb.serve._predict import PREDICT_ENDPOINTS, PredictRoute, predict_routes
+from mlwb.serve._protocol import protocol_endpoints
 from mlwb.serve._releases import release_endpoints
 from mlwb.serve._routes import rest_app
 from mlwb.serve._settings import ServeSettings
