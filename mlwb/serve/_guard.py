@@ -11,10 +11,12 @@ from mlwb.serve._problems import problem_error
 from mlwb.serve._rate import RateLimit
 from mlwb.serve._state import State
 
-__all__ = ["CALLER", "QUOTA", "Guard", "client_address"]
+__all__ = ["CALLER", "QUOTA", "ROUTE", "Guard", "client_address"]
 
 CALLER = "mlwb.caller"
 """Where a scope keeps the name of a proven caller, for logs and audit."""
+ROUTE = "mlwb.route"
+"""Where a scope keeps the pattern of its route, for the access log."""
 QUOTA = "mlwb.quota"
 """Where a scope keeps the limit that held for its caller, and what was taken of it."""
 
@@ -45,8 +47,11 @@ class Guard:
         self._proxies = frozenset(settings.trusted_proxies)
         window_s, names = settings.rate_window_s, settings.rate_names
         self._by_key, self._by_address = (
-            RateLimit(quota, window_s, capacity=names) if quota else None
-            for quota in (settings.rate_limit, settings.rate_limit_address)
+            RateLimit(quota, window_s, name=name, capacity=names) if quota else None
+            for name, quota in (
+                ("key", settings.rate_limit),
+                ("address", settings.rate_limit_address),
+            )
         )
 
     def admit(self, head: Head, permission: Permission, scope: Scope) -> Caller:

@@ -11,6 +11,7 @@ from typing import Any
 from mlwb.core.clock import Clock, SystemClock
 from mlwb.core.featurelog import FeatureLine
 from mlwb.core.predictionlog import PredictionLine, encode_line
+from mlwb.serve._access import AccessLine
 from mlwb.serve._log_file import LogFile
 
 __all__ = ["LineLog"]
@@ -56,7 +57,7 @@ class LineLog:
         self._file = LogFile(
             path, limit=limit, hours=hours, files=files, clock=clock or SystemClock()
         )
-        self._waiting: deque[PredictionLine | FeatureLine] = deque()
+        self._waiting: deque[PredictionLine | FeatureLine | AccessLine] = deque()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -66,7 +67,7 @@ class LineLog:
         self._thread = threading.Thread(target=self._work, name="mlwb-log", daemon=True)
         self._thread.start()
 
-    def add(self, line: PredictionLine | FeatureLine) -> None:
+    def add(self, line: PredictionLine | FeatureLine | AccessLine) -> None:
         """Hand over one line; it is dropped and counted when too many wait."""
         if len(self._waiting) < self._capacity:
             self._waiting.append(line)

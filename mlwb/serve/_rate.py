@@ -38,25 +38,35 @@ class RateLimit:
         Requests a window, at least 1.
     window_s : float
         Seconds.
+    name : str
+        Of the policy, for the headers.
     capacity : int
         Names remembered; beyond it the one that asked longest ago is forgotten.
 
     Examples
     --------
-    >>> limit = RateLimit(2, 60.0, capacity=10)
+    >>> limit = RateLimit(2, 60.0, name="key", capacity=10)
     >>> [limit.take("bot", now_s=0.0) for _ in range(3)]
     [30.0, 60.0, -30.0]
     >>> limit.standing(60.0)
     Quota(remaining=0, reset_s=60)
+
+    Attributes
+    ----------
+    policy : bytes
+        ``RateLimit-Policy`` of draft-ietf-httpapi-ratelimit-headers.
+    named : bytes
+        ``RateLimit`` of the same, with places for a :class:`Quota`.
     """
 
-    __slots__ = ("_capacity", "_cost_s", "_most_s", "_paid", "_window_s", "policy")
+    __slots__ = ("_capacity", "_cost_s", "_most_s", "_paid", "_window_s", "named", "policy")
 
-    def __init__(self, quota: int, window_s: float, *, capacity: int) -> None:
+    def __init__(self, quota: int, window_s: float, *, name: str, capacity: int) -> None:
         self._window_s, self._capacity, self._cost_s = window_s, capacity, window_s / quota
         self._most_s = window_s + _SLACK * self._cost_s
         self._paid: dict[str, float] = {}
-        self.policy = f"q={quota};w={math.ceil(window_s)}"
+        self.policy = f'"{name}";q={quota};w={math.ceil(window_s)}'.encode()
+        self.named = f'"{name}";r=%d;t=%d'.encode()
 
     def __len__(self) -> int:
         return len(self._paid)

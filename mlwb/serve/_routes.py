@@ -15,7 +15,7 @@ from starlette.routing import Route
 from mlwb.core.errors import ServeError
 from mlwb.serve._audit import AuditLog
 from mlwb.serve._endpoints import Call, Endpoint, Permission
-from mlwb.serve._guard import CALLER, Guard
+from mlwb.serve._guard import CALLER, ROUTE, Guard
 from mlwb.serve._http import (
     ClientGoneError,
     Head,
@@ -73,6 +73,7 @@ class _Route:
 
     async def answer(self, request: Request) -> Response:
         scope = request.scope
+        scope[ROUTE] = self._endpoint.path
         head = read_head(scope["headers"], self._limit)
         try:
             caller = self._guard.admit(head, self._endpoint.permission, scope)

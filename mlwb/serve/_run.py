@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import socket
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import cast
 
 import uvicorn
 
@@ -19,6 +22,9 @@ from mlwb.core.canonical import canonical_bytes
 from mlwb.core.clock import SystemClock
 from mlwb.core.errors import ArtifactNotFoundError, ParamsError, ServerStartError
 from mlwb.serve._board import Board
+from mlwb.serve._connection import GuardedProtocol, sweep
+from mlwb.serve._key_watch import KeyWatch
+from mlwb.serve._profile import check_profile
 from mlwb.serve._settings import ServeSettings
 from mlwb.serve._tally import Tally
 from mlwb.serve._workers import Crew, Word
@@ -28,6 +34,7 @@ __all__ = ["ServerReady", "run_server"]
 
 _LOOK_S = 0.02
 _PARENT_S = 0.5
+_SWEEP_S = 0.1
 _LAST_REQUESTS_S = 5
 
 
@@ -92,6 +99,7 @@ def run_server(
     """
     if settings.workers > 1 and not hasattr(os, "fork"):
         raise ParamsError("several workers need a system that can fork", todo="set MLWB_WORKERS=1")
+    check_profile(settings, KeyWatch(settings.keys_file).ring, SystemClock().now())
     _forget(ready_file)
     listener = _bind(settings.host, settings.port)
 
@@ -176,14 +184,18 @@ class _Server(uvicorn.Server):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._telling: asyncio.Task[None] | None = None
         self.failure: BaseException | None = None
+        settings = app.state.settings
+        protocol = partial(GuardedProtocol, settings=settings, metrics=app.state.metrics)
         super().__init__(
             uvicorn.Config(
                 app,
                 loop="asyncio" if sys.platform == "win32" else "uvloop",
-                http="httptools",
+                http=cast("type[asyncio.Protocol]", protocol),
                 ws="none",
                 lifespan="on",
                 log_config=None,
+                log_level="error",  # a request that is no HTTP is counted, not told about
+                timeout_keep_alive=math.ceil(settings.idle_s),
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
@@ -197,6 +209,7 @@ class _Server(uvicorn.Server):
         self._loop = asyncio.get_running_loop()
         self._telling = self._loop.create_task(self._tell())
         self._telling.add_done_callback(self._told)
+        self._sweeping = self._loop.create_task(self._sweep())
         if self._parent:
             self._watching = self._loop.create_task(self._watch_parent())
 
@@ -217,6 +230,11 @@ class _Server(uvicorn.Server):
         while os.getppid() == self._parent:
             await asyncio.sleep(_PARENT_S)
         self._stop()
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_S)
+            sweep(self.server_state.connections, asyncio.get_running_loop().time())
 
     async def _tell(self) -> None:
         while (live := self._app.state.champion.live) is None:

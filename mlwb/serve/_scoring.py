@@ -17,7 +17,7 @@ from mlwb.core.errors import ModelError, ServeError
 from mlwb.core.featurelog import FeatureLine
 from mlwb.core.predictionlog import PredictionLine
 from mlwb.serve._endpoints import Endpoint
-from mlwb.serve._guard import Guard
+from mlwb.serve._guard import ROUTE, Guard
 from mlwb.serve._http import (
     JSON,
     JSON_ONLY,
@@ -100,6 +100,7 @@ class ScoringRoute(ABC, Generic[Q]):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; whatever goes wrong becomes a refusal."""
         start = self._now()
+        scope[ROUTE] = self._route
         if scope["method"] != "POST":
             error = problem_error("method_not_allowed", "expected POST")
             await send_problem(send, error, new_request_id(), path=scope["path"], allow=b"POST")

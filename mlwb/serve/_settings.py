@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -70,8 +71,19 @@ VARIABLES: dict[str, str] = {
     "rate_window_s": "MLWB_RATE_WINDOW_S",
     "rate_names": "MLWB_RATE_NAMES",
     "trusted_proxies": "MLWB_TRUSTED_PROXIES",
+    "cors_origins": "MLWB_CORS_ORIGINS",
+    "max_connections": "MLWB_MAX_CONNECTIONS",
+    "max_in_flight": "MLWB_MAX_IN_FLIGHT",
+    "max_headers": "MLWB_MAX_HEADERS",
+    "header_limit": "MLWB_HEADER_LIMIT",
+    "read_s": "MLWB_READ_S",
+    "idle_s": "MLWB_IDLE_S",
+    "access_log": "MLWB_ACCESS_LOG",
+    "access_sample": "MLWB_ACCESS_SAMPLE",
 }
 """Environment variable of each setting."""
+
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+")
 
 PROFILES = ("development", "production")
 """What a server may be told about where it runs."""
@@ -190,6 +202,24 @@ class ServeSettings:
         Keys, and addresses, whose requests are remembered.
     trusted_proxies : tuple of str, default=()
         Addresses whose ``X-Forwarded-For`` is believed.
+    cors_origins : tuple of str, default=()
+        Origins of web pages that may ask, each exact; ``"*"`` for any.
+    max_connections : int, default=1024
+        Open connections; one more is answered 503 and closed.
+    max_in_flight : int, default=256
+        Requests being answered; one more is answered 503, of a route that is not open.
+    max_headers : int, default=64
+        Headers of a request.
+    header_limit : int, default=16384
+        Bytes of its target and headers.
+    read_s : float, default=10.0
+        Seconds in which a request has to arrive, from its first byte to its last.
+    idle_s : float, default=75.0
+        Seconds a connection may be silent: longer than a bar of a minute.
+    access_log : Path, optional
+        Where requests are written; None writes nothing.
+    access_sample : float, default=1.0
+        Share of the requests that succeed to write; refused and failed ones are all written.
 
     Raises
     ------
@@ -250,6 +280,15 @@ class ServeSettings:
     rate_window_s: float = 60.0
     rate_names: int = 10_000
     trusted_proxies: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
+    max_connections: int = 1_024
+    max_in_flight: int = 256
+    max_headers: int = 64
+    header_limit: int = 16_384
+    read_s: float = 10.0
+    idle_s: float = 75.0
+    access_log: Path | None = None
+    access_sample: float = 1.0
 
     def __post_init__(self) -> None:
         for name, (low, high) in _RANGES.items():
@@ -362,6 +401,13 @@ _RANGES: dict[str, tuple[float, float]] = {
     "rate_limit_address": (0, 1_000_000_000),
     "rate_window_s": (1.0, 86_400),
     "rate_names": (1, 10_000_000),
+    "max_connections": (1, 1_000_000),
+    "max_in_flight": (1, 1_000_000),
+    "max_headers": (4, 10_000),
+    "header_limit": (512, 1_048_576),
+    "read_s": (0.05, 3_600),
+    "idle_s": (0.05, 86_400),
+    "access_sample": (0.0, 1.0),
 }
 
 
@@ -401,6 +447,13 @@ def _check_guard(settings: ServeSettings) -> None:
         raise ParamsError(
             "MLWB_PROFILE is no profile", expected=" or ".join(PROFILES), got=settings.profile
         )
+    for text in settings.cors_origins:
+        if text != "*" and _ORIGIN.fullmatch(text) is None:
+            raise ParamsError(
+                "MLWB_CORS_ORIGINS names no origin",
+                expected="such as https://desk.example",
+                got=text,
+            )
     for text in settings.trusted_proxies:
         try:
             ipaddress.ip_address(text)

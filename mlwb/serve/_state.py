@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from mlwb.core.clock import Clock
 from mlwb.core.featurelog import encode_features
+from mlwb.core.predictionlog import encode_line
+from mlwb.serve._access import encode_access
 from mlwb.serve._audit import AuditLog
 from mlwb.serve._drift import DriftWatch
 from mlwb.serve._exposition import exposition
@@ -62,12 +66,13 @@ class State:
         self.log = _log(settings, settings.prediction_log, clock)
         self.shadow_log = _log(settings, settings.shadow_log, clock)
         self.feature_log = _feature_log(settings, clock)
+        self.access_log = _log(settings, settings.access_log, clock, encode_access)
         self.refresh()
 
     @property
     def logs(self) -> tuple[LineLog, ...]:
         """The logs that are switched on."""
-        logs = (self.log, self.shadow_log, self.feature_log)
+        logs = (self.log, self.shadow_log, self.feature_log, self.access_log)
         return tuple(log for log in logs if log is not None)
 
     @property
@@ -159,7 +164,12 @@ class State:
             await asyncio.to_thread(self.versions.keep_previous)
 
 
-def _log(settings: ServeSettings, path: Path | None, clock: Clock) -> LineLog | None:
+def _log(
+    settings: ServeSettings,
+    path: Path | None,
+    clock: Clock,
+    encode: Callable[[Any], bytes] = encode_line,
+) -> LineLog | None:
     if path is None:
         return None
     return LineLog(
@@ -168,6 +178,7 @@ def _log(settings: ServeSettings, path: Path | None, clock: Clock) -> LineLog | 
         hours=settings.log_hours,
         files=settings.log_files,
         clock=clock,
+        encode=encode,
     )
 
 

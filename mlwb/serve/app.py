@@ -8,7 +8,8 @@ import re
 
 from mlwb.core.clock import Clock, SystemClock
 from mlwb.serve._about import about_endpoints
-from mlwb.serve._endpoints import Endpoint
+from mlwb.serve._edge import Edge
+from mlwb.serve._endpoints import Endpoint, Permission
 from mlwb.serve._guard import Guard
 from mlwb.serve._health import health_endpoints
 from mlwb.serve._http import Receive, Scope, Send
@@ -16,6 +17,7 @@ from mlwb.serve._infer import InferRoute, infer_endpoints
 from mlwb.serve._interface import interface_endpoints
 from mlwb.serve._observe import ObserveRoute, observe_endpoints
 from mlwb.serve._predict import PREDICT_ENDPOINTS, PredictRoute, predict_routes
+from mlwb.serve._profile import check_profile
 from mlwb.serve._protocol import protocol_endpoints
 from mlwb.serve._releases import release_endpoints
 from mlwb.serve._routes import rest_app
@@ -53,6 +55,7 @@ class App:
     def __init__(self, settings: ServeSettings, clock: Clock, tally: Tally | None = None) -> None:
         self.state = State(settings, clock, tally)
         state = self.state
+        check_profile(settings, state.keys.ring, clock.now())
         self._shadow = Shadow(
             settings, state.metrics, clock, watch=state.shadow, log=state.shadow_log
         )
@@ -74,15 +77,21 @@ class App:
             **predict_routes(state, guard, self._shadow),
             observe[0].path: ObserveRoute(state, guard, observe[0], self._rest),
         }
+        always = (e.path for e in self.endpoints if e.permission is Permission.OPEN)
+        self._edge = Edge(state, self._answer, always)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or live through one lifespan."""
-        if scope["type"] == "http" and (hot := self._hot.get(scope["path"])) is not None:
-            await hot(scope, receive, send)
-        elif scope["type"] == "http" and _INFER.match(scope["path"]):
-            await self._infer(scope, receive, send)
-        elif scope["type"] == "lifespan":
+        if scope["type"] == "http":
+            await self._edge(scope, receive, send)
+        else:
             await self._lifespan(receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if (hot := self._hot.get(scope["path"])) is not None:
+            await hot(scope, receive, send)
+        elif _INFER.match(scope["path"]):
+            await self._infer(scope, receive, send)
         else:
             await self._rest(scope, receive, send)
 

@@ -20,6 +20,7 @@ from mlwb.core.errors import ArtifactNotFoundError, ServerStartError
 from mlwb.core.predictionlog import read_predictions
 from mlwb.serve import ServeSettings, run_server
 from tests.inference.version_kit import point, write_version
+from tests.serve.key_kit import write_keys
 from tests.serve.server_kit import Server, server, start, wait_ready
 
 ROW = [1.0, 0.01, 2.0, -0.5]
@@ -53,8 +54,10 @@ def test_a_port_in_use_is_a_clear_error(models: Path) -> None:
 
 def test_an_address_of_another_machine_is_a_clear_error(models: Path) -> None:
     """An address that is not here (one kept for documentation)."""
+    file = models.parent / "keys.json"
+    write_keys(file)
     with pytest.raises(ServerStartError, match=r"cannot listen on 192\.0\.2\.1"):
-        run_server(ServeSettings(models, host="192.0.2.1", port=0))
+        run_server(ServeSettings(models, host="192.0.2.1", port=0, keys_file=file))
 
 
 @pytest.mark.server

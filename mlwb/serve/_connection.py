@@ -1,0 +1,185 @@
+"""What a connection may cost: head and body in time and of a proper size, and only so many of them.
+
+uvicorn's protocol parses; here is what it leaves to a proxy. A server that a bot talks to directly
+has none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
+
+from mlwb.serve._http import new_request_id, problem_headers
+from mlwb.serve._metrics import Metrics
+from mlwb.serve._problems import problem_body, problem_error
+from mlwb.serve._settings import ServeSettings
+
+__all__ = ["GuardedProtocol", "sweep"]
+
+_DETAILS = {
+    "bad_request": "expected one HTTP/1.1 request with one Host",
+    "headers_too_large": "expected fewer or shorter headers",
+    "overloaded": "too many connections; come back",
+    "slow_request": "the request did not arrive in time",
+}
+_REASONS = {"overloaded": "load"}
+# Of a body that was refused already and is read only so that its sender sees the refusal.
+_DISCARDED_BODIES = 256
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """One connection within the limits of the settings.
+
+    Parameters
+    ----------
+    *args, **named
+        Of uvicorn.
+    settings : ServeSettings
+        The limits.
+    metrics : Metrics
+        Counts what is refused.
+    """
+
+    def __init__(self, *args: Any, settings: ServeSettings, metrics: Metrics, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self._settings, self._metrics = settings, metrics
+        self._most_bytes = settings.header_limit + _DISCARDED_BODIES * settings.body_limit
+        self._problem = ""
+        self._is_head = self._is_reading = False
+        self._is_suspect = False  # more arrived at once than the headers may have
+        self._since_s = self._later_bytes = 0.0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Refuse one connection too many."""
+        super().connection_made(transport)
+        self._since_s = self.loop.time()
+        if len(self.connections) > self._settings.max_connections:
+            self._refuse("overloaded")
+
+    def data_received(self, data: bytes) -> None:
+        """Parse, and hold what is not whole yet against the limits."""
+        was_head, was_reading = self._is_head, self._is_reading
+        self._is_suspect = len(data) > self._settings.header_limit
+        super().data_received(data)
+        # What came together with the beginning of the message is bounded by one read.
+        if was_reading and self._is_reading and not self.transport.is_closing():
+            self._later_bytes += len(data)
+            most = self._settings.header_limit if was_head and self._is_head else self._most_bytes
+            if self._later_bytes > most or len(self.headers) > self._settings.max_headers:
+                self._refuse("headers_too_large")
+
+    def on_message_begin(self) -> None:
+        """Begin to wait for the rest."""
+        super().on_message_begin()
+        self._is_head = self._is_reading = True
+        self._since_s, self._later_bytes = self.loop.time(), 0
+
+    def on_headers_complete(self) -> None:
+        """Check the head before anything is done about it."""
+        self._is_head = False
+        self._later_bytes = 0
+        problem = self._head_problem()
+        if problem:
+            self._problem = problem
+            raise ValueError(problem)  # ends the parser, which calls send_400_response()
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Wait no longer."""
+        super().on_message_complete()
+        self._is_reading, self._since_s = False, self.loop.time()
+
+    def on_response_complete(self) -> None:
+        """Begin to wait for the next request."""
+        super().on_response_complete()
+        if not self._is_reading:
+            self._since_s = self.loop.time()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - of uvicorn
+        """Refuse what is no HTTP in our words."""
+        self._refuse(self._problem or "bad_request")
+
+    def look(self, now_s: float) -> None:
+        """End the connection if it has waited for its client for too long.
+
+        Parameters
+        ----------
+        now_s : float
+            Of the loop.
+        """
+        if self.transport.is_closing():
+            return
+        waited_s = now_s - self._since_s
+        if self._is_reading:
+            if waited_s > self._settings.read_s:
+                self._refuse("slow_request")
+        elif waited_s > self._settings.idle_s:
+            cycle: RequestResponseCycle | None = self.cycle
+            if cycle is None or cycle.response_complete:
+                self.transport.close()
+            elif self.flow.write_paused:  # a client that does not take its answer
+                self.transport.abort()
+
+    def _head_problem(self) -> str:
+        names = [name for name, _ in self.headers]
+        if len(names) > self._settings.max_headers or (
+            self._is_suspect
+            and len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+            > self._settings.header_limit
+        ):
+            return "headers_too_large"
+        n_hosts = names.count(b"host")
+        if n_hosts != 1 and (n_hosts or self.parser.get_http_version() != "1.0"):
+            return "bad_request"
+        return ""
+
+    def _refuse(self, problem: str) -> None:
+        """Say why, where an answer can still be understood as one to this request, and close."""
+        self._metrics.refused[_REASONS.get(problem, "http")] += 1
+        if self._may_answer():
+            error = problem_error(problem, _DETAILS[problem])
+            request_id = new_request_id()
+            body = problem_body(error, request_id)
+            headers = [
+                *self.server_state.default_headers,
+                *problem_headers(error, request_id),
+                (b"content-length", b"%d" % len(body)),
+                (b"connection", b"close"),
+            ]
+            lines = b"".join(b"%b: %b\r\n" % header for header in headers)
+            self.transport.write(STATUS_LINE[error.status] + lines + b"\r\n" + body)
+        self.transport.close()
+
+    def _may_answer(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None:
+            return True
+        if cycle.response_complete:
+            # Of a message whose body is still coming the answer has left already.
+            return self._is_head or not self._is_reading or bool(self._problem)
+        if self._is_head or self._problem or cycle.response_started or self.pipeline:
+            return False
+        cycle.disconnected = True  # the application has nobody to answer any more
+        return True
+
+
+def sweep(connections: Iterable[object], now_s: float) -> None:
+    """Look at every connection.
+
+    Parameters
+    ----------
+    connections : iterable
+        Of a server; those of other protocols are left alone.
+    now_s : float
+        Of the loop.
+    """
+    for connection in list(connections):
+        if isinstance(connection, GuardedProtocol):
+            connection.look(now_s)
