@@ -1,0 +1,193 @@
+"""The alert rules: true to the policy, tested by promtool, fired once by a real Prometheus."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import socket
+import subprocess
+import time
+import urllib.parse
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mlwb.client import PredictClient
+from mlwb.params import load_policy
+from mlwb.serve._metrics import HELP, LATENCY_EDGES_MS
+from tests.inference.version_kit import point, write_version
+from tests.serve.server_kit import server
+
+ROOT = Path(__file__).resolve().parents[2]
+OPS = ROOT / "ops" / "prometheus"
+FILES = ("ml", "ml-canary")
+
+
+def _rules(name: str) -> list[dict[str, Any]]:
+    text = (OPS / f"{name}.yml").read_text(encoding="utf-8")
+    return [rule for group in yaml.safe_load(text)["groups"] for rule in group["rules"]]
+
+
+RULES = [rule for name in FILES for rule in _rules(name)]
+BY_NAME = {rule["alert"]: rule for rule in RULES}
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: str(rule["alert"]))
+def test_a_rule_is_routed_and_has_its_page(rule: dict[str, Any]) -> None:
+    """Label team, a severity, a summary, and a section of the runbook under its own name."""
+    assert rule["labels"]["team"] == "ml"
+    assert rule["labels"]["severity"] in {"critical", "warning", "info"}
+    assert rule["annotations"]["summary"]
+    page, _, anchor = rule["annotations"]["runbook"].partition("#")
+    text = (ROOT / page).read_text(encoding="utf-8")
+    headings = re.findall(r"^### (.+)$", text, re.MULTILINE)
+    assert [heading for heading in headings if heading.lower() == anchor] == [rule["alert"]]
+    severity = rule["labels"]["severity"]
+    assert f"| [{rule['alert']}](#{anchor}) | {severity} |" in text
+
+
+def _threshold(expr: str) -> tuple[Decimal, Decimal]:
+    """Comparison at the end of an expression, and the edge of a histogram in it."""
+    edge = re.search(r'le="([0-9.]+)"', expr)
+    last = re.findall(r"[<>] ([0-9.]+)\s*$", expr.strip())[-1]
+    return Decimal(last), Decimal(edge[1]) if edge else Decimal(0)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [rule for rule in RULES if "limit" in rule["annotations"]],
+    ids=lambda r: str(r["alert"]),
+)
+def test_a_threshold_is_the_policys(rule: dict[str, Any]) -> None:
+    """The number in the rule is the limit it names; of a latency, the edge is, at 95 %."""
+    limit = load_policy(ROOT / "params" / "policy.yml").limit(rule["annotations"]["limit"])
+    value, edge = _threshold(rule["expr"])
+    if limit.metric.endswith("p95_ms"):
+        assert (edge, value) == (Decimal(limit.value), Decimal("0.95"))
+    else:
+        assert value == Decimal(limit.value)
+
+
+def test_rules_read_what_the_server_shows() -> None:
+    """Every metric name in a rule is one of the server's, and every edge one of its histograms."""
+    for rule in RULES:
+        names = set(re.findall(r"\bml_\w+", rule["expr"]))
+        assert {re.sub(r"_(bucket|count)$", "", name) for name in names} <= set(HELP), rule["alert"]
+        for edge in re.findall(r'le="([0-9.]+)"', rule["expr"]):
+            assert float(edge) in LATENCY_EDGES_MS
+
+
+def test_every_rule_is_tested_on_both_sides() -> None:
+    """Once silent at its limit, once firing beyond it."""
+    for name in FILES:
+        cases = yaml.safe_load((OPS / f"{name}.test.yml").read_text(encoding="utf-8"))["tests"]
+        found = {(c["alert_rule_test"][0]["alertname"], bool(c["alert_rule_test"][0]["exp_alerts"]))
+                 for c in cases}  # fmt: skip
+        assert found == {(r["alert"], fires) for r in _rules(name) for fires in (False, True)}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_promtool_agrees(name: str, tool: Callable[[str], str]) -> None:
+    """Promtool takes the rules, and they fire and keep silent where the test file says."""
+    for command in (["check", "rules", f"{name}.yml"], ["test", "rules", f"{name}.test.yml"]):
+        done = subprocess.run(
+            [tool("promtool"), *command], cwd=OPS, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_promtool_takes_the_sample(tool: Callable[[str], str]) -> None:
+    """The sample configuration with both rule files."""
+    done = subprocess.run(
+        [tool("promtool"), "check", "config", "prometheus.yml"],
+        cwd=OPS, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _quick(text: str) -> str:
+    """The same rules in seconds instead of minutes."""
+    text = re.sub(r"\[\d+m\]", "[4s]", text)
+    return re.sub(r"for: \d+[mh]", "for: 1s", text).replace("interval: 30s", "interval: 1s")
+
+
+def _firing(port: int) -> set[str]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection.request("GET", "/api/v1/alerts")
+    alerts = json.load(connection.getresponse())["data"]["alerts"]
+    connection.close()
+    return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
+
+
+def _until(port: int, holds: Callable[[set[str]], bool], ask: Callable[[], None]) -> set[str]:
+    deadline = time.monotonic() + 30
+    while True:
+        ask()
+        found = _firing(port)
+        if holds(found):
+            return found
+        assert time.monotonic() < deadline, found
+        time.sleep(0.2)
+
+
+@pytest.mark.slow
+@pytest.mark.server
+def test_an_alert_fires_and_resolves(tmp_path: Path, tool: Callable[[str], str]) -> None:
+    """A real Prometheus scrapes a real server: refused requests raise alerts, good ones end it."""
+    models = tmp_path / "artifacts" / "models"
+    write_version(models, "v1.0.0")
+    point(models, "latest", "v1.0.0")
+    kill, port = tmp_path / "kill", _free_port()
+    with server(models, tmp_path, MLWB_KILL_FILE=str(kill)) as running:
+        config = yaml.safe_load((OPS / "prometheus.yml").read_text(encoding="utf-8"))
+        config["global"] = {"scrape_interval": "500ms", "evaluation_interval": "500ms"}
+        config["rule_files"] = ["ml.yml"]
+        target = urllib.parse.urlsplit(running.url).netloc
+        config["scrape_configs"][0]["static_configs"] = [{"targets": [target]}]
+        (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(config))
+        (tmp_path / "ml.yml").write_text(_quick((OPS / "ml.yml").read_text(encoding="utf-8")))
+        process = subprocess.Popen(
+            [tool("prometheus"), "--config.file=prometheus.yml", "--storage.tsdb.path=data",
+             f"--web.listen-address=127.0.0.1:{port}"],
+            cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        client = PredictClient(running.url)
+        body = b'{"features": [1, 0.1, 2, 0.5]}'
+
+        def ask() -> None:
+            client.post_raw("/ml/predict", body)
+
+        try:
+            _wait_for(port)
+            wanted = {"MLModelErrorsHigh", "MLNotReady"}
+            assert not wanted & _until(port, lambda found: not found, ask)
+            kill.touch()
+            _until(port, lambda found: wanted <= found, ask)
+            kill.unlink()
+            _until(port, lambda found: not wanted & found, ask)
+        finally:
+            client.close()
+            process.terminate()
+            process.wait(10)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return int(found.getsockname()[1])
+
+
+def _wait_for(port: int) -> None:
+    deadline = time.monotonic() + 15
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            assert time.monotonic() < deadline, "prometheus does not start"
+            time.sleep(0.1)
+        else:
+            return
