@@ -149,12 +149,13 @@ class Observer:
         """Write what changed, again and again."""
         while self._folder is not None:
             await asyncio.sleep(self._settings.observe_save_s)
-            self._changed |= await asyncio.to_thread(self._write, self._take_changed())
+            again = await asyncio.to_thread(self._write, self._take_changed())
+            self._changed |= again
 
     def close(self) -> None:
         """Write what changed and leave the files to the next server."""
         if self._folder is not None:
-            self._changed |= self._write(self._take_changed())
+            self._write(self._take_changed())
             self._folder.close()
 
     @property
