@@ -36,6 +36,8 @@ class State:
         What moved it: the action of that line, empty before the first.
     retired : frozenset of str
         Versions collected or put into quarantine; their names stay taken.
+    registered_at, promoted_at : mapping of str to str
+        When a version was registered, and when it last became `latest`: UTC with ``Z``.
     used_decisions, used_confirmations : frozenset of str
         Digests of decisions, and run ids of confirmations, that a promotion used up.
     """
@@ -49,6 +51,8 @@ class State:
     flipped: int = 0
     moved: str = ""
     retired: frozenset[str] = frozenset()
+    registered_at: Mapping[str, str] = field(default_factory=dict)
+    promoted_at: Mapping[str, str] = field(default_factory=dict)
     used_decisions: frozenset[str] = frozenset()
     used_confirmations: frozenset[str] = frozenset()
 
@@ -96,7 +100,8 @@ def _commit(state: State, intent: Mapping[str, Any]) -> State:
     version = intent["version"]
     if intent["action"] == "register":
         known = {**state.registered, version: intent["manifest_sha256"]}
-        return replace(state, registered=known, candidate=version)
+        times = {**state.registered_at, version: intent.get("time", "")}
+        return replace(state, registered=known, registered_at=times, candidate=version)
     if intent["action"] == "restore":
         return state
     if intent["action"] in ("collect", "quarantine"):
@@ -111,6 +116,7 @@ def _commit(state: State, intent: Mapping[str, Any]) -> State:
         flipped=intent["seq"],
         moved=intent["action"],
         promoted=state.promoted | {version},
+        promoted_at={**state.promoted_at, version: intent.get("time", "")},
         candidate=None if state.candidate == version else state.candidate,
         used_decisions=state.used_decisions | used,
         used_confirmations=state.used_confirmations | frozenset(intent["confirmations"]),

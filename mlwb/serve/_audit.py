@@ -57,6 +57,7 @@ class AuditLog:
     ) -> None:
         self.lost = 0
         self.problem = ""
+        self.capacity = _CAPACITY
         self._path, self._clock, self._limit, self._every_s = path, clock, limit, every_s
         self._waiting: queue.Queue[_Line | None] = queue.Queue(_CAPACITY)
         self._counted: Counter[str] = Counter()
@@ -133,6 +134,11 @@ class AuditLog:
             if isinstance(value, dict):
                 found.append(value)
         return found[:limit]
+
+    @property
+    def waiting(self) -> int:
+        """Lines not written yet."""
+        return self._waiting.qsize()
 
     def start(self) -> None:
         """Start writing."""

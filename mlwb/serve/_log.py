@@ -53,13 +53,18 @@ class LineLog:
         clock: Clock | None = None,
     ) -> None:
         self.dropped = 0
-        self._capacity, self._encode = capacity, encode
+        self.capacity, self._encode = capacity, encode
         self._file = LogFile(
             path, limit=limit, hours=hours, files=files, clock=clock or SystemClock()
         )
         self._waiting: deque[PredictionLine | FeatureLine | AccessLine] = deque()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Lines not written yet."""
+        return len(self._waiting)
 
     def start(self) -> None:
         """Start writing."""
@@ -69,7 +74,7 @@ class LineLog:
 
     def add(self, line: PredictionLine | FeatureLine | AccessLine) -> None:
         """Hand over one line; it is dropped and counted when too many wait."""
-        if len(self._waiting) < self._capacity:
+        if len(self._waiting) < self.capacity:
             self._waiting.append(line)
         else:
             self.dropped += 1

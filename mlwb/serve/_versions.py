@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from datetime import datetime
 from typing import NamedTuple
 
 from mlwb.core import fsops
@@ -31,6 +32,30 @@ class _Found(NamedTuple):
     look: Look | None
     opened: VersionDrift | str | None = None
     move: str = ""
+
+
+class LastReload(NamedTuple):
+    """What the last look that brought news came to.
+
+    Parameters
+    ----------
+    at : datetime
+        UTC.
+    link : str
+        ``"latest"`` or ``"candidate"``.
+    result : str
+        ``"loaded"`` or ``"rejected"``.
+    version : str or None
+        What the channel answers with since.
+    problem : str
+        Empty, or the stable code of the refusal.
+    """
+
+    at: datetime
+    link: str
+    result: str
+    version: str | None
+    problem: str
 
 
 class Versions:
@@ -81,6 +106,7 @@ class Versions:
         self.champion = self._channel("latest", settings.champion, self.announced.admit)
         self.candidate = self._channel("candidate", settings.candidate)
         self.swap_ms = float("nan")
+        self.last_reload: LastReload | None = None
         self._was_unaudited = False
 
     @property
@@ -149,6 +175,9 @@ class Versions:
         if not result:
             return
         self._metrics.reloads[result if is_champion else f"candidate_{result}"] += 1
+        version = None if channel.live is None else channel.live.version
+        link = "latest" if is_champion else "candidate"
+        self.last_reload = LastReload(self._clock.now(), link, result, version, channel.problem)
         if not is_champion:
             return
         if result == "loaded" and found.opened is not None:

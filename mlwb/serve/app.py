@@ -8,6 +8,8 @@ import re
 
 from mlwb.core.clock import Clock, SystemClock
 from mlwb.serve._about import about_endpoints
+from mlwb.serve._catalogue import catalogue_endpoints
+from mlwb.serve._detail import detail_endpoints
 from mlwb.serve._edge import Edge
 from mlwb.serve._endpoints import Endpoint, Permission
 from mlwb.serve._guard import Guard
@@ -68,7 +70,9 @@ class App:
             *infer_endpoints(),
             *protocol_endpoints(state),
             *health_endpoints(state),
+            *detail_endpoints(state),
             *about_endpoints(state),
+            *catalogue_endpoints(state),
             *release_endpoints(state),
         )
         self.endpoints = (*described, *interface_endpoints(state, described))

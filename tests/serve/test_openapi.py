@@ -101,6 +101,8 @@ def test_every_reference_leads_somewhere(app: App) -> None:
         "/v2",
         "/v2/health/live",
         "/v2/health/ready",
+        "/ml/models",
+        "/ml/health/detailed",
     ],
 )
 def test_answers_are_as_published(app: App, path: str) -> None:
