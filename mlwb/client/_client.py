@@ -1,124 +1,40 @@
-"""The client: one call, one deadline, one answer or the fallback."""
+"""The client that waits: one call, one deadline, one answer or the fallback."""
 
 from __future__ import annotations
 
-import os
-import random
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Literal, Self, TypeAlias, TypeVar
+from typing import Any, Self
 
-import msgspec
+from mlwb.client._answers import Bar, Observation, Prediction, Row
+from mlwb.client._base import BaseClient
+from mlwb.client._lines import Lines
 
-from mlwb.client._breaker import Breaker
-from mlwb.client._retry import RetryBudget, RetryPolicy
-from mlwb.client._transport import Reply, Transport
-from mlwb.core.clock import Clock, SystemClock
-from mlwb.core.errors import ServeError
-from mlwb.core.predictionlog import REQUEST_ID, ShadowOutcome
-
-__all__ = ["PredictClient", "Prediction", "Row"]
-
-Row: TypeAlias = Mapping[str, float] | Sequence[float]
-_T = TypeVar("_T")
-_ASK_AGAIN = (429, 503)
-"""Statuses that say the request was not worked on."""
+__all__ = ["PredictClient"]
 
 
-class _Answer(msgspec.Struct):
-    request_id: str
-    model_version: str
-    score: float
-    shadow: ShadowOutcome | None = None
+class PredictClient(BaseClient):
+    """Asks a predict server. Any number of threads may share one; close it, or use ``with``.
 
+    Each call in flight has a connection of its own; up to sixteen are kept open between calls.
+    Retry budget, breaker and polling are shared by all threads. After a fork the child opens
+    connections of its own.
 
-class _Refusal(msgspec.Struct):
-    code: str = "unknown"
-    detail: str = "the server refused"
+    The parameters are those of :class:`~mlwb.client.BaseClient`.
 
-
-@dataclass(frozen=True)
-class Prediction:
-    """A score to act on.
-
-    Parameters
-    ----------
-    score : float
-        P(label = 1) in [0, 1], or what the fallback gives.
-    source : {"model", "fallback"}
-        Where it comes from.
-    reason : str
-        Empty, or the stable code of what kept the model from answering.
-    model_version : str
-        Version that answered; empty for a fallback.
-    request_id : str
-        Sent with every try.
-    latency_ms : float
-        Time of the call, tries and waits included.
-    shadow : ShadowOutcome, optional
-        The candidate's side, when it was waited for.
+    Examples
+    --------
+    >>> with PredictClient("http://127.0.0.1:9", fallback=0.5) as client:
+    ...     client.predict([1.0, 0.01]).reason
+    'unreachable'
     """
 
-    score: float
-    source: Literal["model", "fallback"]
-    reason: str
-    model_version: str
-    request_id: str
-    latency_ms: float
-    shadow: ShadowOutcome | None = None
-
-
-class PredictClient:
-    """Asks a predict server. One per thread; close it, or use it in a ``with`` block.
-
-    Parameters
-    ----------
-    base_url : str
-        ``"http://127.0.0.1:4010"``.
-    timeout_s : float, default=0.5
-        Deadline of a call, tries and waits included. Checked between the steps of an exchange:
-        only a server that sends its answer in drips can stretch it.
-    fallback : float or callable, optional
-        What :meth:`predict` gives when the model does not answer: a score, or a function of the
-        row. Without one, such a call raises.
-    policy : RetryPolicy, optional
-        When to ask again. Asked again are calls without a connection, 429 and 503; and once, at
-        no cost to the budget, a call whose kept connection the server had closed.
-    breaker : Breaker, optional
-        When to stop asking.
-    keep_alive : bool, default=True
-        False connects anew for each request (a cold client).
-    clock, sleep, rng : optional
-        Time, waiting and jitter; the machine's when not given.
-
-    Raises
-    ------
-    ParamsError
-        ``base_url`` is not the address of a server.
-    """
-
-    def __init__(
-        self,
-        base_url: str,
-        *,
-        timeout_s: float = 0.5,
-        fallback: float | Callable[[Row], float] | None = None,
-        policy: RetryPolicy | None = None,
-        breaker: Breaker | None = None,
-        keep_alive: bool = True,
-        clock: Clock | None = None,
-        sleep: Callable[[float], None] = time.sleep,
-        rng: random.Random | None = None,
-    ) -> None:
-        self._clock = clock or SystemClock()
-        self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
-        self._timeout_s, self._fallback, self._sleep = timeout_s, fallback, sleep
-        self._policy = policy or RetryPolicy()
-        self._budget = RetryBudget(self._policy.budget)
-        self._breaker = breaker or Breaker(self._clock, self._rng)
-        self._transport = Transport(base_url, keep_alive=keep_alive, clock=self._clock)
+    def _set_up(self) -> None:
+        self._lines = Lines(self._address, self._tls, self._sleep or time.sleep)
+        self._stop = threading.Event()
+        self._poller: threading.Thread | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -132,10 +48,16 @@ class PredictClient:
         self.close()
 
     def close(self) -> None:
-        """Close the connection; a later call opens another."""
-        self._transport.close()
+        """End polling and close what is kept open; a later call opens anew."""
+        self._stop.set()
+        if self._poller is not None:
+            self._poller.join()
+            self._poller = None
+        self._lines.close()
 
-    def predict(self, row: Row, *, request_id: str = "") -> Prediction:
+    def predict(
+        self, row: Row, *, request_id: str = "", timeout_s: float | None = None
+    ) -> Prediction:
         """P(label = 1) of one feature row.
 
         Parameters
@@ -144,6 +66,8 @@ class PredictClient:
             Raw features by name, or in the order of the model.
         request_id : str, default=""
             At most 64 letters, digits and ``. _ -``; anything else is replaced by a random one.
+        timeout_s : float, optional
+            Deadline of this call, in place of the client's.
 
         Returns
         -------
@@ -154,16 +78,49 @@ class PredictClient:
         ServeError
             The model did not answer and there is no fallback; ``problem`` says why.
         """
-        return self._predict("/ml/predict", row, request_id)
+        return self._lines.run(self._predict(row, request_id, timeout_s))
+
+    def predict_many(
+        self,
+        rows: Sequence[Sequence[float]],
+        *,
+        request_id: str = "",
+        timeout_s: float | None = None,
+    ) -> tuple[Prediction, ...]:
+        """P(label = 1) of several rows, in one request; all from the model, or none.
+
+        Parameters
+        ----------
+        rows : sequence of sequence of float
+            Raw features in the order of the model; an array of shape (n_rows, n_features) is one.
+        request_id, timeout_s
+            As in :meth:`predict`.
+
+        Returns
+        -------
+        tuple of Prediction
+            One a row.
+
+        Raises
+        ------
+        ServeError
+            As in :meth:`predict`.
+        """
+        return self._lines.run(self._predict_many(rows, request_id, timeout_s))
 
     def predict_with_shadow(
-        self, row: Row, *, request_id: str = "", wait: bool = False
+        self,
+        row: Row,
+        *,
+        request_id: str = "",
+        wait: bool = False,
+        timeout_s: float | None = None,
     ) -> Prediction:
         """Like :meth:`predict`, and the candidate scores the row too.
 
         Parameters
         ----------
-        row, request_id
+        row, request_id, timeout_s
             As in :meth:`predict`.
         wait : bool, default=False
             Wait for the candidate and return its side as ``shadow``.
@@ -174,7 +131,41 @@ class PredictClient:
             As in :meth:`predict`.
         """
         path = "/ml/predict-with-shadow" + ("?wait=1" if wait else "")
-        return self._predict(path, row, request_id)
+        return self._lines.run(self._predict(row, request_id, timeout_s, path))
+
+    def observe(
+        self,
+        symbol: str,
+        bars: Bar | Sequence[Bar],
+        *,
+        request_id: str = "",
+        timeout_s: float | None = None,
+    ) -> Observation:
+        """Tell of a closed bar, or of several in their order; the server keeps the features.
+
+        Telling of the same bar again is harmless: the server gives the same answer.
+
+        Parameters
+        ----------
+        symbol : str
+            What the bars are of.
+        bars : mapping or sequence of mapping
+            ``ts`` (open of the minute; an aware datetime, or text), ``open high low close``,
+            and ``volume bid ask bid_size ask_size`` where known.
+        request_id, timeout_s
+            As in :meth:`predict`.
+
+        Returns
+        -------
+        Observation
+            About the last bar. While the symbol is not ready, ``reason`` says why.
+
+        Raises
+        ------
+        ServeError
+            The server did not answer and there is no fallback.
+        """
+        return self._lines.run(self._observe(symbol, bars, request_id, timeout_s))
 
     def health(self) -> dict[str, Any]:
         """``/ml/health``, ready or not.
@@ -184,7 +175,7 @@ class PredictClient:
         ServeError
             No answer.
         """
-        return _decoded(self._get("/ml/health"), dict[str, Any], also=503)
+        return self._lines.run(self._health())
 
     def model_info(self) -> dict[str, Any]:
         """``/ml/model/info``.
@@ -194,7 +185,7 @@ class PredictClient:
         ServeError
             No answer, or no model.
         """
-        return _decoded(self._get("/ml/model/info"), dict[str, Any])
+        return self._lines.run(self._model_info())
 
     def metrics(self) -> str:
         """``/ml/metrics``, Prometheus text.
@@ -204,7 +195,7 @@ class PredictClient:
         ServeError
             No answer.
         """
-        return _checked(self._get("/ml/metrics")).body.decode()
+        return self._lines.run(self._metrics())
 
     def post_raw(self, path: str, body: bytes) -> tuple[int, bytes, float]:
         """One try, no retry, no breaker, no fallback: for load tools and replays.
@@ -220,99 +211,37 @@ class PredictClient:
             No answer.
         """
         start = self._clock.monotonic_s()
-        reply = self._transport.exchange(
-            "POST", path, body, deadline_s=start + self._timeout_s, resend=False
-        )
+        reply = self._lines.run(self._post(path, body))
         return reply.status, reply.body, (self._clock.monotonic_s() - start) * 1e3
 
-    def _predict(self, path: str, row: Row, request_id: str) -> Prediction:
-        start = self._clock.monotonic_s()
-        if REQUEST_ID.match(request_id) is None:
-            request_id = os.urandom(8).hex()
-        try:
-            reply = self._call(path, _body(row), request_id, deadline_s=start + self._timeout_s)
-            answer = _decoded(reply, _Answer)
-            if not 0.0 <= answer.score <= 1.0:
-                raise _bad_answer()
-        except ServeError as error:
-            if self._fallback is None:
-                raise
-            score = self._fallback(row) if callable(self._fallback) else self._fallback
-            taken_ms = (self._clock.monotonic_s() - start) * 1e3
-            return Prediction(score, "fallback", error.problem, "", request_id, taken_ms)
-        taken_ms = (self._clock.monotonic_s() - start) * 1e3
-        version = answer.model_version
-        return Prediction(answer.score, "model", "", version, request_id, taken_ms, answer.shadow)
+    def start_polling(
+        self, interval_s: float = 5.0, on_change: Callable[[bool], object] | None = None
+    ) -> None:
+        """Ask for readiness in the background until the client is closed; see ``is_available``.
 
-    def _call(self, path: str, body: bytes, request_id: str, *, deadline_s: float) -> Reply:
-        if not self._breaker.allows():
-            raise ServeError("the breaker is open", status=503, problem="circuit_open")
-        self._budget.earn()
-        tries = 1
-        while True:
-            outcome = self._try(path, body, request_id, deadline_s=deadline_s)
-            wait_s = self._wait_s(outcome, tries)
-            if wait_s is None or self._clock.monotonic_s() + wait_s >= deadline_s:
-                break
-            if not self._budget.spend():
-                break
-            self._sleep(wait_s)
-            tries += 1
-        status = outcome.status
-        self._breaker.record(succeeded=status < 500)
-        if isinstance(outcome, ServeError):
-            raise outcome
-        return outcome
-
-    def _try(
-        self, path: str, body: bytes, request_id: str, *, deadline_s: float
-    ) -> Reply | ServeError:
-        try:
-            return self._transport.exchange(
-                "POST", path, body, deadline_s=deadline_s, request_id=request_id
+        Parameters
+        ----------
+        interval_s : float, default=5.0
+            Mean time between two polls; each is drawn, so that many bots do not ask in step.
+        on_change : callable, optional
+            Called in the polling thread with the new readiness whenever it differs.
+        """
+        if self._poller is None:
+            self._polled, self._stop = False, threading.Event()
+            self._poller = threading.Thread(
+                target=self._keep_polling,
+                args=(interval_s, on_change),
+                name="mlwb-client-poll",
+                daemon=True,
             )
-        except ServeError as error:
-            return error
+            self._poller.start()
 
-    def _wait_s(self, outcome: Reply | ServeError, tries: int) -> float | None:
-        if tries > self._policy.retries:
-            return None
-        if isinstance(outcome, ServeError):
-            if outcome.problem != "unreachable":
-                return None
-            return self._policy.wait_s(tries, at_least_s=0.0, rng=self._rng)
-        if outcome.status not in _ASK_AGAIN:
-            return None
-        return self._policy.wait_s(tries, at_least_s=outcome.retry_after_s, rng=self._rng)
-
-    def _get(self, path: str) -> Reply:
-        deadline_s = self._clock.monotonic_s() + self._timeout_s
-        return self._transport.exchange("GET", path, deadline_s=deadline_s)
-
-
-def _decoded(reply: Reply, kind: type[_T], *, also: int = 200) -> _T:
-    body = _checked(reply, also=also).body
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _bad_answer() from error
-
-
-def _body(row: Row) -> bytes:
-    if isinstance(row, Mapping):
-        return msgspec.json.encode({"features": {name: float(row[name]) for name in row}})
-    return msgspec.json.encode({"features": [float(value) for value in row]})
-
-
-def _checked(reply: Reply, *, also: int = 200) -> Reply:
-    if reply.status in (200, also):
-        return reply
-    try:
-        refusal = msgspec.json.decode(reply.body, type=_Refusal)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        refusal = _Refusal()
-    raise ServeError(refusal.detail, status=reply.status, problem=refusal.code)
-
-
-def _bad_answer() -> ServeError:
-    return ServeError("the answer is not one of a predict server", status=502, problem="bad_answer")
+    def _keep_polling(self, interval_s: float, on_change: Callable[[bool], object] | None) -> None:
+        try:
+            while not self._stop.is_set():
+                has_changed = self._lines.run(self._poll())
+                if has_changed and on_change is not None:
+                    on_change(self._polled is True)
+                self._stop.wait(self._until_next_poll_s(interval_s))
+        finally:
+            self._polled = False  # nobody looks any more
