@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import re
-import socket
 import subprocess
 import time
-import urllib.parse
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -21,15 +17,16 @@ from mlwb.client import PredictClient
 from mlwb.params import load_policy
 from mlwb.serve._metrics import HELP, LATENCY_EDGES_MS
 from tests.inference.version_kit import point, write_version
+from tests.ops.prometheus_kit import OPS, Prometheus, prometheus
 from tests.serve.server_kit import server
 
 ROOT = Path(__file__).resolve().parents[2]
-OPS = ROOT / "ops" / "prometheus"
+RULES_DIR = OPS / "prometheus"
 FILES = ("ml", "ml-canary")
 
 
 def _rules(name: str) -> list[dict[str, Any]]:
-    text = (OPS / f"{name}.yml").read_text(encoding="utf-8")
+    text = (RULES_DIR / f"{name}.yml").read_text(encoding="utf-8")
     return [rule for group in yaml.safe_load(text)["groups"] for rule in group["rules"]]
 
 
@@ -85,7 +82,9 @@ def test_rules_read_what_the_server_shows() -> None:
 def test_every_rule_is_tested_on_both_sides() -> None:
     """Once silent at its limit, once firing beyond it."""
     for name in FILES:
-        cases = yaml.safe_load((OPS / f"{name}.test.yml").read_text(encoding="utf-8"))["tests"]
+        cases = yaml.safe_load((RULES_DIR / f"{name}.test.yml").read_text(encoding="utf-8"))[
+            "tests"
+        ]
         found = {(c["alert_rule_test"][0]["alertname"], bool(c["alert_rule_test"][0]["exp_alerts"]))
                  for c in cases}  # fmt: skip
         assert found == {(r["alert"], fires) for r in _rules(name) for fires in (False, True)}
@@ -96,7 +95,7 @@ def test_promtool_agrees(name: str, tool: Callable[[str], str]) -> None:
     """Promtool takes the rules, and they fire and keep silent where the test file says."""
     for command in (["check", "rules", f"{name}.yml"], ["test", "rules", f"{name}.test.yml"]):
         done = subprocess.run(
-            [tool("promtool"), *command], cwd=OPS, capture_output=True, text=True, check=False
+            [tool("promtool"), *command], cwd=RULES_DIR, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
 
@@ -105,7 +104,7 @@ def test_promtool_takes_the_sample(tool: Callable[[str], str]) -> None:
     """The sample configuration with both rule files."""
     done = subprocess.run(
         [tool("promtool"), "check", "config", "prometheus.yml"],
-        cwd=OPS, capture_output=True, text=True, check=False,
+        cwd=RULES_DIR, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -116,22 +115,13 @@ def _quick(text: str) -> str:
     return re.sub(r"for: \d+[mh]", "for: 1s", text).replace("interval: 30s", "interval: 1s")
 
 
-def _firing(port: int) -> set[str]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    connection.request("GET", "/api/v1/alerts")
-    alerts = json.load(connection.getresponse())["data"]["alerts"]
-    connection.close()
-    return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
-
-
-def _until(port: int, holds: Callable[[set[str]], bool], ask: Callable[[], None]) -> set[str]:
+def _until(found: Prometheus, holds: Callable[[set[str]], bool], ask: Callable[[], None]) -> None:
     deadline = time.monotonic() + 30
     while True:
         ask()
-        found = _firing(port)
-        if holds(found):
-            return found
-        assert time.monotonic() < deadline, found
+        if holds(firing := found.firing()):
+            return
+        assert time.monotonic() < deadline, firing
         time.sleep(0.2)
 
 
@@ -142,52 +132,19 @@ def test_an_alert_fires_and_resolves(tmp_path: Path, tool: Callable[[str], str])
     models = tmp_path / "artifacts" / "models"
     write_version(models, "v1.0.0")
     point(models, "latest", "v1.0.0")
-    kill, port = tmp_path / "kill", _free_port()
-    with server(models, tmp_path, MLWB_KILL_FILE=str(kill)) as running:
-        config = yaml.safe_load((OPS / "prometheus.yml").read_text(encoding="utf-8"))
-        config["global"] = {"scrape_interval": "500ms", "evaluation_interval": "500ms"}
-        config["rule_files"] = ["ml.yml"]
-        target = urllib.parse.urlsplit(running.url).netloc
-        config["scrape_configs"][0]["static_configs"] = [{"targets": [target]}]
-        (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(config))
-        (tmp_path / "ml.yml").write_text(_quick((OPS / "ml.yml").read_text(encoding="utf-8")))
-        process = subprocess.Popen(
-            [tool("prometheus"), "--config.file=prometheus.yml", "--storage.tsdb.path=data",
-             f"--web.listen-address=127.0.0.1:{port}"],
-            cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        client = PredictClient(running.url)
-        body = b'{"features": [1, 0.1, 2, 0.5]}'
+    kill, wanted = tmp_path / "kill", {"MLModelErrorsHigh", "MLNotReady"}
+    rules = _quick((OPS / "prometheus" / "ml.yml").read_text(encoding="utf-8"))
+    with (
+        server(models, tmp_path, MLWB_KILL_FILE=str(kill)) as running,
+        PredictClient(running.url) as client,
+        prometheus(tool("prometheus"), tmp_path, running.url, rules=rules) as found,
+    ):
 
         def ask() -> None:
-            client.post_raw("/ml/predict", body)
+            client.post_raw("/ml/predict", b'{"features": [1, 0.1, 2, 0.5]}')
 
-        try:
-            _wait_for(port)
-            wanted = {"MLModelErrorsHigh", "MLNotReady"}
-            assert not wanted & _until(port, lambda found: not found, ask)
-            kill.touch()
-            _until(port, lambda found: wanted <= found, ask)
-            kill.unlink()
-            _until(port, lambda found: not wanted & found, ask)
-        finally:
-            client.close()
-            process.terminate()
-            process.wait(10)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
-
-
-def _wait_for(port: int) -> None:
-    deadline = time.monotonic() + 15
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            assert time.monotonic() < deadline, "prometheus does not start"
-            time.sleep(0.1)
-        else:
-            return
+        _until(found, lambda firing: not firing, ask)
+        kill.touch()
+        _until(found, lambda firing: wanted <= firing, ask)
+        kill.unlink()
+        _until(found, lambda firing: not wanted & firing, ask)
