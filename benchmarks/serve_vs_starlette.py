@@ -1,67 +1,120 @@
-"""The predict server, everything on, beside a bare Starlette endpoint with the same model.
+"""The predict server, everything on, beside a bare Starlette endpoint and two floors, in one run.
 
-    python -m benchmarks.serve_vs_starlette [--seconds 2] [--rounds 3]
+    python -m benchmarks.serve_vs_starlette [--seconds 1] [--rounds 4] [--peers PYTHON]
 
-Three servers, one process each, take turns under the same closed loop of 16 keep-alive
-connections, so that a busy machine disturbs all alike. CPU is that of the server process, by the
-kernel's count. Only the ratios travel to another machine.
+One process each, the same model of seven features, one row over keep-alive on loopback, asked by
+wrk. The arms take turns, forth and back (ABBA), so that a busy machine disturbs all alike. CPU is
+that of the whole process tree, by the kernel's count. Only ratios travel to another machine.
 
-- ``starlette``: Starlette and uvicorn (uvloop, httptools), ``json``, a session of the same graph;
-  no checks, no metrics, no log.
-- ``predict``: range and schema checks, request ids, metrics, prediction log, hot reload.
-- ``shadow``: the same, and a candidate scores every row.
+- ``noop``: an ASGI callable that answers a constant, on uvicorn with uvloop and httptools;
+- ``starlette``: Starlette, ``json``, a session of the same graph; no checks, no metrics, no log;
+- ``predict``: ours; key, limits, schema and range checks, request ids, metrics, prediction log,
+  live drift, hot reload;
+- ``shadow``: the same, and a candidate scores every row, is compared, counted and logged;
+- ``2 workers``: ``shadow`` with two workers;
+- ``fastapi``: the usual recipe, where ``--peers`` names an interpreter that has it.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import os
-import re
+import shutil
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import IO, NamedTuple, cast
+from typing import Any, NamedTuple
 
-import uvloop
+import numpy as np
+import onnxruntime as ort  # type: ignore[import-untyped]
 
-from tests.inference.version_kit import point, write_version
+from benchmarks.kit.process import cpu_s, rss_mb
+from benchmarks.kit.timing import best
+from mlwb.inference import Predictor
+from tests.inference.version_kit import add_reference, logistic, point, sidecar_for, write_version
 
-CONNECTIONS = 16
-BODY = json.dumps({"features": [1.0, 0.01, 2.0, -0.5]}).encode()
-TICKS = os.sysconf("SC_CLK_TCK")
+NAMES = ("bias", "r1", "spread_bp", "z", "bias_2", "r5", "vol")
+WEIGHTS = (0.1, 1.5, -0.04, 0.8, 0.2, -0.7, 0.01)
+ROW = (1.0, 0.01, 2.0, -0.5, 1.0, 0.03, 7.5)
+SMALL, LARGE = 32, 1_000
+"""Rows of the two batches."""
 
-BARE = """
-import json, socket, sys
-import numpy as np, onnxruntime as ort, uvicorn
-from starlette.applications import Starlette
-from starlette.responses import JSONResponse
-from starlette.routing import Route
+_HEAD = """
+import json, sys
+import numpy as np, onnxruntime as ort
 options = ort.SessionOptions()
 options.intra_op_num_threads = options.inter_op_num_threads = 1
 session = ort.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
-async def predict(request):
-    row = (await request.json())["features"]
-    score = session.run(["probability"], {"features": np.asarray([row], dtype=np.float64)})[0]
-    return JSONResponse({"score": float(score[0])})
-app = Starlette(routes=[Route("/ml/predict", predict, methods=["POST"])])
-listener = socket.create_server(("127.0.0.1", 0))
-print(listener.getsockname()[1], flush=True)
-config = uvicorn.Config(app, loop="uvloop", http="httptools", log_level="error", access_log=False)
-uvicorn.Server(config).run([listener])
+def score(rows):
+    found = session.run(["probability"], {"features": np.asarray(rows, dtype=np.float64)})
+    return found[0].tolist()
 """
-OURS = """
+_TAIL = """
+import uvicorn
+uvicorn.run(app, port=int(sys.argv[2]), loop="uvloop", http="httptools", log_level="error",
+            access_log=False)
+"""
+NOOP = """
 import sys
-from pathlib import Path
-from mlwb.serve import ServeSettings, run_server
-settings = ServeSettings.from_env({}, models_dir=Path(sys.argv[1]), port=0)
-run_server(settings, on_ready=lambda ready: print(ready.port, flush=True))
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        for step in ("startup", "shutdown"):
+            await receive()
+            await send({"type": f"lifespan.{step}.complete"})
+        return
+    await receive()
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"14")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b'{"score":0.25}'})
+"""
+STARLETTE = """
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+async def predict(request):
+    asked = await request.json()
+    if "rows" in asked:
+        return JSONResponse({"scores": score(asked["rows"])})
+    return JSONResponse({"score": score([asked["features"]])[0]})
+app = Starlette(routes=[Route("/ml/predict", predict, methods=["POST"])])
+"""
+FASTAPI = """
+from fastapi import FastAPI
+from pydantic import BaseModel
+class Asked(BaseModel):
+    features: list[float] | None = None
+    rows: list[list[float]] | None = None
+class Answer(BaseModel):
+    score: float | None = None
+    scores: list[float] | None = None
+app = FastAPI()
+@app.post("/ml/predict")
+async def predict(asked: Asked) -> Answer:
+    if asked.rows is not None:
+        return Answer(scores=score(asked.rows))
+    return Answer(score=score([asked.features])[0])
+"""
+LOAD = """
+wrk.method, wrk.path = "POST", "%s"
+wrk.headers["Content-Type"] = "application/json"
+wrk.headers["X-API-Key"] = "%s"
+wrk.body = '%s'
+function done(summary, latency, requests)
+  local bad = summary.errors.status + summary.errors.connect + summary.errors.read
+    + summary.errors.write + summary.errors.timeout
+  io.write(string.format("=%%d %%d %%d %%.1f %%.1f %%.1f", summary.requests, summary.duration, bad,
+    latency:percentile(50), latency:percentile(95), latency:percentile(99)))
+end
 """
 
 
@@ -70,113 +123,193 @@ class Run(NamedTuple):
 
     per_s: float
     cpu_us: float
-    p50_ms: float
-    p99_ms: float
+    p50_us: float
+    p95_us: float
+    p99_us: float
 
 
-class _Asker(asyncio.Protocol):
-    """One connection of a closed loop."""
+@dataclass(frozen=True)
+class Arm:
+    """A server that answers."""
 
-    def __init__(self, request: bytes, times: list[float]) -> None:
-        self._request, self._times = request, times
-        self._got = b""
-        self._start = 0.0
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-        self._ask()
-
-    def data_received(self, data: bytes) -> None:
-        self._got += data
-        head, blank, body = self._got.partition(b"\r\n\r\n")
-        length = re.search(rb"content-length: (\d+)", head)
-        if blank and length and len(body) >= int(length[1]):
-            if not head.startswith(b"HTTP/1.1 200"):
-                raise SystemExit(f"refused: {self._got.decode()}")
-            self._times.append(time.perf_counter() - self._start)
-            self._got = b""
-            self._ask()
-
-    def _ask(self) -> None:
-        self._start = time.perf_counter()
-        self._transport.write(self._request)
+    pid: int
+    port: int
+    path: str
+    start_s: float
+    key: str = ""
 
 
-async def _load(port: int, path: str, seconds: float) -> list[float]:
-    loop, times = asyncio.get_running_loop(), list[float]()
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-    request = f"{head}Content-Length: {len(BODY)}\r\n\r\n".encode() + BODY
-    opened = [
-        await loop.create_connection(lambda: _Asker(request, times), "127.0.0.1", port)
-        for _ in range(CONNECTIONS)
-    ]
-    await asyncio.sleep(seconds)
-    for transport, _ in opened:
-        transport.abort()
-    return times
+def body(n_rows: int) -> str:
+    """One row, or a batch."""
+    return json.dumps({"features": ROW} if n_rows == 1 else {"rows": [ROW] * n_rows})
 
 
-def _cpu_s(pid: int) -> float:
-    parts = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(parts[11]) + int(parts[12])) / TICKS
+def ask(port: int, path: str, key: str = "", n_rows: int = 1) -> Any:
+    """One answer, by the standard library."""
+    headers = {"Content-Type": "application/json", "X-API-Key": key}
+    url = f"http://127.0.0.1:{port}{path}"
+    with urllib.request.urlopen(
+        urllib.request.Request(url, body(n_rows).encode(), headers),
+        timeout=5,
+    ) as answer:
+        return json.loads(answer.read())
 
 
 @contextmanager
-def server(code: str, argument: Path) -> Iterator[tuple[int, int]]:
-    """Process id and port of a server that runs this code until the block ends."""
-    with subprocess.Popen(
-        [sys.executable, "-c", code, str(argument)], stdout=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            yield process.pid, int(cast("IO[str]", process.stdout).readline())
-        finally:
-            process.terminate()
+def server(
+    command: Sequence[str], port: int, path: str, environ: Mapping[str, str], key: str = ""
+) -> Iterator[Arm]:
+    """A server that gave one good answer; how long that took from its start."""
+    begun = time.perf_counter()
+    process = subprocess.Popen(command, env={**os.environ, **environ})
+    try:
+        while True:
+            with suppress(OSError):
+                ask(port, path, key)
+                break
+            if process.poll() is not None:
+                raise SystemExit(f"{command[:3]} ended with {process.returncode}")
+            time.sleep(0.002)
+        yield Arm(process.pid, port, path, time.perf_counter() - begun, key)
+    finally:
+        process.terminate()
+        process.wait()
 
 
-def turn(pid: int, port: int, path: str, seconds: float) -> Run:
+def turn(arm: Arm, wrk: str, script: Path, *, connections: int, seconds: float, n_rows: int) -> Run:
     """Load one server for a while and count what it used."""
-    before, start = _cpu_s(pid), time.perf_counter()
-    times = sorted(uvloop.run(_load(port, path, seconds)))
-    taken, n = time.perf_counter() - start, len(times)
-    cpu_us = (_cpu_s(pid) - before) / n * 1e6
-    return Run(n / taken, cpu_us, times[n // 2] * 1e3, times[n * 99 // 100] * 1e3)
+    script.write_text(LOAD % (arm.path, arm.key, body(n_rows)), encoding="utf-8")
+    command = [wrk, "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "-s", str(script)]
+    before = cpu_s(arm.pid)
+    said = subprocess.run(
+        [*command, f"http://127.0.0.1:{arm.port}"], capture_output=True, text=True, check=True
+    ).stdout
+    used = cpu_s(arm.pid) - before
+    n, taken_us, bad, *times = map(float, said.rpartition("=")[2].split())
+    if bad or not n:
+        raise SystemExit(f"{arm.path}: {bad:.0f} of {n:.0f} requests failed")
+    return Run(n / taken_us * 1e6, used / n * 1e6, *times)
 
 
-def main() -> None:
-    """Print one row a server, ratios to the bare endpoint last."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--seconds", type=float, default=2.0)
-    parser.add_argument("--rounds", type=int, default=3)
-    options = parser.parse_args()
-    with ExitStack() as stack:
-        models = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "models"
-        for channel, version in (("latest", "v1"), ("candidate", "v2")):
-            write_version(models, version)
-            point(models, channel, version)
-        bare = stack.enter_context(server(BARE, models / "v1" / "model.onnx"))
-        ours = stack.enter_context(server(OURS, models))
-        arms = {
-            "starlette": (*bare, "/ml/predict"),
-            "predict": (*ours, "/ml/predict"),
-            "shadow": (*ours, "/ml/predict-with-shadow"),
+def free_port() -> int:
+    """One that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+def publish(models: Path) -> None:
+    """A champion and a candidate of the same seven features, with references of live drift."""
+    for channel, version in (("latest", "v1"), ("candidate", "v2")):
+        sidecar = sidecar_for(version, NAMES)
+        folder = write_version(models, version, weights=WEIGHTS, sidecar=sidecar, onnx=b"")
+        add_reference(folder, WEIGHTS)
+        point(models, channel, version)
+
+
+def start_arms(stack: ExitStack, folder: Path, peers: str) -> dict[str, Arm]:
+    """All servers, each with one good answer."""
+    models = folder / "artifacts" / "models"
+    publish(models)
+    onnx, arms = str(models / "v1" / "model.onnx"), dict[str, Arm]()
+
+    def other(name: str, python: str, code: str, head: str = _HEAD) -> None:
+        port, path = free_port(), "/ml/predict"
+        command = [python, "-c", head + code + _TAIL, onnx, str(port)]
+        arms[name] = stack.enter_context(server(command, port, path, {}))
+
+    def ours(name: str, path: str, n_workers: int = 1) -> None:
+        port, home = free_port(), folder / name.replace(" ", "-")
+        environ = {
+            "MLWB_MODELS_DIR": str(models),
+            "MLWB_PREDICTION_LOG": str(home / "predictions.jsonl"),
+            "MLWB_SHADOW_LOG": str(home / "shadow.jsonl"),
+            "MLWB_DRIFT_DIR": str(home / "drift"),
+            "MLWB_WORKERS": str(n_workers),
+            "MLWB_PORT": str(port),
         }
-        for arm in arms.values():
-            turn(*arm, 0.3)
-        runs: dict[str, list[Run]] = {name: [] for name in arms}
-        for _ in range(options.rounds):
-            for name, arm in arms.items():
-                runs[name].append(turn(*arm, options.seconds))
+        command = [sys.executable, "-m", "mlwb", "serve"]
+        arms[name] = stack.enter_context(server(command, port, path, environ))
+
+    other("noop", sys.executable, NOOP, head="")
+    other("starlette", sys.executable, STARLETTE)
+    if peers:
+        other("fastapi", peers, FASTAPI)
+    ours("predict", "/ml/predict")
+    ours("shadow", "/ml/predict-with-shadow")
+    ours("2 workers", "/ml/predict-with-shadow", 2)
+    expected = float(logistic(np.array([ROW]), WEIGHTS)[0])
+    for name, arm in arms.items():
+        if name != "noop" and abs(ask(arm.port, arm.path, arm.key)["score"] - expected) > 1e-9:
+            raise SystemExit(f"{name} gives another score")
+    return arms
+
+
+def floors(models: Path) -> None:
+    """What the model alone costs in this process."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = ort.InferenceSession(str(models / "v1" / "model.onnx"), options)
+    predictor = Predictor.load(models / "v1")
+    print("\nin this process, us a call:")
+    for n_rows in (1, SMALL, LARGE):
+        rows = np.array([ROW] * n_rows)
+        run = partial(session.run, ["probability"], {"features": rows})
+        print(f"  session.run, {n_rows} rows  {best(run, calls=2_000) * 1e6:7.2f}")
+    row = best(partial(predictor.predict_row, ROW), calls=5_000)
+    print(f"  Predictor.predict_row  {row * 1e6:7.2f}")
+
+
+def table(title: str, runs: Mapping[str, Sequence[Run]]) -> None:
+    """Medians over the rounds, and ratios to the bare endpoint."""
+    print(f"\n{title}")
+    print("              req/s  cpu us  p50 us  p95 us  p99 us  p99/p50  x req/s  x cpu")
     found = {
         name: Run(*(statistics.median(column) for column in zip(*rows, strict=True)))
         for name, rows in runs.items()
     }
     base = found["starlette"]
-    print("              req/s  cpu us  p50 ms  p99 ms  x req/s  x cpu")
     for name, run in found.items():
         print(
-            f"{name:10} {run.per_s:8.0f} {run.cpu_us:7.1f} {run.p50_ms:7.2f} {run.p99_ms:7.2f}"
+            f"{name:10} {run.per_s:8.0f} {run.cpu_us:7.1f} {run.p50_us:7.0f} {run.p95_us:7.0f}"
+            f" {run.p99_us:7.0f} {run.p99_us / run.p50_us:8.2f}"
             f" {run.per_s / base.per_s:8.2f} {run.cpu_us / base.cpu_us:6.2f}"
         )
+
+
+def main() -> None:
+    """Print a table for each kind of load."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--seconds", type=float, default=1.0, help="of one turn")
+    parser.add_argument("--rounds", type=int, default=4, help="turns of each server")
+    parser.add_argument("--peers", default="", help="an interpreter that has fastapi")
+    parser.add_argument("--only", default="", help="one load: c16, c1, 32 or 1000")
+    options = parser.parse_args()
+    tools = Path(sys.prefix) / "tools" / "usr" / "bin"
+    wrk = shutil.which("wrk", path=f"{tools}{os.pathsep}{os.environ['PATH']}")
+    if wrk is None:
+        raise SystemExit("wrk is not installed; .ci/tools unpacks it beside the environment")
+    loads = {"c16": (16, 1), "c1": (1, 1), str(SMALL): (16, SMALL), str(LARGE): (4, LARGE)}
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        arms = start_arms(stack, folder, options.peers)
+        for name, (connections, n_rows) in loads.items():
+            if options.only not in ("", name):
+                continue
+            some = {key: arm for key, arm in arms.items() if n_rows == 1 or key != "noop"}
+            one = partial(
+                turn, wrk=wrk, script=folder / "load.lua", connections=connections, n_rows=n_rows
+            )
+            runs: dict[str, list[Run]] = {key: [] for key in some}
+            for arm in some.values():
+                one(arm, seconds=1)
+            for number in range(options.rounds):
+                for key in list(some)[:: 1 if number % 2 == 0 else -1]:
+                    runs[key].append(one(some[key], seconds=options.seconds))
+            table(f"{n_rows} rows a request, {connections} connections", runs)
+        print("\n            RSS MB  start s")
+        for key, arm in arms.items():
+            print(f"{key:10} {rss_mb(arm.pid):7.0f} {arm.start_s:8.2f}")
+        floors(folder / "artifacts" / "models")
 
 
 if __name__ == "__main__":
