@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from struct import Struct
 from typing import Any
 
 import numpy as np
@@ -252,10 +254,12 @@ class _OneRow:
     The buffers are shared by all calls, so there may be one at a time.
     """
 
-    __slots__ = ("_binding", "_row", "_run", "_score")
+    __slots__ = ("_binding", "_row", "_run", "_score", "_write")
 
     def __init__(self, session: Any, sidecar: Sidecar) -> None:
         self._row = np.array([[(field.low + field.high) / 2 for field in sidecar.features]])
+        # A third of the time of assigning to the array.
+        self._write = partial(Struct(f"{self._row.size}d").pack_into, memoryview(self._row.data), 0)
         self._score = session.run([sidecar.output_name], {sidecar.input_name: self._row})[0]
         self._binding, self._run = session.io_binding(), session.run_with_iobinding
         for name, buffer, bind in (
@@ -265,7 +269,7 @@ class _OneRow:
             bind(name, "cpu", 0, buffer.dtype.type, buffer.shape, buffer.ctypes.data)
 
     def __call__(self, values: Sequence[float]) -> float:
-        self._row[0] = values
+        self._write(*values)
         self._run(self._binding)
         return float(self._score.item())
 

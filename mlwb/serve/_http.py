@@ -83,15 +83,20 @@ def read_head(headers: Iterable[Header], limit: int, kinds: Collection[bytes] = 
     Head
     """
     found = dict(headers)
-    request_id = found.get(b"x-request-id", b"").decode("latin-1")
-    if REQUEST_ID.match(request_id) is None:
-        request_id = new_request_id()
-    return Head(request_id, _refusal(found, limit, kinds), _key(found))
+    brought = found.get(b"x-request-id")
+    request_id = new_request_id() if brought is None else _checked_id(brought)
+    key = found.get(b"x-api-key") or _bearer(found.get(b"authorization", b""))
+    return Head(request_id, _refusal(found, limit, kinds), key)
 
 
-def _key(found: Mapping[bytes, bytes]) -> bytes:
-    scheme, _, token = found.get(b"authorization", b"").partition(b" ")
-    return found.get(b"x-api-key", b"") or (token.strip() if scheme.lower() == b"bearer" else b"")
+def _checked_id(brought: bytes) -> str:
+    text = brought.decode("latin-1")
+    return text if REQUEST_ID.match(text) else new_request_id()
+
+
+def _bearer(authorization: bytes) -> bytes:
+    scheme, _, token = authorization.partition(b" ")
+    return token.strip() if scheme.lower() == b"bearer" else b""
 
 
 def _refusal(

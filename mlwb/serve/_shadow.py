@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -22,6 +23,8 @@ __all__ = ["Comparison", "Shadow", "compare"]
 _LOG = logging.getLogger("mlwb.serve")
 _INLINE_MS = 1.0
 """A candidate dearer than this a row runs on a thread, so that it cannot hold up the loop."""
+_TOGETHER = 64
+"""Rows after which no further request joins those that are compared in one call."""
 
 
 class Comparison(NamedTuple):
@@ -54,8 +57,10 @@ class Comparison(NamedTuple):
     ts: datetime
 
 
-def compare(job: Comparison, settings: ServeSettings, clock: Clock) -> list[ShadowOutcome]:
-    """Score a request with the candidate.
+def compare(
+    job: Comparison, settings: ServeSettings, clock: Clock, *, n_requests: int = 1
+) -> list[ShadowOutcome]:
+    """Score a request, or several in one, with the candidate.
 
     Parameters
     ----------
@@ -65,6 +70,8 @@ def compare(job: Comparison, settings: ServeSettings, clock: Clock) -> list[Shad
         Budget and match limit.
     clock : Clock
         Times the candidate.
+    n_requests : int, default=1
+        Requests whose rows stand in ``job``; each is said to have taken its share of the time.
 
     Returns
     -------
@@ -87,6 +94,7 @@ def compare(job: Comparison, settings: ServeSettings, clock: Clock) -> list[Shad
     taken_ms = (clock.monotonic_s() - start) * 1e3
     if taken_ms > settings.shadow_budget_ms:
         return _failed(job, "budget", taken_ms)
+    taken_ms /= n_requests
     version, limit, left = candidate.version, settings.match_delta, iter(scores)
     outcomes = []
     for fits, answered in zip(covered, job.scores, strict=True):
@@ -102,6 +110,10 @@ def compare(job: Comparison, settings: ServeSettings, clock: Clock) -> list[Shad
 def _failed(job: Comparison, error: str, taken_ms: float | None = None) -> list[ShadowOutcome]:
     version = job.candidate.version if job.candidate is not None else ""
     return [ShadowOutcome(version, latency_ms=taken_ms, error=error) for _ in job.rows]
+
+
+_OF_ALL = ("model", "budget")
+"""Errors of a whole call."""
 
 
 class Shadow:
@@ -134,6 +146,7 @@ class Shadow:
         self._watch, self._log = watch, log
         self._worker = Worker(settings.shadow_queue)
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._waiting: list[Comparison] = []
 
     def later(self, job: Comparison) -> None:
         """Compare once the answer is on its way; called from the event loop."""
@@ -141,8 +154,10 @@ class Shadow:
             return
         loop = asyncio.get_running_loop()
         if self._is_quick(job, job.candidate):
-            # The next turn of the loop: uvloop writes the answer at the end of this one.
-            loop.call_soon(self._compare, job)
+            # The next turn of the loop: uvloop writes the answers at the end of this one.
+            if not self._waiting:
+                loop.call_soon(self._compare_waiting)
+            self._waiting.append(job)
             return
         task = loop.create_task(self.now(job))
         self._tasks.add(task)
@@ -174,6 +189,31 @@ class Shadow:
         if not self._watch.breaker.allows():
             return self._record(job, _failed(job, "breaker"))
         return self._record(job, compare(job, self._settings, self._clock))
+
+    def _compare_waiting(self) -> None:
+        """Compare what was answered in one turn of the loop, in as few calls as may be."""
+        waiting, self._waiting = self._waiting, []
+        for jobs in _alike(waiting):
+            if len(jobs) == 1 or self._watch.breaker.state != "closed":
+                for job in jobs:
+                    self._compare(job)
+            else:
+                self._compare_together(jobs)
+
+    def _compare_together(self, jobs: list[Comparison]) -> None:
+        rows = [row for job in jobs for row in job.rows]
+        scores = [score for job in jobs for score in job.scores]
+        whole = jobs[0]._replace(rows=rows, scores=scores)
+        outcomes = compare(whole, self._settings, self._clock, n_requests=len(jobs))
+        if outcomes[0].error in _OF_ALL:  # whose fault it was is found out one by one
+            for job in jobs:
+                self._compare(job)
+            return
+        start = 0
+        for job in jobs:
+            end = start + len(job.rows)
+            self._record(job, outcomes[start:end])
+            start = end
 
     async def _behind(self, job: Comparison, deadline_s: float) -> list[ShadowOutcome]:
         """Compare on the worker, and wait no longer than the budget."""
@@ -209,6 +249,21 @@ class Shadow:
             for row, outcome in enumerate(outcomes):
                 self._log.add(_line(job, row, outcome))
         return outcomes
+
+
+def _alike(waiting: list[Comparison]) -> Iterator[list[Comparison]]:
+    """Neighbours of the same two versions together, up to a number of rows."""
+    jobs: list[Comparison] = []
+    n_rows = 0
+    for job in waiting:
+        is_other = jobs and (job.candidate, job.champion) != (jobs[0].candidate, jobs[0].champion)
+        if is_other or n_rows >= _TOGETHER:
+            yield jobs
+            jobs, n_rows = [], 0
+        jobs.append(job)
+        n_rows += len(job.rows)
+    if jobs:
+        yield jobs
 
 
 def _line(job: Comparison, row: int, outcome: ShadowOutcome) -> PredictionLine:

@@ -32,8 +32,8 @@ from mlwb.serve._count_file import CountFile
 
 __all__ = ["VersionDrift"]
 
-_MANY_ROWS = 32
-"""From here on a batch is counted by numpy; below it plain Python is faster."""
+_MANY_ROWS = 256
+"""Rows that wait until they are counted by one call: a third of the time of counting each."""
 _AHEAD_HOURS = 24
 
 
@@ -58,13 +58,16 @@ class VersionDrift:
         folder: Path | None,
     ) -> None:
         self.version, self.digest, self.references = version, digest, references
-        self.counts = LiveCounts([item.bins.edges.tolist() for item in references])
+        self._counts = LiveCounts([item.bins.edges.tolist() for item in references])
         self.others: dict[int, HourTable] = {}
         self.note: CheckNote | None = None
         self.damaged = 0
         self._folder = folder
         self._file: CountFile | None = None
         self._writing = threading.Lock()
+        self._hour = 0
+        self._rows: list[tuple[float, ...]] = []
+        self._scores: list[float] = []
 
     @property
     def has_no_file(self) -> bool:
@@ -73,11 +76,28 @@ class VersionDrift:
 
     def add(self, rows: Sequence[tuple[float, ...]], scores: Sequence[float], ts: float) -> None:
         """Count the rows of one request; called from the event loop."""
-        if len(rows) < _MANY_ROWS:
-            for row, score in zip(rows, scores, strict=True):
-                self.counts.add((*row, score), ts)
-        else:
-            self.counts.add_rows(np.column_stack([np.array(rows), scores]), ts)
+        hour = int(ts) // HOUR_S
+        if hour != self._hour:
+            self._settle()
+            self._hour = hour
+        self._rows += rows
+        self._scores += scores
+        if len(self._rows) >= _MANY_ROWS:
+            self._settle()
+
+    @property
+    def counts(self) -> LiveCounts:
+        """All rows added so far; for the event loop."""
+        self._settle()
+        return self._counts
+
+    def _settle(self) -> None:
+        """Count the rows that wait."""
+        if not self._rows:
+            return
+        table = np.column_stack([np.array(self._rows), self._scores])
+        self._rows, self._scores = [], []
+        self._counts.add_rows(table, self._hour * HOUR_S)
 
     def acquire(self) -> tuple[CountFile, HourLog] | None:
         """A file to write to and what stands in it; on any thread.
@@ -90,7 +110,7 @@ class VersionDrift:
         file = None if self._folder is None else CountFile.take(self._folder / self.version)
         if file is None:
             return None
-        return file, read_hour_log(file.path, self.digest, self.counts.shape)
+        return file, read_hour_log(file.path, self.digest, self._counts.shape)
 
     def attach(self, found: tuple[CountFile, HourLog] | None, now_s: float) -> None:
         """Go on from what a worker before this one had counted; on the event loop.
@@ -104,7 +124,7 @@ class VersionDrift:
         self._file.adopt({hour: self._line(hour, table) for hour, table in log.hours.items()})
         self.damaged += log.damaged
         last = int(now_s) // HOUR_S + _AHEAD_HOURS
-        self.counts.merge({hour: table for hour, table in log.hours.items() if hour <= last})
+        self._counts.merge({hour: table for hour, table in log.hours.items() if hour <= last})
 
     def write(self, changed: Mapping[int, HourTable]) -> None:
         """Write changed hours, and read what other workers and the daily check have written.
@@ -121,7 +141,7 @@ class VersionDrift:
                 self._file.write({hour: self._line(hour, changed[hour]) for hour in changed})
             own = None if self._file is None else self._file.path
             files = [path for path in hour_logs(self._folder, self.version) if path != own]
-            shape = self.counts.shape
+            shape = self._counts.shape
             logs = [read_hour_log(path, self.digest, shape) for path in files]
             self.others = merge_hours(*(log.hours for log in logs))
             self.note = CheckNote.read(self._folder, self.version, self.digest)
