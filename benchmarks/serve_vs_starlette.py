@@ -157,7 +157,7 @@ def ask(port: int, path: str, key: str = "", n_rows: int = 1) -> Any:
 
 @contextmanager
 def server(
-    command: Sequence[str], port: int, path: str, environ: Mapping[str, str], key: str = ""
+    command: Sequence[str], port: int, path: str, environ: Mapping[str, str], *, key: str = ""
 ) -> Iterator[Arm]:
     """A server that gave one good answer; how long that took from its start."""
     begun = time.perf_counter()

@@ -211,6 +211,10 @@ class Metrics:
         key = (version, status)
         self.requests[key] = self.requests.get(key, 0) + 1
 
+    def latency(self, version: str) -> Histogram:
+        """Of one version; that of the newest where it is not known any more."""
+        return self._latencies.get(version, self.latency_ms)
+
     def compared(self, delta: float | None, *, is_match: bool | None) -> None:
         """Count one row shown to the candidate; ``delta`` is None when it gave no score."""
         if delta is None:

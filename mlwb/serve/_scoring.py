@@ -17,6 +17,7 @@ from mlwb.core.errors import ModelError, ServeError
 from mlwb.core.featurelog import FeatureLine
 from mlwb.core.predictionlog import PredictionLine
 from mlwb.serve._endpoints import Endpoint
+from mlwb.serve._gather import Gathered
 from mlwb.serve._guard import ROUTE, Guard
 from mlwb.serve._http import (
     JSON,
@@ -71,7 +72,16 @@ class ScoringRoute(ABC, Generic[Q]):
         Its permission; its path stands in the log.
     """
 
-    __slots__ = ("_guard", "_limit", "_now", "_permission", "_route", "_share", "_state")
+    __slots__ = (
+        "_answered",
+        "_guard",
+        "_limit",
+        "_now",
+        "_permission",
+        "_route",
+        "_share",
+        "_state",
+    )
 
     kinds: Collection[bytes] = JSON_ONLY
     """Media types of a body, in lower case; empty for none named."""
@@ -82,6 +92,7 @@ class ScoringRoute(ABC, Generic[Q]):
         self._limit = state.settings.body_limit
         self._now = state.clock.monotonic_s
         self._share = state.settings.feature_log_share
+        self._answered: Gathered[tuple[Comparison, Q]] = state.gather(self._settle)
 
     @abstractmethod
     def decode(self, live: Live, scope: Scope, body: bytes) -> Q:
@@ -131,11 +142,10 @@ class ScoringRoute(ABC, Generic[Q]):
             (self._now() - start) * 1e3,
             self._state.clock.now(),
         )
-        self._count(job)
         try:
             await self.respond(scope, send, job, query)
         finally:
-            self._keep(job, query)
+            self._answered.add((job, query))
 
     async def send_answer(
         self,
@@ -157,10 +167,15 @@ class ScoringRoute(ABC, Generic[Q]):
             raise refusal
         return self._state.answering()
 
+    def _settle(self, answered: list[tuple[Comparison, Q]]) -> None:
+        for job, query in answered:
+            self._count(job)
+            self._keep(job, query)
+
     def _count(self, job: Comparison) -> None:
         metrics, log, live = self._state.metrics, self._state.log, job.champion
         metrics.count(live.version, "success")
-        metrics.latency_ms.observe(job.latency_ms)
+        metrics.latency(live.version).observe(job.latency_ms)
         for row, score in enumerate(job.scores):
             metrics.score.observe(score)
             if log is not None:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from mlwb.core.clock import Clock
 from mlwb.core.errors import ModelError
 from mlwb.core.predictionlog import PredictionLine, ShadowOutcome
+from mlwb.serve._gather import Gathered
 from mlwb.serve._log import LineLog
 from mlwb.serve._metrics import Metrics
 from mlwb.serve._models import Live
@@ -146,20 +147,16 @@ class Shadow:
         self._watch, self._log = watch, log
         self._worker = Worker(settings.shadow_queue)
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._waiting: list[Comparison] = []
+        self.waiting = Gathered(self._compare_waiting)
 
     def later(self, job: Comparison) -> None:
         """Compare once the answer is on its way; called from the event loop."""
         if job.candidate is None:
             return
-        loop = asyncio.get_running_loop()
         if self._is_quick(job, job.candidate):
-            # The next turn of the loop: uvloop writes the answers at the end of this one.
-            if not self._waiting:
-                loop.call_soon(self._compare_waiting)
-            self._waiting.append(job)
+            self.waiting.add(job)
             return
-        task = loop.create_task(self.now(job))
+        task = asyncio.get_running_loop().create_task(self.now(job))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -190,9 +187,8 @@ class Shadow:
             return self._record(job, _failed(job, "breaker"))
         return self._record(job, compare(job, self._settings, self._clock))
 
-    def _compare_waiting(self) -> None:
-        """Compare what was answered in one turn of the loop, in as few calls as may be."""
-        waiting, self._waiting = self._waiting, []
+    def _compare_waiting(self, waiting: list[Comparison]) -> None:
+        """Compare in as few calls as may be."""
         for jobs in _alike(waiting):
             if len(jobs) == 1 or self._watch.breaker.state != "closed":
                 for job in jobs:

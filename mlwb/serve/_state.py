@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mlwb.core.clock import Clock
 from mlwb.core.featurelog import encode_features
@@ -14,6 +14,7 @@ from mlwb.serve._access import encode_access
 from mlwb.serve._audit import AuditLog
 from mlwb.serve._drift import DriftWatch
 from mlwb.serve._exposition import exposition
+from mlwb.serve._gather import Gathered
 from mlwb.serve._key_watch import KeyWatch
 from mlwb.serve._log import LineLog
 from mlwb.serve._metrics import Metrics, Samples
@@ -27,6 +28,8 @@ from mlwb.serve._tally import Tally
 from mlwb.serve._versions import Versions
 
 __all__ = ["State"]
+
+_T = TypeVar("_T")
 
 
 class State:
@@ -45,6 +48,7 @@ class State:
     def __init__(self, settings: ServeSettings, clock: Clock, tally: Tally | None = None) -> None:
         self.settings, self.clock, self.tally = settings, clock, tally
         self.metrics = Metrics()
+        self.gathered: list[Gathered[Any]] = []
         if tally is not None:
             tally.adopt(self.metrics)
         self.shadow = ShadowWatch(settings, clock)
@@ -133,7 +137,19 @@ class State:
         if self.tally is not None:
             self.tally.write(self._samples(), self.metrics.versions)
 
+    def gather(self, work: Callable[[list[_T]], None]) -> Gathered[_T]:
+        """A place for what waits until requests are answered; settled before anything is shown."""
+        gathered = Gathered(work)
+        self.gathered.append(gathered)
+        return gathered
+
+    def settle(self) -> None:
+        """Count, log and compare what was answered so far."""
+        for gathered in self.gathered:
+            gathered.settle()
+
     def _samples(self) -> Samples:
+        self.settle()
         readings = {
             "ml_ready": int(not self.reasons),
             "ml_killed": int(self.is_killed),

@@ -61,6 +61,7 @@ class App:
         self._shadow = Shadow(
             settings, state.metrics, clock, watch=state.shadow, log=state.shadow_log
         )
+        state.gathered.append(self._shadow.waiting)
         guard = Guard(state)
         self._infer = InferRoute(state, guard)
         observe = observe_endpoints(state)
@@ -114,6 +115,7 @@ class App:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        self.state.settle()
         self._shadow.close()
         self.state.drift.close()
         self.state.observer.close()

@@ -82,6 +82,7 @@ def call(app: App, path: str, body: Any = None, **options: Any) -> Reply:
     async def both() -> Reply:
         reply = await request(app, path, body, **options)
         await asyncio.sleep(0)
+        app.state.settle()
         return reply
 
     return asyncio.run(both())

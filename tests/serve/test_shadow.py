@@ -116,6 +116,7 @@ def test_the_answer_leaves_first(models: Path) -> None:
         reply = await request(app, PATH, BODY)
         order.append("answered")
         await asyncio.sleep(0)
+        app.state.settle()
         return reply
 
     assert asyncio.run(talk()).status == 200

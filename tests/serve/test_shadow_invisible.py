@@ -131,8 +131,10 @@ async def _ask(app: Callable[[], App], asked: list[tuple[str, bytes]]) -> list[R
     headers = (JSON, (b"x-request-id", b"same"))
     replies = []
     for path, body in asked:
-        replies.append(await request(app(), path, body, headers=headers))
+        asked_app = app()
+        replies.append(await request(asked_app, path, body, headers=headers))
         await asyncio.sleep(0)
+        asked_app.state.settle()
     return replies
 
 

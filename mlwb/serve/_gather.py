@@ -1,0 +1,43 @@
+"""What requests leave to be done once they are answered: together, a moment later."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+__all__ = ["Gathered"]
+
+_T = TypeVar("_T")
+_MOMENT_S = 0.002
+
+
+class Gathered(Generic[_T]):
+    """Things of one kind that wait for each other.
+
+    Counting, logging and comparing cost a request more in calls, and in what the processor's
+    caches have forgotten meanwhile, than in work; a few dozen at once cost a third.
+
+    Parameters
+    ----------
+    work : callable
+        Gets all that wait, in their order; on the event loop.
+    """
+
+    __slots__ = ("_waiting", "_work")
+
+    def __init__(self, work: Callable[[list[_T]], None]) -> None:
+        self._work = work
+        self._waiting: list[_T] = []
+
+    def add(self, item: _T) -> None:
+        """Let it wait for at most two milliseconds; on the event loop."""
+        if not self._waiting:
+            asyncio.get_running_loop().call_later(_MOMENT_S, self.settle)
+        self._waiting.append(item)
+
+    def settle(self) -> None:
+        """Work on what waits, now."""
+        if self._waiting:
+            waiting, self._waiting = self._waiting, []
+            self._work(waiting)
