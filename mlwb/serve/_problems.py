@@ -40,6 +40,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "bar_conflict": (409, "Another bar was observed for this minute"),
     "bar_out_of_order": (409, "The bar is earlier than those observed"),
     "too_many_symbols": (409, "No more symbols can be observed"),
+    "too_few_rows": (409, "Too few rows were scored"),
     "body_too_large": (413, "The body is too large"),
     "media_type": (415, "The body is not declared as JSON"),
     "invalid_input": (422, "The input does not fit the model"),

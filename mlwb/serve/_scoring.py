@@ -194,7 +194,9 @@ class ScoringRoute(ABC, Generic[Q]):
 
     def _keep(self, job: Comparison, query: Q) -> None:  # noqa: ARG002 - for routes that know more
         """Count the rows for drift, and log some of them; the answer has left."""
-        self._state.drift.count(job.champion.version, job.rows, job.scores, job.ts)
+        version, ts = job.champion.version, job.ts
+        self._state.drift.count(version, job.rows, job.scores, ts)
+        self._state.window.add(version, job.rows, job.scores, job.latency_ms, ts=ts.timestamp())
         log, live = self._state.feature_log, job.champion
         if log is None or not self._share:
             return

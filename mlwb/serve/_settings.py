@@ -42,6 +42,9 @@ VARIABLES: dict[str, str] = {
     "log_hours": "MLWB_LOG_HOURS",
     "log_files": "MLWB_LOG_FILES",
     "drift_dir": "MLWB_DRIFT_DIR",
+    "stats_window": "MLWB_STATS_WINDOW",
+    "z_threshold": "MLWB_Z_THRESHOLD",
+    "baseline_file": "MLWB_BASELINE_FILE",
     "feature_modules": "MLWB_FEATURE_MODULES",
     "feature_log": "MLWB_FEATURE_LOG",
     "feature_log_files": "MLWB_FEATURE_LOG_FILES",
@@ -161,6 +164,12 @@ class ServeSettings:
         A bar that closes further ahead of the server's clock is refused.
     observe_save_s : float, default=60.0
         Seconds between two looks for state to be written.
+    stats_window : int, default=1000
+        Newest scored rows whose statistics are shown.
+    z_threshold : float, default=2.0
+        Standard deviations a mean may move from its baseline before it is named.
+    baseline_file : Path, optional
+        Where a baseline that was taken is kept; None keeps it in memory.
     killed : bool, default=False
         Refuse every prediction.
     kill_file : Path, optional
@@ -251,6 +260,9 @@ class ServeSettings:
     log_files: int = 16
     audit_log: Path | None = None
     drift_dir: Path | None = None
+    stats_window: int = 1000
+    z_threshold: float = 2.0
+    baseline_file: Path | None = None
     feature_modules: str = ""
     feature_log: Path | None = None
     feature_log_files: int = 90
@@ -352,6 +364,7 @@ class ServeSettings:
             "shadow_log": artifacts / "shadow" / "predictions.jsonl",
             "audit_log": artifacts / "audit.log",
             "drift_dir": artifacts / "drift",
+            "baseline_file": artifacts / "serve.baseline.json",
             "keys_file": artifacts / "keys.json",
             "feature_log": artifacts / "features.jsonl",
             "observe_dir": artifacts / "observe",
@@ -386,6 +399,8 @@ _RANGES: dict[str, tuple[float, float]] = {
     "log_limit": (1_024, 1 << 40),
     "log_hours": (0.01, 8_760),
     "log_files": (1, 10_000),
+    "stats_window": (2, 100_000),
+    "z_threshold": (0.0, 1_000.0),
     "kept_versions": (1, 64),
     "feature_log_files": (1, 10_000),
     "feature_log_share": (0.0, 1.0),

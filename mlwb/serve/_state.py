@@ -26,6 +26,7 @@ from mlwb.serve._shadow_watch import ShadowWatch
 from mlwb.serve._switches import Switches
 from mlwb.serve._tally import Tally
 from mlwb.serve._versions import Versions
+from mlwb.serve._window import ScoredWindow
 
 __all__ = ["State"]
 
@@ -53,6 +54,7 @@ class State:
             tally.adopt(self.metrics)
         self.shadow = ShadowWatch(settings, clock)
         self.drift = DriftWatch(settings.models_dir, settings.drift_dir, clock)
+        self.window = ScoredWindow(settings.stats_window)
         self.keys = KeyWatch(settings.keys_file)
         self.is_draining = False
         self.audit = AuditLog(settings.audit_log, clock, limit=settings.log_limit)

@@ -26,6 +26,7 @@ from mlwb.serve._routes import rest_app
 from mlwb.serve._settings import ServeSettings
 from mlwb.serve._shadow import Shadow
 from mlwb.serve._state import State
+from mlwb.serve._stats import stats_endpoints
 from mlwb.serve._tally import Tally
 
 __all__ = ["App", "create_app"]
@@ -73,6 +74,7 @@ class App:
             *health_endpoints(state),
             *detail_endpoints(state),
             *about_endpoints(state),
+            *stats_endpoints(state),
             *catalogue_endpoints(state),
             *release_endpoints(state),
         )
