@@ -29,7 +29,7 @@ GAUGES_OF_ALL: dict[str, Callable[[Iterable[float]], float]] = {
 }
 """How a gauge is made of those of the workers. Any other is that of the worker that was asked."""
 
-_SHOWN_VERSIONS = 3
+_SHOWN_VERSIONS = 2
 _VERSION = re.compile(r'model_version="([^"]*)"')
 
 
@@ -74,7 +74,7 @@ def exposition(samples: Samples, versions: Sequence[str]) -> str:
         Every family of :data:`HELP`.
     versions : sequence of str
         Model versions, the one that answers last; latency is shown of it, counts of it and of
-        the few before it.
+        the one before it.
     """
     shown = versions[-_SHOWN_VERSIONS:]
     parts: list[str] = []
