@@ -77,6 +77,9 @@ HELP = {
     "ml_model_swap_ms": "gauge Milliseconds the event loop took for the last change of version.",
     "ml_registry_flips_total": "counter Changes of the version that answers, by how they came.",
     "ml_registry_unaudited": "gauge 1 while `latest` is not where the registry's log says.",
+    "ml_canary_percent": "gauge Share of the requests that an open canary takes, in percent.",
+    "ml_canary_answers_total": "counter Answers during a live split, by who gave them.",
+    "ml_canary_ended_total": "counter Canaries that the server ended by itself.",
     "ml_model_info": "gauge 1 for the version that answers.",
     "ml_ready": "gauge 1 while predictions are answered.",
     "ml_killed": "gauge 1 while the kill switch is on.",
@@ -168,6 +171,8 @@ class Metrics:
         "_latencies",
         "abs_delta",
         "baseline_ms",
+        "canary_answers",
+        "canary_ended",
         "dropped",
         "errors",
         "flips",
@@ -195,7 +200,9 @@ class Metrics:
         self.baseline_ms = Histogram(_SHADOW_EDGES_MS)
         self.success = self.errors = self.match = self.mismatch = 0
         self.dropped = self.skipped = 0
-        self.flips = dict.fromkeys(("promoted", "rolled_back", "unaudited", "unlogged"), 0)
+        self.canary_answers: dict[str, int] = {}
+        self.canary_ended = 0
+        self.flips = dict.fromkeys(("promoted", "rolled_back", "unaudited"), 0)
         self.refused = dict.fromkeys(REFUSED, 0)
         self.reloads = dict.fromkeys(
             ("loaded", "rejected", "candidate_loaded", "candidate_rejected"), 0
@@ -259,6 +266,7 @@ class Metrics:
             "ml_shadow_match_total": self.match,
             "ml_shadow_mismatch_total": self.mismatch,
             "ml_shadow_skipped_total": self.skipped,
+            "ml_canary_ended_total": self.canary_ended,
             "ml_workers": 1,
             **readings,
         }
@@ -274,6 +282,9 @@ class Metrics:
             "ml_baseline_latency_ms": self.baseline_ms.samples("ml_baseline_latency_ms"),
             "ml_model_reload_total": _by("ml_model_reload_total", "result", self.reloads),
             "ml_refused_total": _by("ml_refused_total", "reason", self.refused),
+            "ml_canary_answers_total": _by(
+                "ml_canary_answers_total", "status", self.canary_answers
+            ),
             "ml_registry_flips_total": _by("ml_registry_flips_total", "status", self.flips),
             "ml_model_info": {
                 f'ml_model_info{{model_version="{name}"}}': 1 for name in self.versions[-1:]

@@ -15,6 +15,7 @@ from mlwb.serve._http import Scope, Send
 from mlwb.serve._models import Live
 from mlwb.serve._scoring import ScoringRoute
 from mlwb.serve._shadow import Comparison, Shadow
+from mlwb.serve._split import sticky_key
 from mlwb.serve._state import State
 
 __all__ = ["PREDICT_ENDPOINTS", "PredictRoute", "predict_routes"]
@@ -113,35 +114,47 @@ _encode = msgspec.json.Encoder().encode
 
 
 class PredictRoute(ScoringRoute[Query]):
-    """``/ml/predict``."""
-
-    __slots__ = ()
-
-    def decode(self, live: Live, scope: Scope, body: bytes) -> Query:  # noqa: ARG002 - not needed
-        """By the type generated from the version's sidecar."""
-        return live.decoder.decode(body)
-
-    async def respond(self, scope: Scope, send: Send, job: Comparison, query: Query) -> None:  # noqa: ARG002
-        """The score, or the scores of a batch."""
-        await self.send_answer(send, job, _answer(job, query))
-
-
-class ShadowedPredictRoute(PredictRoute):
-    """``/ml/predict-with-shadow``: the same bytes, and the candidate scores the rows too.
+    """``/ml/predict``.
 
     Parameters
     ----------
     state, guard, endpoint
         As :class:`ScoringRoute`.
     shadow : Shadow
-        Takes the comparisons.
+        Takes the comparisons of a canary that only observes.
     """
 
     __slots__ = ("_shadow",)
 
+    is_split = True
+
     def __init__(self, state: State, guard: Guard, endpoint: Endpoint, shadow: Shadow) -> None:
         super().__init__(state, guard, endpoint)
         self._shadow = shadow
+
+    def decode(self, live: Live, scope: Scope, body: bytes) -> Query:  # noqa: ARG002 - not needed
+        """By the type generated from the version's sidecar."""
+        return live.decoder.decode(body)
+
+    async def respond(self, scope: Scope, send: Send, job: Comparison, query: Query) -> None:
+        """The score, or the scores of a batch."""
+        await self.send_answer(send, job, _answer(job, query))
+        split = self._state.canary.split
+        if split is None or split.is_live or not self.is_split:
+            return
+        if split.takes(sticky_key(scope, job.request_id)):
+            self._shadow.later(job)
+
+
+class ShadowedPredictRoute(PredictRoute):
+    """``/ml/predict-with-shadow``: the same bytes, and the candidate scores the rows too.
+
+    The champion answers here, whatever a canary says.
+    """
+
+    __slots__ = ()
+
+    is_split = False
 
     async def respond(self, scope: Scope, send: Send, job: Comparison, query: Query) -> None:
         """The candidate's side comes after the answer, or in it where that is asked for."""
@@ -169,7 +182,7 @@ def predict_routes(state: State, guard: Guard, shadow: Shadow) -> dict[str, Pred
     """
     plain, shadowed = PREDICT_ENDPOINTS
     return {
-        plain.path: PredictRoute(state, guard, plain),
+        plain.path: PredictRoute(state, guard, plain, shadow),
         shadowed.path: ShadowedPredictRoute(state, guard, shadowed, shadow),
     }
 

@@ -126,7 +126,7 @@ def release_endpoints(state: State) -> tuple[Endpoint, ...]:
             body=Promote,
             answer=Released,
             handler=routes.promote,
-            refusals=_REFUSALS,
+            refusals=(*_REFUSALS, "canary_open"),
         ),
         Endpoint(
             method="POST",
@@ -150,6 +150,9 @@ class _Releases:
 
     async def promote(self, call: Call) -> Response:
         version, asked = call.request.path_params["version"], call.body
+        if self._state.canary.is_open:
+            self._say(call, "promote", "refused", f"{asked.reason} [canary_open]")
+            raise problem_error("canary_open", "end the canary first: POST /ml/canary, mode off")
         return await self._released(call, "promote", lambda: self._promote(call, version, asked))
 
     async def rollback(self, call: Call) -> Response:

@@ -37,6 +37,7 @@ from mlwb.serve._metrics import NOBODY
 from mlwb.serve._models import Live
 from mlwb.serve._problems import problem_error
 from mlwb.serve._shadow import Comparison
+from mlwb.serve._split import sticky_key
 from mlwb.serve._state import State
 
 __all__ = ["ScoringRoute"]
@@ -86,6 +87,9 @@ class ScoringRoute(ABC, Generic[Q]):
     kinds: Collection[bytes] = JSON_ONLY
     """Media types of a body, in lower case; empty for none named."""
 
+    is_split: bool = False
+    """Whether a live canary takes its share of this route."""
+
     def __init__(self, state: State, guard: Guard, endpoint: Endpoint) -> None:
         self._state, self._guard = state, guard
         self._route, self._permission = endpoint.path, endpoint.permission
@@ -124,7 +128,7 @@ class ScoringRoute(ABC, Generic[Q]):
             champion = self._ready(head.refusal)
             query = self.decode(champion, scope, await read_body(receive, self._limit))
             request_id = query.request_id or request_id
-            scores = champion.score(query.rows)
+            champion, scores = self._score(champion, query, scope, request_id)
         except ClientGoneError:
             return
         except Exception as error:  # noqa: BLE001 - the one place where a fault becomes an answer
@@ -162,6 +166,14 @@ class ScoringRoute(ABC, Generic[Q]):
             headers.append((b"connection", b"close"))
         await send_body(send, 200, headers, answer)
 
+    def _score(
+        self, champion: Live, query: Q, scope: Scope, request_id: str
+    ) -> tuple[Live, list[float]]:
+        canary = self._state.canary
+        if (split := canary.split) is None or not (split.is_live and self.is_split):
+            return champion, champion.score(query.rows)
+        return canary.score(split, champion, query.rows, key=sticky_key(scope, request_id))
+
     def _ready(self, refusal: ServeError | None) -> Live:
         if refusal is not None:
             raise refusal
@@ -175,7 +187,8 @@ class ScoringRoute(ABC, Generic[Q]):
     def _count(self, job: Comparison) -> None:
         metrics, log, live = self._state.metrics, self._state.log, job.champion
         metrics.count(live.version, "success")
-        metrics.latency(live.version).observe(job.latency_ms)
+        if live.version in metrics.versions:  # no candidate's time among the champion's
+            metrics.latency(live.version).observe(job.latency_ms)
         for row, score in enumerate(job.scores):
             metrics.score.observe(score)
             if log is not None:

@@ -57,6 +57,7 @@ VARIABLES: dict[str, str] = {
     "killed": "SERVE_KILL",
     "kill_file": "MLWB_KILL_FILE",
     "mode_file": "MLWB_MODE_FILE",
+    "canary_file": "MLWB_CANARY_FILE",
     "unaudited": "MLWB_UNAUDITED",
     "evidence_dir": "MLWB_EVIDENCE_DIR",
     "policy": "MLWB_POLICY",
@@ -176,6 +177,8 @@ class ServeSettings:
         Refuse every prediction while this file exists.
     mode_file : Path, optional
         Where the mode is kept, for a restart and for other workers; None keeps it in memory.
+    canary_file : Path, optional
+        Where an open canary is kept, for a restart and for other workers; None: in memory.
     unaudited : {"report", "refuse"}, default="report"
         What becomes of a `latest` that the registry's log does not announce: it is served and
         reported, or the last good version goes on.
@@ -275,6 +278,7 @@ class ServeSettings:
     killed: bool = False
     kill_file: Path | None = None
     mode_file: Path | None = None
+    canary_file: Path | None = None
     unaudited: str = "report"
     evidence_dir: Path | None = None
     policy: Path | None = None
@@ -370,6 +374,7 @@ class ServeSettings:
             "observe_dir": artifacts / "observe",
             "kill_file": artifacts / "serve.kill",
             "mode_file": artifacts / "serve.mode.json",
+            "canary_file": artifacts / "serve.canary.json",
             "evidence_dir": artifacts.parent / "evidence" / "ml",
             "policy": _default_policy(environ),
         }

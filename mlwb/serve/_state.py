@@ -12,6 +12,7 @@ from mlwb.core.featurelog import encode_features
 from mlwb.core.predictionlog import encode_line
 from mlwb.serve._access import encode_access
 from mlwb.serve._audit import AuditLog
+from mlwb.serve._canary import Canary
 from mlwb.serve._drift import DriftWatch
 from mlwb.serve._exposition import exposition
 from mlwb.serve._gather import Gathered
@@ -68,12 +69,17 @@ class State:
             audit=self.audit,
             observer=self.observer,
         )
+        self.canary = Canary(
+            settings, clock, versions=self.versions, metrics=self.metrics, audit=self.audit
+        )
+        self.versions.changed = self.canary.check
         self.champion, self.candidate = self.versions.champion, self.versions.candidate
         self.log = _log(settings, settings.prediction_log, clock)
         self.shadow_log = _log(settings, settings.shadow_log, clock)
         self.feature_log = _feature_log(settings, clock)
         self.access_log = _log(settings, settings.access_log, clock, encode_access)
-        self.refresh()
+        self.versions.refresh()
+        self.canary.resume()
 
     @property
     def logs(self) -> tuple[LineLog, ...]:
@@ -157,6 +163,7 @@ class State:
             "ml_killed": int(self.is_killed),
             "ml_mode": self.switches.mode_number,
             **self.versions.readings,
+            **self.canary.readings,
             **self.shadow.readings,
             "ml_prediction_log_dropped_total": sum(log.dropped for log in self.logs),
             "ml_audit_lost_total": self.audit.lost,
@@ -171,6 +178,7 @@ class State:
         """Look at links and switches now, on this thread."""
         self.switches.look()
         self.versions.refresh()
+        self.canary.take(self.canary.look())
 
     async def watch(self) -> None:
         """Look at links and switches again and again."""
@@ -179,6 +187,7 @@ class State:
             await asyncio.to_thread(self.switches.look)
             self.keys.take(await asyncio.to_thread(self.keys.look))
             await self.versions.look()
+            self.canary.take(await asyncio.to_thread(self.canary.look))
             await asyncio.to_thread(self.versions.keep_previous)
 
 

@@ -110,6 +110,11 @@ class Switches:
         return self._sealed or (self._kill_file is not None and os.access(self._kill_file, os.F_OK))
 
     @property
+    def is_held(self) -> bool:
+        """Whether the environment says that predictions are refused: nothing lifts that."""
+        return self._environment
+
+    @property
     def mode_number(self) -> int:
         """0 inference, 1 training, 2 maintenance."""
         return _MODES.index(self.mode.mode)

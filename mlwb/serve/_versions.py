@@ -75,6 +75,11 @@ class Versions:
         Told of every flip.
     observer : Observer
         Told of the features to compute.
+
+    Attributes
+    ----------
+    changed : callable
+        Called on the event loop with every change of a version, before the next request.
     """
 
     def __init__(
@@ -107,6 +112,7 @@ class Versions:
         self.candidate = self._channel("candidate", settings.candidate)
         self.swap_ms = float("nan")
         self.last_reload: LastReload | None = None
+        self.changed: Callable[[], None] = _nothing
         self._was_unaudited = False
 
     @property
@@ -173,11 +179,14 @@ class Versions:
         start, before = self._clock.monotonic_s(), channel.live
         result = channel.take(found.look, keep=is_champion)
         if not result:
+            if channel.live is not before:
+                self.changed()  # the candidate is gone
             return
         self._metrics.reloads[result if is_champion else f"candidate_{result}"] += 1
         version = None if channel.live is None else channel.live.version
         link = "latest" if is_champion else "candidate"
         self.last_reload = LastReload(self._clock.now(), link, result, version, channel.problem)
+        self.changed()
         if not is_champion:
             return
         if result == "loaded" and found.opened is not None:
@@ -206,3 +215,7 @@ class Versions:
         self._audit.record("unaudited", "found" if is_unaudited else "ended", who="server")
         what = "is not where the registry's log says" if is_unaudited else "is announced again"
         _LOG.warning("`latest` %s", what)
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""

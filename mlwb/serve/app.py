@@ -8,7 +8,9 @@ import re
 
 from mlwb.core.clock import Clock, SystemClock
 from mlwb.serve._about import about_endpoints
+from mlwb.serve._canary_routes import canary_endpoints
 from mlwb.serve._catalogue import catalogue_endpoints
+from mlwb.serve._control import control_endpoints
 from mlwb.serve._detail import detail_endpoints
 from mlwb.serve._edge import Edge
 from mlwb.serve._endpoints import Endpoint, Permission
@@ -77,6 +79,8 @@ class App:
             *stats_endpoints(state),
             *catalogue_endpoints(state),
             *release_endpoints(state),
+            *control_endpoints(state),
+            *canary_endpoints(state),
         )
         self.endpoints = (*described, *interface_endpoints(state, described))
         self._rest = rest_app(self.endpoints, guard, state.audit, body_limit=settings.body_limit)

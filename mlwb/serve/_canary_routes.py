@@ -1,0 +1,179 @@
+"""Routes of the canary: what is open, open it, change its share, end it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+from starlette.responses import Response
+
+from mlwb.core.clock import format_utc
+from mlwb.core.errors import MlwbError
+from mlwb.registry import Registry
+from mlwb.serve._canary import CanaryLock, CanaryMode, CanaryPlan, Percent, new_salt
+from mlwb.serve._endpoints import Call, Endpoint, Permission, json_response
+from mlwb.serve._problems import problem_error
+from mlwb.serve._releases import Reason
+from mlwb.serve._state import State
+
+__all__ = ["canary_endpoints"]
+
+_PATH = "/ml/canary"
+
+
+class CanaryOrder(msgspec.Struct, forbid_unknown_fields=True):
+    """What the candidate is to do, for which share, and why.
+
+    ``off`` ends a canary and takes no share. ``expect_candidate`` names the version that is meant.
+    """
+
+    mode: CanaryMode
+    reason: Reason
+    percent: Percent = 0.0
+    expect_candidate: Annotated[str, Meta(max_length=64)] = ""
+
+
+class CanaryState(msgspec.Struct):
+    """The canary that is open, or how the last one ended; counts are of this process."""
+
+    mode: CanaryMode
+    percent: float
+    active: bool
+    lock: CanaryLock | None
+    reason: str
+    by: str
+    since: str
+    ended: str
+    answers: dict[str, int]
+
+
+def canary_endpoints(state: State) -> tuple[Endpoint, ...]:
+    """Looking at the canary and ordering one.
+
+    Parameters
+    ----------
+    state : State
+        Of the server.
+    """
+    routes = _CanaryRoutes(state)
+    return (
+        Endpoint(
+            method="GET",
+            path=_PATH,
+            permission=Permission.ADMIN,
+            summary="The canary that is open, under which lock, or how the last one ended",
+            answer=CanaryState,
+            handler=routes.show,
+        ),
+        Endpoint(
+            method="POST",
+            path=_PATH,
+            permission=Permission.ADMIN,
+            summary="Open a canary, change its share, or end it at once",
+            body=CanaryOrder,
+            answer=CanaryState,
+            handler=routes.order,
+            refusals=("canary_refused", "stale_state", "storage"),
+        ),
+    )
+
+
+class _CanaryRoutes:
+    def __init__(self, state: State) -> None:
+        self._state, self._canary = state, state.canary
+
+    async def show(self, _call: Call) -> Response:
+        return self._shown()
+
+    async def order(self, call: Call) -> Response:
+        asked: CanaryOrder = call.body
+        if (asked.mode == "off") is not (asked.percent == 0):
+            detail = "expected a percent above 0, or mode off without one"
+            raise problem_error("invalid_input", detail, pointer="#/percent")
+        stamp = format_utc(self._state.clock.now())
+        plan = CanaryPlan(reason=asked.reason, by=call.caller.name, since=stamp)
+        if asked.mode != "off":
+            lock = await asyncio.to_thread(self._canary.lock)
+            lock = self._checked(lock, asked)
+            await asyncio.to_thread(self._check_registered, lock.candidate)
+            salt = self._canary.plan.salt if self._canary.plan.lock == lock else new_salt()
+            plan = msgspec.structs.replace(
+                plan, mode=asked.mode, percent=asked.percent, salt=salt, lock=lock
+            )
+        self._canary.obey(plan)
+        self._canary.check()  # a version may have changed since the lock was read
+        try:
+            await asyncio.to_thread(self._canary.save)
+        except OSError as error:
+            if self._canary.is_open:
+                self._canary.end("the disk refused to keep it")
+            self._say(call, "failed", plan)
+            detail = "the disk refuses to keep the order; here the canary is off"
+            raise problem_error("storage", detail) from error
+        self._say(call, "done", plan)
+        return self._shown()
+
+    def _checked(self, lock: CanaryLock | None, asked: CanaryOrder) -> CanaryLock:
+        """What must hold for a canary to begin or go on, with what it is about."""
+        champion, candidate = self._state.champion.live, self._state.candidate.live
+        if lock is None or champion is None or candidate is None:
+            raise problem_error("canary_refused", "there is no champion or no candidate")
+        if asked.expect_candidate not in ("", candidate.version):
+            detail = f"expected {asked.expect_candidate}, the candidate is {candidate.version}"
+            raise problem_error("stale_state", detail)
+        budget_ms = self._state.settings.shadow_budget_ms
+        refused = {
+            "the candidate is the champion": lock.champion_sha256 == lock.candidate_sha256,
+            "the candidate takes other features": (champion.schema_crc32 != candidate.schema_crc32),
+            "predictions are refused": bool(self._state.reasons),
+            "the policy cannot be read": lock.policy_sha256 == "unreadable",
+            "`latest` is not where the log says": self._state.versions.announced.is_unaudited,
+            "the candidate is slower than its budget": candidate.cost_ms > budget_ms,
+        }
+        for why, holds in refused.items():
+            if holds:
+                raise problem_error("canary_refused", why)
+        return lock
+
+    def _check_registered(self, version: str) -> None:
+        """Where there is a log, the candidate is what was registered; takes a while."""
+        state = self._state
+        if not state.versions.announced.has_log:
+            return
+        registry = Registry(
+            state.settings.models_dir, clock=state.clock, signer=state.settings.signer
+        )
+        try:
+            problems = registry.verify(version)
+        except MlwbError as error:
+            raise problem_error("canary_refused", "the candidate cannot be verified") from error
+        if problems:
+            raise problem_error("canary_refused", "the candidate is not what was registered")
+
+    def _shown(self) -> Response:
+        plan = self._canary.plan
+        return json_response(
+            CanaryState(
+                plan.mode,
+                plan.percent,
+                self._canary.split is not None,
+                plan.lock,
+                plan.reason,
+                plan.by,
+                plan.since,
+                plan.ended,
+                dict(self._state.metrics.canary_answers),
+            )
+        )
+
+    def _say(self, call: Call, outcome: str, plan: CanaryPlan) -> None:
+        self._state.audit.record(
+            "canary",
+            outcome,
+            who=call.caller.name,
+            route=f"POST {_PATH}",
+            reason=f"{plan.mode} {plan.percent:g} %: {plan.reason}",
+            request_id=call.request_id,
+        )
