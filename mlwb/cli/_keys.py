@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from mlwb.cli._common import JsonFlag, console, print_json
+from mlwb.cli._common import JsonFlag, console, errors, print_json, print_problems
 from mlwb.core.clock import SystemClock
 from mlwb.core.errors import ParamsError
 
@@ -42,6 +42,7 @@ def _add(
     """Make a key and show it, once."""
     settings, keys = _open()
     record, key = keys.add(name, role, now=_now(), days=settings.key_days if days is None else days)
+    _note(settings, "add_key", record.id, ", ".join(record.roles))
     _show_new(record, key, as_json=as_json)
 
 
@@ -79,6 +80,7 @@ def _rotate(
         days=settings.key_days if days is None else days,
         grace=timedelta(hours=hours),
     )
+    _note(settings, "rotate_key", record.id, f"{hours:g} h for the one before")
     _show_new(record, text, as_json=as_json)
     if not as_json:
         console.print(f"the key before goes on for {hours:g} h at most")
@@ -89,7 +91,10 @@ def _revoke(
     as_json: JsonFlag = False,
 ) -> None:
     """Take a key back; a running server refuses it within its reload interval."""
-    gone = _open()[1].revoke(key, now=_now())
+    settings, keys = _open()
+    gone = keys.revoke(key, now=_now())
+    for record in gone:
+        _note(settings, "revoke_key", record.id)
     if as_json:
         print_json([_row(record, _now()) for record in gone])
         return
@@ -97,11 +102,39 @@ def _revoke(
         console.print(f"revoked {record.id}", markup=False)
 
 
+def _audit(
+    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="Lines.")] = 20,
+    as_json: JsonFlag = False,
+) -> None:
+    """What was done with keys, newest first; exit 6 when the log was tampered with."""
+    from mlwb.serve import AuditLog, audit_problems
+
+    settings, _ = _open()
+    if settings.audit_log is None:
+        raise ParamsError("MLWB_AUDIT_LOG is off", expected="a path, or nothing at all")
+    log = AuditLog(settings.audit_log, SystemClock(), limit=settings.log_limit)
+    lines, problems = log.recent(limit), audit_problems(settings.audit_log)
+    if as_json:
+        print_json({"lines": lines, "problems": [str(problem) for problem in problems]})
+    else:
+        table = Table(box=None, header_style="dim")
+        for column in _AUDITED:
+            table.add_column(column, overflow="fold")
+        for line in lines:
+            table.add_row(*(escape(str(line.get(column, ""))) for column in _AUDITED))
+        console.print(table)
+        print_problems(problems, "the chain is whole")
+    if problems:
+        raise typer.Exit(6)
+
+
+_AUDITED = ("ts", "what", "outcome", "who", "route", "reason")
 _COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
     "add": (_add, "mlwb keys add bot --role predict --days 30"),
     "list": (_list, "mlwb keys list --json"),
     "rotate": (_rotate, "mlwb keys rotate bot --grace-h 2"),
     "revoke": (_revoke, "mlwb keys revoke bot"),
+    "audit": (_audit, "mlwb keys audit --limit 50"),
 }
 for _name, (_command, _example) in _COMMANDS.items():
     app.command(_name, epilog=f"Example: {_example}")(_command)
@@ -114,6 +147,19 @@ def _open() -> tuple[ServeSettings, KeyFile]:
     if settings.keys_file is None:
         raise ParamsError("MLWB_KEYS_FILE is off", expected="a path, or nothing at all")
     return settings, KeyFile(settings.keys_file)
+
+
+def _note(settings: ServeSettings, what: str, key: str, more: str = "") -> None:
+    """Chain the change to what the server writes of calls."""
+    from mlwb.serve import AuditLog
+
+    log = AuditLog(settings.audit_log, SystemClock(), limit=settings.log_limit)
+    log.start()
+    who = f"local:{os.environ.get('USER', 'unknown')}"
+    log.record(what, "done", who=who, route="mlwb keys", reason=f"{key} {more}".strip())
+    log.close()
+    if log.problem:
+        errors.print(f"[bold red]![/] the audit log was not written: {log.problem}")
 
 
 def _now() -> datetime:

@@ -5,6 +5,7 @@ Does not belong here: choosing or changing versions (``registry``), judging a ca
 (``canary``), loading and scoring (``inference``).
 """
 
+from mlwb.serve._audit import AuditLog, audit_problems
 from mlwb.serve._keys import ROLES, KeyFile, KeyRecord
 from mlwb.serve._run import ServerReady, run_server
 from mlwb.serve._settings import VARIABLES, ServeSettings
@@ -14,10 +15,12 @@ __all__ = [
     "ROLES",
     "VARIABLES",
     "App",
+    "AuditLog",
     "KeyFile",
     "KeyRecord",
     "ServeSettings",
     "ServerReady",
+    "audit_problems",
     "create_app",
     "run_server",
 ]

@@ -120,8 +120,10 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._is_reading:
             if waited_s > self._settings.read_s:
                 self._refuse("slow_request")
-        elif waited_s > self._settings.idle_s:
-            cycle: RequestResponseCycle | None = self.cycle
+            return
+        cycle: RequestResponseCycle | None = self.cycle
+        # Who never asked is given the time of a request only: silence must not hold a place.
+        if waited_s > (self._settings.read_s if cycle is None else self._settings.idle_s):
             if cycle is None or cycle.response_complete:
                 self.transport.close()
             elif self.flow.write_paused:  # a client that does not take its answer

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 
 from mlwb.core.errors import ServeError
 from mlwb.serve._endpoints import Caller, Permission
 from mlwb.serve._http import Head, Scope
 from mlwb.serve._problems import problem_error
+from mlwb.serve._profile import is_loopback
 from mlwb.serve._rate import RateLimit
 from mlwb.serve._state import State
 
@@ -39,12 +41,13 @@ class Guard:
         Of the server: its keys, counters and audit log.
     """
 
-    __slots__ = ("_by_address", "_by_key", "_monotonic", "_now", "_proxies", "_state")
+    __slots__ = ("_by_address", "_by_key", "_monotonic", "_now", "_origins", "_proxies", "_state")
 
     def __init__(self, state: State) -> None:
         settings, self._state = state.settings, state
         self._now, self._monotonic = state.clock.now, state.clock.monotonic_s
         self._proxies = frozenset(settings.trusted_proxies)
+        self._origins = frozenset(origin.encode() for origin in settings.cors_origins)
         window_s, names = settings.rate_window_s, settings.rate_names
         self._by_key, self._by_address = (
             RateLimit(quota, window_s, name=name, capacity=names) if quota else None
@@ -74,15 +77,15 @@ class Guard:
         ------
         ServeError
             401 without a valid key: the answer to a missing, an unknown, an expired and a revoked
-            one is the same. 403 for a key that does not permit the route. 429 for one request too
-            many of a key, or of an address that shows none.
+            one is the same. 403 for a key that does not permit the route, and without keys for a
+            web page of another origin. 429 for one request too many of a key, or of an address
+            that shows none.
         """
         if permission is Permission.OPEN:
             return _NOBODY
         ring = self._state.keys.ring
         if ring is None:
-            self._take(self._by_address, scope, "")
-            return _EVERYBODY
+            return self._open(head, scope)
         caller = ring.holder(head.key, self._now())
         if caller is None:
             raise self._unproven(head, scope)
@@ -92,6 +95,14 @@ class Guard:
             self._state.metrics.refused["forbidden"] += 1
             raise problem_error("forbidden", "the key does not permit this route")
         return caller
+
+    def _open(self, head: Head, scope: Scope) -> Caller:
+        """Everybody on this machine, but no web page from elsewhere that runs on it."""
+        if not _is_at_home(head.host, head.origin) and head.origin not in self._origins:
+            self._state.metrics.refused["forbidden"] += 1
+            raise problem_error("forbidden", "without keys only this machine is answered")
+        self._take(self._by_address, scope, "")
+        return _EVERYBODY
 
     def _take(self, limit: RateLimit | None, scope: Scope, name: str) -> None:
         if limit is None:
@@ -110,6 +121,20 @@ class Guard:
         return problem_error(
             "unauthorized", "expected a valid key in X-API-Key or Authorization: Bearer"
         )
+
+
+@lru_cache(maxsize=64)
+def _is_at_home(host: bytes, origin: bytes) -> bool:
+    """Whether a request was meant for this machine and comes from no page of another place.
+
+    A browser sends what any page tells it to, to loopback too. Such a request names the page as
+    its origin; a page that has its own name resolve to loopback names that name as the host.
+    """
+    if origin and origin not in (b"http://" + host, b"https://" + host):
+        return False
+    name = host.decode("latin-1").rpartition(":")[0] if host[-1:].isdigit() else ""
+    name = (name or host.decode("latin-1")).strip("[]")
+    return not name or is_loopback(name)
 
 
 def client_address(scope: Scope, proxies: frozenset[str]) -> str:

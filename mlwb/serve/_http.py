@@ -54,11 +54,15 @@ class Head(NamedTuple):
         413 or 415 when a body cannot be taken; a route without a body does not ask.
     key : bytes
         Of ``X-API-Key``, else of ``Authorization: Bearer``; empty without either.
+    host, origin : bytes
+        Of the headers of these names; empty without.
     """
 
     request_id: str
     refusal: ServeError | None
     key: bytes
+    host: bytes
+    origin: bytes
 
 
 def new_request_id() -> str:
@@ -86,7 +90,8 @@ def read_head(headers: Iterable[Header], limit: int, kinds: Collection[bytes] = 
     brought = found.get(b"x-request-id")
     request_id = new_request_id() if brought is None else _checked_id(brought)
     key = found.get(b"x-api-key") or _bearer(found.get(b"authorization", b""))
-    return Head(request_id, _refusal(found, limit, kinds), key)
+    host, origin = found.get(b"host", b""), found.get(b"origin", b"")
+    return Head(request_id, _refusal(found, limit, kinds), key, host, origin)
 
 
 def _checked_id(brought: bytes) -> str:

@@ -12,7 +12,7 @@ from mlwb.core.errors import ParamsError
 from mlwb.serve._key_watch import KeyRing
 from mlwb.serve._settings import VARIABLES, ServeSettings
 
-__all__ = ["check_profile"]
+__all__ = ["check_profile", "is_loopback"]
 
 
 def check_profile(settings: ServeSettings, ring: KeyRing | None, now: datetime) -> None:
@@ -42,7 +42,7 @@ def check_profile(settings: ServeSettings, ring: KeyRing | None, now: datetime) 
 
 
 def _everywhere(settings: ServeSettings, ring: KeyRing | None) -> Iterator[str]:
-    if ring is None and not _is_loopback(settings.host):
+    if ring is None and not is_loopback(settings.host):
         yield (
             f"Without keys the server listens on this machine only, and {VARIABLES['host']} is "
             f"{settings.host}: make a key with `mlwb keys add`, or use 127.0.0.1."
@@ -78,7 +78,14 @@ _NEEDED = {
 }
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a name or address is this machine's own.
+
+    Examples
+    --------
+    >>> [is_loopback(host) for host in ("127.0.0.1", "::1", "localhost", "10.0.0.1", "localhost.x")]
+    [True, True, True, False, False]
+    """
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

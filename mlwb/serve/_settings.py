@@ -225,9 +225,10 @@ class ServeSettings:
     header_limit : int, default=16384
         Bytes of its target and headers.
     read_s : float, default=10.0
-        Seconds in which a request has to arrive, from its first byte to its last.
+        Seconds in which a request has to arrive, from its first byte to its last; the first one
+        of a connection from its opening to its first byte, too.
     idle_s : float, default=75.0
-        Seconds a connection may be silent: longer than a bar of a minute.
+        Seconds between two requests of a connection: longer than a bar of a minute.
     access_log : Path, optional
         Where requests are written; None writes nothing.
     access_sample : float, default=1.0

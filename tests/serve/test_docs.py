@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mlwb.serve import VARIABLES, App, ServeSettings
+from mlwb.serve import ROLES, VARIABLES, App, ServeSettings
 from mlwb.serve._metrics import HELP
 from mlwb.serve._problems import PROBLEMS
 
@@ -55,3 +55,8 @@ def test_the_metrics() -> None:
 def test_the_shadow_errors(error: str) -> None:
     """Each word a comparison may end with is explained."""
     assert re.search(rf"^\| `{error}` \|", PAGE, re.MULTILINE)
+
+
+def test_the_roles() -> None:
+    """Each role a key may have is explained."""
+    assert [role for role, _ in _table("Keys, limits, logs")] == list(ROLES)

@@ -104,6 +104,34 @@ def test_without_a_key_file_a_server_is_open(app: App) -> None:
     assert call(app, "/ml/model/info").status == 200
 
 
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [
+        ("127.0.0.1:4010", "", 200),
+        ("localhost:4010", "http://localhost:4010", 200),
+        ("[::1]:4010", "", 200),
+        ("localhost", "", 200),
+        ("", "", 200),
+        ("127.0.0.1:4010", "https://evil.example", 403),
+        ("127.0.0.1:4010", "http://127.0.0.1:8888", 403),
+        ("127.0.0.1:4010", "null", 403),
+        ("evil.example:4010", "http://evil.example:4010", 403),
+        ("evil.example", "", 403),
+        ("127.0.0.1.evil.example:4010", "", 403),
+        ("127.0.0.1:4010", "https://desk.example", 200),
+    ],
+)
+def test_an_open_server_answers_no_foreign_page(
+    models: Path, host: str, origin: str, status: int
+) -> None:
+    """Neither one that posts to loopback nor one whose name resolves to it."""
+    app = create_app(ServeSettings(models, cors_origins=("https://desk.example",)))
+    headers = [JSON, *((n.encode(), v.encode()) for n, v in (("host", host), ("origin", origin)))]
+    given = [header for header in headers if header[1]]
+    assert call(app, "/ml/predict", BODY, headers=given).status == status
+    assert call(app, "/ml/health/live", headers=given).status == 200
+
+
 def test_a_key_that_expires_is_refused(models: Path, keys: dict[str, str]) -> None:
     """At the second it ends, without any reload."""
     clock = ManualClock()

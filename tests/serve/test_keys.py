@@ -214,6 +214,25 @@ class TestCommands:
         assert self._run("revoke", "bot")[-1]["state"] == "revoked"
         assert (home / "artifacts" / "keys.json").exists()
 
+    def test_each_change_is_audited(self, home: Path) -> None:
+        """Who, which key, and never its text; a log that was tampered with ends with 6."""
+        made = self._run("add", "bot", "--role", "predict")
+        new = self._run("rotate", "bot")
+        self._run("revoke", "bot")
+        found = self._run("audit")
+        assert [line["what"] for line in found["lines"]] == [
+            "revoke_key", "revoke_key", "rotate_key", "add_key"
+        ]  # fmt: skip
+        assert found["problems"] == []
+        log = home / "artifacts" / "audit.log"
+        written = log.read_text()
+        assert made["key"] not in written
+        assert new["key"] not in written
+        log.write_text(written.replace("rotate_key", "resume_key"))
+        result = CliRunner().invoke(app, ["keys", "audit"])
+        assert result.exit_code == 6
+        assert "was edited" in result.output
+
     def test_text_shows_the_key_alone_on_its_line(self) -> None:
         """So that it can be copied, or read by a script."""
         result = CliRunner().invoke(app, ["keys", "add", "bot", "--role", "predict"])
