@@ -303,7 +303,7 @@ def test_every_answered_row_is_logged(models: Path) -> None:
 def test_through_starlettes_client(models: Path) -> None:
     """Oracle: another ASGI client, with the lifespan."""
     app = create_app(ServeSettings(models, prediction_log=models.parent / "p.jsonl"))
-    with TestClient(app) as client:
+    with TestClient(app, base_url="http://127.0.0.1:4010") as client:
         assert client.post("/ml/predict", json={"features": ROW}).json()["score"] == pytest.approx(
             SCORE
         )
