@@ -9,6 +9,7 @@ building one (model).
 from mlwb.registry._channels import CHANNELS
 from mlwb.registry._compare import Difference, differences
 from mlwb.registry._evidence_heads import evidence_heads
+from mlwb.registry._mirror import Mirror, Pulled
 from mlwb.registry._obstore import REMOTE_ENV, open_store
 from mlwb.registry._registry import Registry
 from mlwb.registry._remote import RemoteRegistry
@@ -22,7 +23,9 @@ __all__ = [
     "REQUIRED_FILES",
     "Difference",
     "MemoryStore",
+    "Mirror",
     "ObjectStore",
+    "Pulled",
     "Registry",
     "RemoteRegistry",
     "State",

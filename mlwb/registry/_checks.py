@@ -10,13 +10,33 @@ from mlwb.registry._channels import points_at
 from mlwb.registry._state import State
 from mlwb.registry._version import verify_version
 
-__all__ = ["check_bytes", "check_current", "check_expected", "check_new", "check_reason"]
+__all__ = [
+    "MIRROR",
+    "check_bytes",
+    "check_current",
+    "check_expected",
+    "check_new",
+    "check_own",
+    "check_reason",
+]
+
+MIRROR = "mirror.json"
+"""Beside the log of a registry that follows another: which one."""
 
 
 def check_reason(reason: str) -> None:
     """Somebody says why."""
     if not reason.strip():
         raise ParamsError("a reason is needed", todo="say why, for the log")
+
+
+def check_own(home: Path) -> None:
+    """A registry is changed here, and does not only follow another."""
+    if (home / MIRROR).exists():
+        raise ArtifactError(
+            f"{home} follows a registry elsewhere ({MIRROR} says which)",
+            todo="make the change there: mlwb registry --at URL ...",
+        )
 
 
 def check_new(state: State, versions: Iterable[str], version: str) -> None:

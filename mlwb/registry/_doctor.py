@@ -8,6 +8,7 @@ from datetime import timedelta
 from mlwb.core.chain import Problem
 from mlwb.core.errors import ArtifactError, SignatureError
 from mlwb.registry._channels import CHANNELS, pointed
+from mlwb.registry._checks import MIRROR
 from mlwb.registry._journal import Journal
 from mlwb.registry._state import State
 from mlwb.registry._version import check_signature, verify_version, version_names
@@ -59,7 +60,10 @@ def _channel_problems(journal: Journal, state: State) -> Iterator[Problem]:
 
 def _version_problems(journal: Journal, state: State) -> Iterator[Problem]:
     there = set(version_names(journal.models_dir))
-    for version in sorted(there | set(state.registered)):
+    wanted = set(state.registered)
+    if (journal.home / MIRROR).exists():  # has what the channels name, and a few more
+        wanted &= {state.latest, state.candidate, state.previous}
+    for version in sorted(there | wanted):
         if version not in there:
             yield Problem("missing", version, "the log registered it, the directory is gone")
             continue

@@ -17,16 +17,39 @@ from mlwb.core.clock import Clock, format_utc
 from mlwb.core.errors import LockHeldError, MlwbError, PromotionRefusedError, StorageError
 from mlwb.core.signing import Signer
 from mlwb.registry._channels import point, points_at
+from mlwb.registry._checks import check_own
 from mlwb.registry._signed_head import SignedHead
 from mlwb.registry._state import State, fold
 from mlwb.registry._version import is_intact
 
-__all__ = ["Journal"]
+__all__ = ["Journal", "locked"]
 
 _PATIENCE_S = 10.0
 _RESERVE_BYTES = 262_144
 
 _T = TypeVar("_T")
+
+
+@contextmanager
+def locked(home: Path) -> Iterator[None]:
+    """Be the only one who changes what stands in a directory.
+
+    Raises
+    ------
+    LockHeldError
+        Somebody else is, for longer than is waited.
+    StorageError
+        The disk refuses.
+    """
+    try:
+        with _refusals_named():
+            fsops.make_dirs(home)
+            with FileLock(home / ".registry.lock", timeout=_PATIENCE_S):
+                yield
+    except Timeout as error:
+        raise LockHeldError(
+            "somebody else is changing the registry", todo="try again in a moment"
+        ) from error
 
 
 @contextmanager
@@ -84,15 +107,10 @@ class Journal:
 
         Where a key is pinned the log must hold the line that was signed, except to sign it.
         """
-        try:
-            with _refusals_named():
-                fsops.make_dirs(self.models_dir)
-                with FileLock(self.home / ".registry.lock", timeout=_PATIENCE_S):
-                    yield self._repair(is_signing=is_signing)
-        except Timeout as error:
-            raise LockHeldError(
-                "somebody else is changing the registry", todo="try again in a moment"
-            ) from error
+        with locked(self.home):
+            check_own(self.home)
+            fsops.make_dirs(self.models_dir)
+            yield self._repair(is_signing=is_signing)
 
     def begin(self, action: str, version: str, *, manifest_sha256: str, **more: Any) -> None:
         """Announce a change, and sign the log that says so before the change comes."""

@@ -310,12 +310,9 @@ class RemoteRegistry(RemoteReader):
         if not self._is_probed:
             probe(self.store)
             self._is_probed = True
-        state = self.state()
-        if self.signer.is_pinned and self._log.signed() < state.flipped and not is_signing:
-            raise SignatureError(
-                f"line {state.flipped} of the log moved latest and no pinned key vouches for it",
-                todo="mlwb registry sign",
-            )
+        state = self._log.read_on()
+        if not is_signing:
+            self._log.check_signed(state.flipped)
         project(self._log, self.store)
         return self.state()
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mlwb.core.chain import Problem
-from mlwb.core.errors import ArtifactError, StorageError
-from mlwb.core.signing import Signer
+from mlwb.core.errors import ArtifactError, SignatureError, StorageError
 from mlwb.registry._channels import CHANNELS
 from mlwb.registry._remote_channels import agrees, read_pointer
 from mlwb.registry._remote_files import digits_of, folders
@@ -16,7 +15,7 @@ from mlwb.registry._store import ObjectStore
 __all__ = ["examine", "left_over"]
 
 
-def examine(store: ObjectStore, log: RemoteLog, signer: Signer) -> Iterator[Problem]:
+def examine(store: ObjectStore, log: RemoteLog) -> Iterator[Problem]:
     """Problems of channels, signatures and uploads; the log itself was read whole.
 
     Parameters
@@ -25,15 +24,14 @@ def examine(store: ObjectStore, log: RemoteLog, signer: Signer) -> Iterator[Prob
         Of the registry.
     log : RemoteLog
         Read to its end.
-    signer : Signer
-        May pin a key.
     """
     for channel in CHANNELS:
         yield from _channel_problems(store, log, channel)
     state = log.state()
-    if signer.is_pinned and log.signed() < state.flipped:
-        what = f"line {state.flipped} moved latest, only line {log.signed()} is signed"
-        yield Problem("unsigned", "log", what)
+    try:
+        log.check_signed(log.state().flipped)
+    except SignatureError as error:
+        yield Problem("unsigned", "log", error.what)
     known = {(version, digits_of(sha256)) for version, sha256 in state.registered.items()}
     for version, digits in sorted(folders(store).keys() - known):
         if version not in state.retired:

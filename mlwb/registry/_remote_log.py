@@ -48,7 +48,7 @@ class RemoteLog:
         self._store, self._signer = store, signer
         self._links = list(known)
         self._envelopes: dict[int, object] = {}
-        self._is_checked = not known
+        self._is_checked, self._n_known = not known, len(known)
         self._state = State()
 
     @property
@@ -119,21 +119,40 @@ class RemoteLog:
                 self._take(link, parse_json(envelope) if envelope else None)
                 return self.state()
 
-    def signed(self) -> int:
-        """Number of the last line that a pinned key signed; 0 where there is none.
+    def signed(self, since: int = 1) -> int:
+        """Number of the last line, not before a line, that a pinned key signed; 0 for none.
 
         Since each line names the digest of the one before, it vouches for all before it too.
         """
-        for link in reversed(self._links):
-            envelope = self._envelopes.get(link.seq)
-            if envelope is None:
-                continue
+        for link in reversed(self._links[max(since, 1) - 1 :]):
+            if link.seq <= self._n_known and link.seq not in self._envelopes:
+                stored = self._store.get(slot(link.seq))
+                self._envelopes[link.seq] = _parsed(stored, link.seq)[1] if stored else None
             try:
-                self._signer.verify(envelope, HEAD_TYPE, _said(link))
+                self._signer.verify(self.envelope(link.seq), HEAD_TYPE, _said(link))
             except SignatureError:
                 continue
             return link.seq
         return 0
+
+    def check_signed(self, flipped: int) -> None:
+        """Raise where a key is pinned and none of those vouches for a move of `latest`.
+
+        Parameters
+        ----------
+        flipped : int
+            The line that moved it, 0 when none did.
+
+        Raises
+        ------
+        SignatureError
+            That line, and all after it, are signed by nobody that counts.
+        """
+        if self._signer.is_pinned and flipped and not self.signed(flipped):
+            raise SignatureError(
+                f"line {flipped} of the log moved latest and no pinned key vouches for it",
+                todo="mlwb registry sign",
+            )
 
     def problems(self) -> Iterator[Problem]:
         """What is wrong with the lines, read anew; lists, so it is for people."""

@@ -149,7 +149,7 @@ class RemoteReader:
         if broken:
             return broken
         log.read_on()
-        found = list(examine(self.store, log, self.signer))
+        found = list(examine(self.store, log))
         for version in sorted(log.state().registered):
             try:
                 found += self.verify(version)
