@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from mlwb.cli import _registry_care
+from mlwb.cli import _registry_care, _registry_remote
 from mlwb.cli._common import (
     JsonFlag,
     PolicyOption,
@@ -17,8 +17,8 @@ from mlwb.cli._common import (
     evidence_view,
     print_json,
     read_policy,
-    registry,
 )
+from mlwb.cli._registry_at import AtOption, choose, is_remote, selected
 from mlwb.core.canonical import parse_json, to_plain
 from mlwb.core.clock import SystemClock
 from mlwb.core.errors import EvidenceMissingError
@@ -27,18 +27,25 @@ from mlwb.registry.promotion import promote_on_evidence
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Model versions, promotion and rollback.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 _registry_care.add(app)
+_registry_remote.add(app)
+
+
+@app.callback()
+def _registry(context: typer.Context, at: AtOption = "") -> None:
+    """Model versions, promotion and rollback, in this home or on an object store."""
+    choose(context, at)
 
 
 @app.command("list", epilog="Example: mlwb registry list")
 def _list(as_json: JsonFlag = False) -> None:
     """List versions and channels."""
-    models = registry()
+    models = selected()
     channels = {name: getattr(models, name)() for name in ("latest", "candidate", "previous")}
     rows = []
     for version in models.versions():
-        stored = parse_json((models.resolve(version) / "training_manifest.json").read_bytes())
+        stored = parse_json(models.read(version, "training_manifest.json"))
         at = [name for name, target in channels.items() if target == version]
         rows.append({"version": version, "channels": at, "training": stored})
     if as_json:
@@ -63,10 +70,9 @@ def _list(as_json: JsonFlag = False) -> None:
 @app.command("show", epilog="Example: mlwb registry show latest")
 def _show(version: str) -> None:
     """Print a version's manifest and training record as JSON."""
-    models = registry()
-    folder = models.resolve(version)
-    training = parse_json((folder / "training_manifest.json").read_bytes())
-    print_json({"manifest": to_plain(models.show(version)), "training": training})
+    info = selected().show(version)
+    training = parse_json((info.path / "training_manifest.json").read_bytes())
+    print_json({"manifest": to_plain(info), "training": training})
 
 
 @app.command("verify", epilog="Example: mlwb registry verify v1.8.1")
@@ -75,7 +81,7 @@ def _verify(
     as_json: JsonFlag = False,
 ) -> None:
     """Hash every file again and check the signature; exit 5 when one is not as registered."""
-    models = registry()
+    models = selected()
     names = [version] if version else list(models.versions())
     problems = {name: [str(p) for p in models.verify(name)] for name in names}
     if as_json:
@@ -94,7 +100,7 @@ def _verify(
 @app.command("doctor", epilog="Example: mlwb registry doctor")
 def _doctor(as_json: JsonFlag = False) -> None:
     """Name everything that is not in order; exit 5 when something is."""
-    problems = registry().doctor()
+    problems = selected().doctor()
     if as_json:
         print_json([str(problem) for problem in problems])
     else:
@@ -111,7 +117,7 @@ def _doctor(as_json: JsonFlag = False) -> None:
 @app.command("status", epilog="Example: mlwb registry status")
 def _status(policy: PolicyOption = "policy.yml", as_json: JsonFlag = False) -> None:
     """Say what serves, what waits, what the last review found missing, and what is counted yet."""
-    status = registry().status()
+    status = selected().status()
     store = evidence_store()
     try:
         decision = store.newest("decision")
@@ -123,7 +129,7 @@ def _status(policy: PolicyOption = "policy.yml", as_json: JsonFlag = False) -> N
         }
     except EvidenceMissingError:
         status["decision"] = None
-    steps = _progress(policy) if status["candidate"] else ()
+    steps = _progress(policy) if status["candidate"] and not is_remote() else ()
     status["progress"] = [{**vars(step), "done": step.is_done} for step in steps]
     if as_json:
         print_json(status)
@@ -155,7 +161,7 @@ def _promote(
     """Make a version `latest`, on the newest decision about it; exit 1 when that says no."""
     from mlwb.stages.common import load_check
 
-    models = registry()
+    models = selected()
     wanted = version or models.candidate()
     if not wanted:
         raise EvidenceMissingError(
@@ -181,7 +187,7 @@ def _rollback(
     as_json: JsonFlag = False,
 ) -> None:
     """Make an earlier version `latest` again, at once."""
-    models = registry()
+    models = selected()
     state = models.rollback(target or None, reason=reason)
     _said(f"latest -> {models.latest()}", as_json=as_json, seq=state.seq)
 

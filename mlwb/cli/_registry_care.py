@@ -23,11 +23,13 @@ from mlwb.cli._common import (
     read_policy,
     registry,
 )
+from mlwb.cli._registry_at import is_remote, selected
 from mlwb.core.canonical import to_plain
 from mlwb.core.chain import Problem
 from mlwb.core.clock import SystemClock, parse_utc
 from mlwb.core.errors import ParamsError
 from mlwb.core.signing import PRIVATE_KEY_ENV, PUBLIC_KEY_ENV, write_key_pair
+from mlwb.registry import RemoteRegistry
 
 __all__ = ["add", "remedy"]
 
@@ -73,7 +75,7 @@ _CHANNELS = ("latest", "candidate", "previous")
 
 def _diff(before: str, after: str, as_json: JsonFlag = False) -> None:
     """Say what differs between two versions or channels: training record and files."""
-    found = registry().compare(before, after)
+    found = selected().compare(before, after)
     if as_json:
         print_json([to_plain(difference) for difference in found])
         return
@@ -104,7 +106,7 @@ def _gc(
     as_json: JsonFlag = False,
 ) -> None:
     """Name versions nobody needs: not among the last three, never in production, not cited."""
-    models = registry()
+    models = selected()
     cited = set(_cited(policy))
     gone = models.collect(cited) if apply else models.garbage(cited)
     if as_json:
@@ -129,19 +131,27 @@ def _cited(policy: str) -> Iterator[str]:
 
 def _backup() -> None:
     """Copy `latest` and the log beside the registry."""
+    if is_remote():
+        raise ParamsError(
+            "an object store is not backed up from here", todo="turn on versions of its bucket"
+        )
     copy = registry().backup()
     console.print(f"[green]copied to[/] {copy.name}" if copy else "there is no latest to copy")
 
 
 def _restore(version: str) -> None:
-    """Bring a damaged or removed version back from its newest intact copy."""
-    info = registry().restore(version)
+    """Bring a damaged or removed version back: from its newest copy; to a store, from this home."""
+    models = selected()
+    if isinstance(models, RemoteRegistry):
+        info = models.restore(version, registry().resolve(version))
+    else:
+        info = models.restore(version)
     console.print(f"[green]{info.version} is as it was published[/]")
 
 
 def _quarantine(version: str, reason: ReasonOption = "") -> None:
     """Set a damaged version aside that no copy brings back; `latest` goes to the one before."""
-    state = registry().quarantine(version, reason=reason)
+    state = selected().quarantine(version, reason=reason)
     console.print(f"[green]{version} is set aside[/]; latest -> {state.latest or 'none'}")
     if state.latest is None:
         console.print("the next `mlwb run` trains a first champion")
@@ -149,7 +159,7 @@ def _quarantine(version: str, reason: ReasonOption = "") -> None:
 
 def _recover() -> None:
     """Close what a crash left open; exit 5 when something is still wrong."""
-    problems = registry().recover()
+    problems = selected().recover()
     print_problems(problems, "in order")
     if problems:
         raise typer.Exit(5)
@@ -159,7 +169,7 @@ def _sign(
     version: Annotated[str, typer.Argument(help="A version; else only the log.")] = "",
 ) -> None:
     """Sign the log as it is, and an intact version published without a key."""
-    seq = registry().sign(version)
+    seq = selected().sign(version)
     console.print(f"[green]signed[/] {f'{version} and ' if version else ''}log entry {seq}")
 
 

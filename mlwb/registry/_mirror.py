@@ -22,6 +22,7 @@ from mlwb.core.errors import (
     ArtifactError,
     EvidenceSchemaError,
     MlwbError,
+    ParamsError,
     StaleStateError,
     StorageError,
 )
@@ -99,8 +100,9 @@ class Mirror:
         StoreUnavailableError
             The store does not answer.
         ArtifactError
-            What the store has is not in order, or the directory holds a registry of its own;
-            nothing was moved.
+            What the store has is not in order; nothing was moved.
+        ParamsError
+            The directory holds a registry of its own, or follows another.
         BrokenChainError
             The log there was edited, cut or replaced.
         """
@@ -129,12 +131,19 @@ class Mirror:
             Is given what is new: the first outcome, every change, every other trouble.
         is_over : Event
             Ends it, at once.
+
+        Raises
+        ------
+        ParamsError
+            As :meth:`pull`; waiting would not help.
         """
         before = ""
         while not is_over.is_set():
             outcome: Pulled | MlwbError
             try:
                 outcome = self.pull()
+            except ParamsError:
+                raise
             except MlwbError as error:
                 outcome = error
             is_news, word = _in_short(outcome)
@@ -175,7 +184,7 @@ class Mirror:
             of = parse_json(fsops.read_bytes(mark))["of"]
         except FileNotFoundError:
             if self._chain.path.exists():
-                raise ArtifactError(
+                raise ParamsError(
                     f"{self._home} holds a registry of its own, so it cannot follow another",
                     todo="follow into an empty directory: --into DIR",
                 ) from None
@@ -185,7 +194,7 @@ class Mirror:
         except (EvidenceSchemaError, KeyError, TypeError) as error:
             raise ArtifactError(f"{MIRROR} cannot be read") from error
         if of != self._store.name:
-            raise ArtifactError(
+            raise ParamsError(
                 "this directory follows another registry", expected=str(of), got=self._store.name
             )
 

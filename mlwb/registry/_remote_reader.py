@@ -169,7 +169,7 @@ class RemoteReader:
 
     def signed_by(self, name: str) -> str:
         """Id of the pinned key that signed a version or channel; empty where none is pinned."""
-        return check_signature(self.resolve(name), self.signer)
+        return check_signature(self.resolve(name), self.signer) if self.signer.is_pinned else ""
 
     def _named(self, name: str) -> str:
         version = self.pointed(name) if name in CHANNELS else check_version(name)

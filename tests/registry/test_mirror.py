@@ -15,6 +15,7 @@ from mlwb.core.errors import (
     ArtifactError,
     BrokenChainError,
     MlwbError,
+    ParamsError,
     SignatureError,
     StaleStateError,
     StoreUnavailableError,
@@ -277,7 +278,7 @@ def test_a_registry_of_its_own_is_not_overwritten(
     """A home that was promoted in cannot follow; a mirror is not promoted in, nor changes sides."""
     models = memory_dir / "own" / "artifacts" / "models"
     serve(local(models))
-    with pytest.raises(ArtifactError, match="registry of its own"):
+    with pytest.raises(ParamsError, match="registry of its own"):
         Mirror(place.store, models, clock=clock).pull()
     assert local(models).doctor() == ()
     replica = memory_dir / "replica" / "artifacts" / "models"
@@ -285,7 +286,7 @@ def test_a_registry_of_its_own_is_not_overwritten(
     with pytest.raises(ArtifactError, match="follows a registry elsewhere"):
         local(replica).rollback(reason="drift")
     other = Faulty(place.store, name="s3://another/place")
-    with pytest.raises(ArtifactError, match="follows another registry"):
+    with pytest.raises(ParamsError, match="follows another registry"):
         Mirror(other, replica, clock=clock).pull()
 
 
