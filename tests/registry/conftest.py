@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-import subprocess
 import tempfile
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import pytest
 
 from mlwb.core.clock import ManualClock
 from mlwb.registry import REQUIRED_FILES, Registry, VersionInfo
+from tests.registry.s3_kit import s3_server
 
 Publish = Callable[..., VersionInfo]
 Decide = Callable[..., dict[str, Any]]
@@ -94,32 +93,15 @@ def memory_dir(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def s3_endpoint(peers_python: str) -> Iterator[str]:
-    """An S3 server of the peers on loopback, with a bucket named ``models``."""
-    code = Path(__file__).with_name("moto_server.py")
-    with subprocess.Popen(
-        [peers_python, str(code)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            endpoint = f"http://127.0.0.1:{int(process.stdout.readline())}"
-            request = urllib.request.Request(f"{endpoint}/models", method="PUT")  # noqa: S310
-            urllib.request.urlopen(request, timeout=10).close()  # noqa: S310
-            yield endpoint
-        finally:
-            process.stdin.close()
-            process.wait(timeout=10)
+def s3_environ(peers_python: str) -> Iterator[dict[str, str]]:
+    """One such server for all tests."""
+    with s3_server(peers_python) as (_, environ):
+        yield environ
 
 
 @pytest.fixture
-def s3_url(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A prefix of its own on that server, with the variables of the environment that lead there."""
-    for name, value in {
-        "AWS_ENDPOINT_URL": s3_endpoint,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_REGION": "us-east-1",
-    }.items():
+def s3_url(s3_environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
+    """A prefix of its own on that server; the environment leads there."""
+    for name, value in s3_environ.items():
         monkeypatch.setenv(name, value)
     return f"s3://models/{secrets.token_hex(8)}"
