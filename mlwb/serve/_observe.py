@@ -244,7 +244,7 @@ class ObserveRoute(ScoringRoute[_Asked]):
         if not (job.scores and query.is_new):  # a bar sent again is no second row
             return
         live, log = job.champion, self._state.feature_log
-        self._state.drift.count(live.version, job.rows, job.scores, job.ts)
+        self._watch(job)
         if log is not None:
             ts = datetime.fromtimestamp(query.ts, UTC)
             log.add(

@@ -205,11 +205,15 @@ class ScoringRoute(ABC, Generic[Q]):
                     )
                 )
 
-    def _keep(self, job: Comparison, query: Q) -> None:  # noqa: ARG002 - for routes that know more
-        """Count the rows for drift, and log some of them; the answer has left."""
+    def _watch(self, job: Comparison) -> None:
+        """Count the rows for live drift, and among the newest rows."""
         version, ts = job.champion.version, job.ts
         self._state.drift.count(version, job.rows, job.scores, ts)
         self._state.window.add(version, job.rows, job.scores, job.latency_ms, ts=ts.timestamp())
+
+    def _keep(self, job: Comparison, query: Q) -> None:  # noqa: ARG002 - for routes that know more
+        """Count the rows for drift, and log some of them; the answer has left."""
+        self._watch(job)
         log, live = self._state.feature_log, job.champion
         if log is None or not self._share:
             return

@@ -221,9 +221,11 @@ class _Columns:
         count = self._n_rows * width
         if item.data is UNSET:
             return _binary(given.get(_BINARY_SIZE), kind, count, tail, pointer=pointer)
-        values = _flat(item.data, width, count, pointer)
+        # Nested only as the shape is: a list within [n] is no number.
+        nested = width if len(item.shape) == 2 else -1
+        values = _flat(item.data, nested, count, pointer)
         if item.datatype == "FP32":
-            with np.errstate(over="ignore"):  # infinity is refused with its place
+            with np.errstate(over="ignore"):  # refused with its place, like any infinity
                 values = np.array(values).astype(np.float32).astype(float).tolist()
         return values, tail
 
@@ -265,8 +267,9 @@ def _binary(
         detail = f"expected {wanted} bytes for this shape and datatype"
         pointer = f"{pointer}/parameters/{_BINARY_SIZE}"
         raise problem_error("invalid_input", detail, pointer=pointer)
-    values = np.frombuffer(tail, kind, count)
-    return values.astype(float).tolist(), tail[wanted:]
+    with np.errstate(invalid="ignore"):  # any pattern of bits may come; ranges are checked later
+        values = np.frombuffer(tail, kind, count).astype(float)
+    return values.tolist(), tail[wanted:]
 
 
 def _flat(data: Sequence[float | list[float]], width: int, count: int, pointer: str) -> list[float]:
@@ -279,7 +282,7 @@ def _flat(data: Sequence[float | list[float]], width: int, count: int, pointer: 
             values += item
         else:
             raise _wrong_count(count, pointer)
-    if len(values) != count or len(data) not in (count, count // width):
+    if len(values) != count or len(data) not in (count, count // abs(width)):
         raise _wrong_count(count, pointer)
     return values
 
