@@ -35,12 +35,15 @@ class Look(NamedTuple):
         The version, loaded; None when there is none or it was refused.
     problem : str
         Empty, or the stable code of the refusal.
+    why : str
+        The same in a sentence.
     """
 
     order: int
     seen: tuple[object, ...]
     live: Live | None
     problem: str
+    why: str = ""
 
 
 class Channel:
@@ -70,7 +73,7 @@ class Channel:
         admit: Callable[[], str] | None = None,
     ) -> None:
         self.live: Live | None = None
-        self.problem = ""
+        self.problem = self.why = ""
         self._models_dir, self._link, self._version = models_dir, link, version
         self._shelf, self._admit = shelf, admit
         self._seen: tuple[object, ...] = ("never",)
@@ -91,10 +94,11 @@ class Channel:
             if seen == self._seen:
                 return None
             live = self._shelf.load(target).live if target and not problem else None
-            return Look(order, seen, live, problem)
+            why = f"{self._link} points at {target}, which is refused" if problem else ""
+            return Look(order, seen, live, problem, why)
         except MlwbError as error:
             _LOG.warning("%s refused: %s", self._link, error)
-            return Look(order, seen, None, error.code)
+            return Look(order, seen, None, error.code, str(error))
         except Exception:  # noqa: BLE001 - whatever a version raises, the last good one goes on
             if seen == self._seen:
                 return None
@@ -120,7 +124,7 @@ class Channel:
         if look.order < self._taken:
             return ""
         self._taken, self._seen = look.order, look.seen
-        self.problem = look.problem
+        self.problem, self.why = look.problem, look.why
         if look.live is not None:
             self.live = look.live
             return "loaded"

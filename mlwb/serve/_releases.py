@@ -177,7 +177,7 @@ class _Releases:
             self._say(call, what, "refused", f"{call.body.reason} [{error.problem}]")
             raise
         moved = self._now()
-        await state.versions.look()
+        await state.versions.look_at_champion()
         self._say(call, what, "done", f"latest -> {found.latest}: {call.body.reason}")
         return json_response(
             Released(

@@ -36,6 +36,7 @@ _LOOK_S = 0.02
 _PARENT_S = 0.5
 _SWEEP_S = 0.1
 _LAST_REQUESTS_S = 5
+_ABSENT = ("", ArtifactNotFoundError.code)
 
 
 @dataclass(frozen=True)
@@ -127,12 +128,14 @@ def run_server(
 
 
 def _check_model(app: App, *, wait: bool) -> None:
-    if app.state.champion.live is None and not wait:
+    champion = app.state.champion
+    if champion.live is None and not wait:
+        remedy = "promote one first" if champion.problem in _ABSENT else "roll back or restore one"
         raise ArtifactNotFoundError(
             "there is no model to serve",
             expected=f"a verified version behind {app.state.settings.models_dir / 'latest'}",
-            got=app.state.champion.problem,
-            todo="promote one first, or start with --wait-for-model",
+            got=f"{champion.problem}: {champion.why}" if champion.why else champion.problem,
+            todo=f"{remedy} (mlwb registry doctor), or start with --wait-for-model",
         )
 
 

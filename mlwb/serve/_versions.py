@@ -140,8 +140,12 @@ class Versions:
 
     async def look(self) -> None:
         """Look at the links now; loading happens on another thread, taking over on this one."""
-        for channel in (self.champion, self.candidate):
-            self._take(channel, await asyncio.to_thread(self._look, channel))
+        await self.look_at_champion()
+        self._take(self.candidate, await asyncio.to_thread(self._look, self.candidate))
+
+    async def look_at_champion(self) -> None:
+        """The same for `latest` alone, for whoever just moved it and waits."""
+        self._take(self.champion, await asyncio.to_thread(self._look, self.champion))
 
     def keep_previous(self) -> None:
         """Load what a rollback goes back to before anybody asks; not on the event loop."""
