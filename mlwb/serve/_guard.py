@@ -92,14 +92,14 @@ class Guard:
         scope[CALLER] = caller.name
         self._take(self._by_key, scope, caller.name)
         if permission not in caller.roles:
-            self._state.metrics.refused["forbidden"] += 1
+            self._state.metrics.refused["key"] += 1
             raise problem_error("forbidden", "the key does not permit this route")
         return caller
 
     def _open(self, head: Head, scope: Scope) -> Caller:
         """Everybody on this machine, but no web page from elsewhere that runs on it."""
         if not _is_at_home(head.host, head.origin) and head.origin not in self._origins:
-            self._state.metrics.refused["forbidden"] += 1
+            self._state.metrics.refused["key"] += 1
             raise problem_error("forbidden", "without keys only this machine is answered")
         self._take(self._by_address, scope, "")
         return _EVERYBODY

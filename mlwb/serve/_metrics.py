@@ -52,9 +52,9 @@ _DELTA_EDGES = (0.01, 0.025, 0.05, 0.1)
 _SCORE_EDGES = tuple(tenth / 10 for tenth in range(1, 10))
 _KEPT_VERSIONS = 6
 """More than are shown, so that a worker that takes up a version first takes none from the sum."""
-REFUSED = ("key", "forbidden", "rate", "load", "http")
-"""Why requests are refused before any work: no valid key, one that does not permit it, too many of
-one caller, too many of all, no HTTP request of a proper size in time."""
+REFUSED = ("key", "rate", "load", "http")
+"""Why requests are refused before any work: no valid key or one that does not permit it, too many
+of one caller, too many of all, no HTTP request of a proper size in time."""
 
 HELP = {
     "ml_predict_requests_total": "counter Prediction requests answered, by outcome.",
