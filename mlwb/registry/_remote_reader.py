@@ -1,6 +1,6 @@
 """Reading a registry on an object store: one channel object, then what it names, hashed.
 
-Whoever only reads needs no right to write or, but for doctor, to list.
+Whoever only reads never writes and, but for doctor, never lists.
 """
 
 from __future__ import annotations

@@ -82,18 +82,21 @@ def test_an_empty_place_has_nothing_and_is_in_order(place: Place) -> None:
 
 def test_a_version_comes_out_as_it_went_in(place: Place, clock: ManualClock) -> None:
     """Published by one, read by another: every file, its digests, its place as candidate."""
-    info = publish(place.open(), "v1")
+    version = "1.0+rc_1-a"
+    info = publish(place.open(), version)
     other = place.open()
-    assert other.candidate() == "v1"
-    assert other.versions() == ("v1",)
-    shown = other.show("v1")
-    assert (shown.sha256, shown.files, shown.version) == (info.sha256, info.files, "v1")
+    assert other.candidate() == version
+    assert other.versions() == (version,)
+    shown = other.show(version)
+    assert (shown.sha256, shown.files, shown.version) == (info.sha256, info.files, version)
     folder = other.resolve("candidate")
-    assert folder.name == "v1"
+    assert folder.name == version
     for name in REQUIRED_FILES:
-        assert (folder / name).read_text() == f"{name} v1\n"
-        assert other.read("v1", name) == (folder / name).read_bytes()
-    assert other.verify("v1") == ()
+        assert (folder / name).read_text() == f"{name} {version}\n"
+        assert other.read(version, name) == (folder / name).read_bytes()
+    assert other.verify(version) == ()
+    with pytest.raises(ArtifactNotFoundError, match="no such file"):
+        other.read(version, "../other")
     assert shown.created.startswith(f"{clock.now():%Y-%m-%d}")
 
 

@@ -266,7 +266,7 @@ def test_a_reader_that_remembers_sees_a_replaced_log(place: Remote, memory_dir: 
 
 
 def test_reading_latest_is_one_request_and_lists_nothing(place: Remote) -> None:
-    """A reader fetches the channel object, then what it names; it needs no right to list."""
+    """A reader fetches the channel object, then what it names; it never lists."""
     store = Faulty(place.store)
     assert place.open(store=store).latest() == "v2"
     assert store.calls == ["get channels/latest.json"]
