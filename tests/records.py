@@ -41,6 +41,10 @@ DETAILS: dict[str, dict[str, Any]] = {
     },
     "psi_snapshot": {"features": [{"name": "bias"}], "heldout_days": 14},
     "smoke": {"champion": "v1.8.0", "candidate": "v1.8.1"},
+    "served_features": {
+        "symbol": "SYNTH", "schema_crc32": "33c52c7e", "feature_spec_digest": SHA,
+        "differences": [],
+    },
     "shadow": {"champion": "v1.8.0", "candidate": "v1.8.1"},
     "canary_run": {
         "mode": "observe_only", "champion": "v1.8.0", "candidate": "v1.8.1",

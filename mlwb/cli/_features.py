@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from mlwb.cli import _features_study, _features_table
+from mlwb.cli import _features_served, _features_study, _features_table
 
 __all__ = ["add"]
 
@@ -15,6 +15,7 @@ def add(app: typer.Typer) -> None:
     features.callback()(_about)
     _features_study.add(features)
     _features_table.add(features)
+    _features_served.add(features)
     app.add_typer(features, name="features")
 
 

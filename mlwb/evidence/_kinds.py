@@ -23,6 +23,7 @@ KNOWN_NAMES: Mapping[str, str] = MappingProxyType(
         "psi_snapshot": "psi_snapshot.json",
         "drift_check": "drift_check.json",
         "smoke": "smoke_1k.json",
+        "served_features": "served_features.json",
         "shadow": "shadow_smoke_1k.json",
         "canary_preflight": "canary_preflight.json",
         "canary_dryrun": "canary_dryrun_observe.json",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -92,7 +92,9 @@ def check_limit(
     own = derived.get(limit.metric)
     record = own.record if own else view.newest(limit.kind)
     if own is None and record is None:
-        return (_check(limit, None, Outcome.MISSING, f"there is no {limit.kind} evidence"),)
+        missing = _check(limit, None, Outcome.MISSING, f"there is no {limit.kind} evidence")
+        # The gate `evidence` names the kinds that a promotion cannot do without.
+        return (replace(missing, severity="soft") if limit.optional else missing,)
     if record is not None:
         unusable = _unusable(limit, view, record, now, policy_digest=policy_digest)
         if unusable is not None:

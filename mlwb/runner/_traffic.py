@@ -62,8 +62,18 @@ def send_traffic(
         "MLWB_MATCH_DELTA": str(match_delta_of(policy)),
     }
     logs.mkdir(parents=True, exist_ok=True)
-    with server_process(home, environ={**settings, "MLWB_CHAMPION": inputs.candidate}) as server:
+    features = logs / "features.jsonl"
+    observing = {
+        "MLWB_CHAMPION": inputs.candidate,
+        "MLWB_FEATURE_LOG": str(features),
+        "MLWB_FEATURE_MODULES": ",".join(inputs.params.features.modules),
+        "MLWB_OBSERVE_MAX_AGE_S": "0",  # recorded bars may be of any time
+        "MLWB_OBSERVE_AHEAD_S": "1e10",
+    }
+    with server_process(home, environ={**settings, **observing}) as server:
         smoked = replay.smoke(inputs, server.base_url, cold=cold, progress=progress)
+        unserved = replay.observe(inputs, server.base_url)
+    served = None if unserved else replay.served_of(inputs, features)
     champion = {**settings, "MLWB_CHAMPION": inputs.champion}
     with server_process(home, candidate=inputs.candidate, environ=champion) as server:
         return replay.run(
@@ -71,6 +81,8 @@ def send_traffic(
             server.base_url,
             policy,
             smoked=smoked,
+            served=served,
+            unserved=unserved,
             clock=clock,
             cold=cold,
             progress=progress,

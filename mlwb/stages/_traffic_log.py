@@ -8,12 +8,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from mlwb.canary import Traffic
 from mlwb.core.canonical import canonical_bytes, parse_json
 from mlwb.core.errors import EvidenceMissingError, EvidenceSchemaError
 from mlwb.core.fsops import write_atomic
+from mlwb.stages._served import Served
 
 __all__ = [
     "SHADOW",
@@ -52,6 +54,10 @@ class TrafficHeader:
         Why the canary stopped early; empty when it did not.
     started, finished : str
         UTC.
+    served : Served, optional
+        What became of bars that were sent; None where nothing can be said.
+    unserved : str
+        Why the server took no bars; empty where it did.
     """
 
     champion: str
@@ -63,6 +69,8 @@ class TrafficHeader:
     aborted: str
     started: str
     finished: str
+    served: Served | None = None
+    unserved: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,9 +186,10 @@ def read_log(path: Path) -> TrafficLog:
     if head.pop("schema", "") != _SCHEMA or head.pop("n", -1) != len(rest):
         raise EvidenceSchemaError("not a whole traffic log", got=path.name)
     try:
-        header = TrafficHeader(**{**head, "phases": tuple(head["phases"])})
+        served = msgspec.convert(head.pop("served", None), type=Served | None)
+        header = TrafficHeader(**{**head, "phases": tuple(head["phases"]), "served": served})
         exchanges = tuple(Exchange(*parse_json(line)) for line in rest)
-    except (TypeError, KeyError) as error:
+    except (TypeError, KeyError, msgspec.ValidationError) as error:
         raise EvidenceSchemaError(f"not a traffic log: {error}", got=path.name) from error
     return TrafficLog(header, exchanges)
 

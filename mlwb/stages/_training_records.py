@@ -286,7 +286,6 @@ def _parity(result: Result) -> list[Metric]:
             definition="values that differ in any bit, online against batch",
         ),
         Metric("schema_mismatches", _schema_mismatches(result), definition="CRC32, order, dtypes"),
-        null("served_mismatches", "measured by the replay"),
     ]
 
 

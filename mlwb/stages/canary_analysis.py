@@ -26,6 +26,7 @@ from mlwb.evidence import Context, Input, Interval, Metric, Record, new_record, 
 from mlwb.gates import Verdict
 from mlwb.params import CanaryAnalysisParams, Policy
 from mlwb.registry import Registry
+from mlwb.stages._served import Served, served_record
 from mlwb.stages._traffic_limits import abort_limits, judge_limits
 from mlwb.stages._traffic_log import SHADOW, SMOKE, TrafficLog, agrees, read_log, to_traffic
 from mlwb.stages.common import (
@@ -211,9 +212,15 @@ def record(result: Result, params: CanaryAnalysisParams, clock: Clock) -> tuple[
         [
             new_record("smoke", _smoke(result), shared, details=details),
             new_record("shadow", _shadow(result), shared, details=details),
+            *_served(header.served, shared),
             _canary(result, shared),
         ],
     )
+
+
+def _served(found: Served | None, shared: Context) -> list[Record]:
+    """None where nothing could be compared: what is missing blocks, what says nothing might not."""
+    return [served_record(found, shared)] if found and found.values else []
 
 
 def judge(records: Sequence[Record], policy: Policy, clock: Clock) -> tuple[Verdict, ...]:

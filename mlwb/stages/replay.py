@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from mlwb.canary import (
     Phase,
@@ -22,11 +23,14 @@ from mlwb.canary import (
 )
 from mlwb.client import PredictClient
 from mlwb.core.arrays import Float1D, Float2D
+from mlwb.core.bars import INTERVAL_S
 from mlwb.core.clock import Clock, SystemClock, format_utc
 from mlwb.core.errors import EmptyWindowError, ServeError
-from mlwb.inference import Predictor
+from mlwb.core.featurelog import read_features
+from mlwb.inference import Predictor, Sidecar
 from mlwb.params import Policy, ReplayParams
 from mlwb.registry import Registry
+from mlwb.stages._served import OBSERVE, Served, bar_bodies, compare
 from mlwb.stages._traffic_limits import abort_limits, judge_limits
 from mlwb.stages._traffic_log import (
     SHADOW,
@@ -38,6 +42,7 @@ from mlwb.stages._traffic_log import (
     write_log,
 )
 from mlwb.stages.common import (
+    Prepared,
     candidate_of,
     check_unseen,
     home_of,
@@ -55,7 +60,9 @@ __all__ = [
     "agrees",
     "judge_limits",
     "load",
+    "observe",
     "run",
+    "served_of",
     "smoke",
     "to_traffic",
 ]
@@ -63,6 +70,10 @@ __all__ = [
 PREDICT, WITH_SHADOW = "/ml/predict", "/ml/predict-with-shadow?wait=1"
 _WARM_UP = 50
 """Requests sent before any is counted."""
+_OBSERVED = 300
+"""Held-out bars that are sent one by one: a few thousand values to compare."""
+REPLAYED = "REPLAYED"
+"""Name the bars go by; a market's own may not be one that a server takes."""
 _LOOK_EVERY = 100
 """Requests between two looks at the abort limits."""
 
@@ -83,8 +94,10 @@ class Inputs:
         Held-out rows, in the champion's feature order.
     expected, candidate_expected : ndarray of shape (n_rows,), float64
         The champion's and the candidate's scores, computed offline.
-    market, market_origin : str
-        Symbol, and ``simulated`` or ``replay``.
+    prepared : Prepared
+        The market, whose bars are sent too.
+    sidecar : Sidecar
+        Of the candidate.
     """
 
     params: ReplayParams
@@ -93,8 +106,8 @@ class Inputs:
     rows: Float2D
     expected: Float1D
     candidate_expected: Float1D
-    market: str
-    market_origin: str
+    prepared: Prepared
+    sidecar: Sidecar
 
 
 @dataclass
@@ -149,6 +162,7 @@ def load(params: ReplayParams) -> Inputs:
     candidate = candidate_of(params.run, registry)
     champion = params.champion or registry.latest() or candidate
     predictor = Predictor.load(registry.resolve(champion))
+    judged = Predictor.load(registry.resolve(candidate))
     prepared = prepare(params.data, predictor.sidecar.names, params.window, params.features.modules)
     for version in (champion, candidate):
         check_unseen(prepared, manifest_of(registry, version))
@@ -162,9 +176,9 @@ def load(params: ReplayParams) -> Inputs:
         candidate=candidate,
         rows=rows,
         expected=predictor.predict(rows),
-        candidate_expected=Predictor.load(registry.resolve(candidate)).predict(rows),
-        market=prepared.market.symbol,
-        market_origin=market_origin(prepared),
+        candidate_expected=judged.predict(rows),
+        prepared=prepared,
+        sidecar=judged.sidecar,
     )
 
 
@@ -175,6 +189,8 @@ def run(
     *,
     smoked: Sequence[Exchange],
     clock: Clock,
+    served: Served | None = None,
+    unserved: str = "",
     cold: bool = False,
     progress: Progress | None = None,
 ) -> Path:
@@ -190,6 +206,10 @@ def run(
         When the canary stops, and what counts as agreement.
     smoked : sequence of Exchange
         What :func:`smoke` brought back from a server of the candidate's own.
+    served : Served, optional
+        What became of the bars that :func:`observe` sent there.
+    unserved : str, default=""
+        What :func:`observe` said.
     clock : Clock
         Stamps the log.
     cold : bool, default=False
@@ -216,13 +236,15 @@ def run(
     header = TrafficHeader(
         champion=_seen(exchanges[len(smoked) :], "version") or inputs.champion,
         candidate=inputs.candidate,
-        market=inputs.market,
-        market_origin=inputs.market_origin,
+        market=inputs.prepared.market.symbol,
+        market_origin=market_origin(inputs.prepared),
         cold=cold,
         phases=tuple(phase.name for phase in phases),
         aborted=aborted,
         started=started,
         finished=format_utc(clock.now()),
+        served=served,
+        unserved=unserved,
     )
     path = traffic_path(home_of(inputs.params.run), inputs.candidate)
     write_log(path, header, exchanges)
@@ -247,6 +269,40 @@ def smoke(
             sender.send(SMOKE, shadowed=False)
             _tell(progress, SMOKE, sent, n)
     return sender.exchanges
+
+
+def observe(inputs: Inputs, base_url: str) -> str:
+    """Send bars to a server that answers from the candidate and logs what it computes.
+
+    First the bars of the longest look-back before the held-out window, then bars of that window
+    one by one.
+
+    Returns
+    -------
+    str
+        Why the server took them not; empty when it took all.
+    """
+    prepared = inputs.prepared
+    longest = max(spec.lookback_s for spec in prepared.specs)
+    first, begin = np.searchsorted(
+        prepared.ts, [prepared.windows.train_end - longest - INTERVAL_S, prepared.windows.train_end]
+    )
+    bars = prepared.bars[first : begin + _OBSERVED]
+    with PredictClient(base_url, timeout_s=inputs.params.traffic.timeout_ms / 1e3) as client:
+        for body in bar_bodies(REPLAYED, bars, len(bars) - int(begin - first)):
+            try:
+                status, answer, _ = client.post_raw(OBSERVE, body)
+            except ServeError as error:
+                return str(error)
+            if status != 200:
+                return answer[:500].decode(errors="replace")
+    return ""
+
+
+def served_of(inputs: Inputs, log: Path) -> Served:
+    """What the server logged of :func:`observe`, held against the market's features."""
+    lines = read_features(log)
+    return compare(lines, inputs.prepared, symbol=REPLAYED, sidecar=inputs.sidecar)
 
 
 def _canary(

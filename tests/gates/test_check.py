@@ -172,6 +172,21 @@ def test_too_few_observations_prove_nothing(
         assert check.outcome == (Outcome.PASS if passes else Outcome.UNPROVEN)
 
 
+@pytest.mark.parametrize(("optional", "outcome"), [(True, Outcome.PASS), (False, Outcome.MISSING)])
+def test_evidence_that_only_an_optional_limit_reads_may_come_later(
+    *, optional: bool, outcome: Outcome, green: EvidenceView, policy: Policy, now: datetime,
+    spoil: Any,
+) -> None:  # fmt: skip
+    """Parity can be judged before a server was asked; the gate `evidence` misses the kind."""
+    limit = replace(policy.limit("parity.served_mismatches"), optional=optional)
+    gate = policy.gates["parity"]
+    limits = tuple(limit if item.id == limit.id else item for item in gate.limits)
+    changed = replace(policy, gates={**policy.gates, "parity": replace(gate, limits=limits)})
+    view = spoil.drop(green, limit.kind)
+    assert evaluate("parity", view, changed, now).outcome is outcome
+    assert evaluate("evidence", view, changed, now).outcome is not Outcome.PASS
+
+
 KINDS = ("data_quality", "offline_report", "parity", "psi_snapshot", "smoke", "shadow", "pnl")
 
 

@@ -117,6 +117,16 @@ def test_served_scores_are_the_offline_scores(finished: tuple[Path, list[Event]]
     assert (metric.k, metric.n) == (0, 200)
 
 
+def test_served_features_are_the_offline_features(finished: tuple[Path, list[Event]]) -> None:
+    """What the server made of held-out bars is what batch makes of them, to the last bit."""
+    root, _ = finished
+    served = EvidenceStore(root / "evidence" / "ml").newest("served_features")
+    metric = served.metric("served_mismatches")
+    assert metric.value == 0
+    assert metric.n is not None
+    assert metric.n >= 1_000
+
+
 def test_a_notebook_that_raises_stops_the_run(
     finished: tuple[Path, list[Event]], tmp_path: Path
 ) -> None:
