@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mlwb.serve import ROLES, VARIABLES, App, ServeSettings
+from mlwb.serve import ROLES, VARIABLES, App, ServeSettings, create_app
 from mlwb.serve._metrics import HELP
 from mlwb.serve._problems import PROBLEMS
 
@@ -60,3 +60,16 @@ def test_the_shadow_errors(error: str) -> None:
 def test_the_roles() -> None:
     """Each role a key may have is explained."""
     assert [role for role, _ in _table("Keys, limits, logs")] == list(ROLES)
+
+
+def test_the_reasons(models: Path) -> None:
+    """Every word that makes a server unready is explained, on the page."""
+    app = create_app(ServeSettings(models.parent / "nothing", killed=True))
+    app.state.is_draining = True
+    found = []
+    for mode in ("training", "maintenance"):
+        app.state.switches.set_mode(mode, reason="r", by="b")
+        found += [word for word in app.state.reasons if word not in found]
+    rows = [row[0] for row in _table("Control") if ":" not in row[0]]
+    assert set(found) == {"no_model", "killed", "mode_training", "mode_maintenance", "draining"}
+    assert set(found) <= set(rows)
