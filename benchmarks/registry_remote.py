@@ -4,8 +4,7 @@ Run: ``python benchmarks/registry_remote.py [--megabytes N] [--peers PYTHON]`` (
 store is moto's S3 server on loopback, a process of the interpreter ``--peers`` (``make test`` sets
 one up): it answers a request in some milliseconds and holds nothing durably, so the count of
 requests carries over to a real store, the milliseconds do not. Each operation is that of a new
-process: it probes the store and reads the whole log. ``in turn`` is the length of the longest
-chain of requests that wait for one another, of at most eight at a time.
+process: it probes the store, and reads what came to the log since the last one.
 """
 
 from __future__ import annotations
@@ -103,7 +102,9 @@ def moves(store: Counted, folder: Path, model: bytes) -> None:
     """Time publishing, promoting, rolling back, looking and following."""
 
     def fresh() -> RemoteRegistry:
-        return RemoteRegistry(store, folder / "scratch", clock=SystemClock())
+        return RemoteRegistry(
+            store, folder / "scratch", clock=SystemClock(), memory=folder / "memory" / "log"
+        )
 
     def publish(version: str) -> Taken:
         staging = fresh().stage(version)

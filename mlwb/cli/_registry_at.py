@@ -11,7 +11,8 @@ from typing import Annotated
 
 import typer
 
-from mlwb.cli._common import registry
+from mlwb.cli._common import home, registry
+from mlwb.core.canonical import digest_bytes
 from mlwb.core.clock import SystemClock
 from mlwb.core.errors import ParamsError
 from mlwb.core.signing import Signer
@@ -68,10 +69,13 @@ def selected() -> Registry | RemoteRegistry:
     if not is_remote():
         return registry()
     scratch = _rooms.get().enter_context(tempfile.TemporaryDirectory(prefix="mlwb-registry-"))
+    store = remote_store()
+    alias = digest_bytes(store.name.encode()).removeprefix("sha256:")[:16]
     return RemoteRegistry(
-        remote_store(),
+        store,
         Path(scratch),
         clock=SystemClock(),
         actor=os.environ.get("USER", "local"),
         signer=Signer.from_env(os.environ),
+        memory=home().artifacts / "remote" / f"{alias}.log",
     )

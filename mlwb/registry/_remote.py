@@ -70,6 +70,9 @@ class RemoteRegistry(RemoteReader):
     signer : Signer, optional
         With a private key, versions and every line of the log are signed; with a pinned key, what
         is not signed by it is neither promoted nor rolled back to.
+    memory : Path, optional
+        File that keeps the lines of the log that were read: another process of this machine reads
+        only what came since, and notices a log that was cut or replaced meanwhile.
     """
 
     def __init__(
@@ -80,8 +83,9 @@ class RemoteRegistry(RemoteReader):
         clock: Clock,
         actor: str = "local",
         signer: Signer | None = None,
+        memory: Path | None = None,
     ) -> None:
-        super().__init__(store, scratch, signer or Signer())
+        super().__init__(store, scratch, signer or Signer(), memory)
         self._clock, self._actor = clock, actor
         self._is_probed = False
 
@@ -310,11 +314,11 @@ class RemoteRegistry(RemoteReader):
         if not self._is_probed:
             probe(self.store)
             self._is_probed = True
-        state = self._log.read_on()
+        state = self.state()
         if not is_signing:
             self._log.check_signed(state.flipped)
         project(self._log, self.store)
-        return self.state()
+        return self._log.state()
 
     def _change(
         self, action: str, version: str, holds: Callable[[State], None], **more: Any

@@ -13,6 +13,7 @@ from mlwb.core.chain import Problem
 from mlwb.core.errors import (
     ArtifactError,
     ArtifactNotFoundError,
+    BrokenChainError,
     EvidenceError,
     SignatureError,
     StorageError,
@@ -27,6 +28,7 @@ from mlwb.registry._remote_copies import Copies, registered
 from mlwb.registry._remote_doctor import examine
 from mlwb.registry._remote_files import extra_files, read_file
 from mlwb.registry._remote_log import RemoteLog
+from mlwb.registry._remote_memory import LogMemory
 from mlwb.registry._retire import garbage
 from mlwb.registry._state import State
 from mlwb.registry._store import ObjectStore
@@ -46,16 +48,30 @@ class RemoteReader:
         Directory for versions that are looked at; may be removed afterwards.
     signer : Signer
         May pin a key.
+    memory : Path, optional
+        File that keeps the lines of the log that were read, for the next process.
     """
 
-    def __init__(self, store: ObjectStore, scratch: Path, signer: Signer) -> None:
+    def __init__(
+        self, store: ObjectStore, scratch: Path, signer: Signer, memory: Path | None = None
+    ) -> None:
         self.store, self.signer = store, signer
-        self._log = RemoteLog(store, signer)
+        self._memory = LogMemory(memory) if memory else None
+        self._log = RemoteLog(store, signer, self._memory.links() if self._memory else ())
         self._copies = Copies(store, scratch, signer)
 
     def state(self) -> State:
-        """The fold of the log."""
-        return self._log.read_on()
+        """The fold of the log.
+
+        Raises
+        ------
+        BrokenChainError
+            The log was edited, or is not the one this machine read before.
+        """
+        state = self._log.read_on()
+        if self._memory:
+            self._memory.keep(self._log.links)
+        return state
 
     def status(self) -> dict[str, Any]:
         """Channels, versions and length of the log, for people and JSON."""
@@ -149,6 +165,10 @@ class RemoteReader:
         if broken:
             return broken
         log.read_on()
+        try:
+            self.state()
+        except BrokenChainError as error:
+            return (Problem("rechained", "log", error.what),)
         found = list(examine(self.store, log))
         for version in sorted(log.state().registered):
             try:

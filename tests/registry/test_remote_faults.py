@@ -265,6 +265,25 @@ def test_a_reader_that_remembers_sees_a_replaced_log(place: Remote, memory_dir: 
         RemoteLog(other.store, Signer(), log.links).read_on()
 
 
+def test_a_machine_reads_a_line_once_and_remembers_it(place: Remote, memory_dir: Path) -> None:
+    """The next process asks for the last line it knows and for the next; a cut log is named."""
+    memory = memory_dir / "remote" / "log"
+    lines = place.open(memory=memory).state().seq
+    store = Faulty(place.store)
+    again = place.open(store=store, memory=memory)
+    assert again.state() == place.open().state()
+    assert store.calls == [f"get {slot(lines)}", f"get {slot(lines + 1)}"]
+    promotion("v3", yes(again, "v3"))(again)
+    assert place.open(memory=memory).doctor() == ()
+    other = Remote(MemoryStore(), memory_dir, ManualClock())
+    serve(other.open(actor="somebody else"))
+    assert [p.kind for p in other.open(memory=memory).doctor()] == ["rechained"]
+    with pytest.raises(BrokenChainError, match="not the one read before"):
+        other.open(memory=memory).rollback(reason="drift")
+    memory.unlink()
+    assert other.open(memory=memory).doctor() == ()
+
+
 def test_reading_latest_is_one_request_and_lists_nothing(place: Remote) -> None:
     """A reader fetches the channel object, then what it names; it never lists."""
     store = Faulty(place.store)
