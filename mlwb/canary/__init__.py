@@ -6,6 +6,7 @@ Does not belong here: sending requests (``client``), limits (``params``), a prom
 (``gates``).
 """
 
+from mlwb.canary._comparisons import covered_s, shadow_traffic
 from mlwb.canary._judge import (
     Finding,
     JudgeLimits,
@@ -31,8 +32,10 @@ __all__ = [
     "Summary",
     "Traffic",
     "abort_reason",
+    "covered_s",
     "judge",
     "plan",
     "questions_of",
+    "shadow_traffic",
     "summarise",
 ]

@@ -62,8 +62,8 @@ class Summary:
         Absolute difference of the two scores; NaN when nothing was compared.
     rank_corr : float
         Spearman correlation of the two scores; NaN when one side is constant.
-    shadow_p95_ms : float
-        Candidate's time inside the server.
+    shadow_p50_ms, shadow_p95_ms, shadow_p99_ms : float
+        Candidate's time inside the server, where it answered.
     """
 
     n_requests: int
@@ -81,7 +81,9 @@ class Summary:
     p95_abs_delta: float
     max_abs_delta: float
     rank_corr: float
+    shadow_p50_ms: float
     shadow_p95_ms: float
+    shadow_p99_ms: float
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,7 @@ def summarise(traffic: Traffic, *, match_delta: float) -> Summary:
     p50, p95, p99 = _quantiles(traffic.latency_ms)
     asked = traffic.shadowed & ok
     compared = asked & np.isfinite(traffic.shadow_score) & np.isfinite(traffic.score)
+    shadow_p50, shadow_p95, shadow_p99 = _quantiles(traffic.shadow_ms[compared])
     found = agreement(
         traffic.score[compared], traffic.shadow_score[compared], match_delta=match_delta
     )
@@ -143,7 +146,9 @@ def summarise(traffic: Traffic, *, match_delta: float) -> Summary:
         p95_abs_delta=found.p95_abs_delta,
         max_abs_delta=found.max_abs_delta,
         rank_corr=found.rank_corr,
-        shadow_p95_ms=_quantiles(traffic.shadow_ms[compared])[1],
+        shadow_p50_ms=shadow_p50,
+        shadow_p95_ms=shadow_p95,
+        shadow_p99_ms=shadow_p99,
     )
 
 

@@ -20,6 +20,7 @@ from mlwb.cli import (
     _registry,
     _run,
     _serve,
+    _shadow,
     _train,
 )
 from mlwb.cli._common import console, errors
@@ -60,6 +61,7 @@ _serve.add(app)
 _market.add(app)
 _features.add(app)
 app.add_typer(_drift.app, name="drift")
+app.add_typer(_shadow.app, name="shadow")
 app.add_typer(_gate.app, name="gate")
 app.add_typer(_registry.app, name="registry")
 app.add_typer(_evidence.app, name="evidence")

@@ -20,6 +20,7 @@ import msgspec
 from mlwb.core.errors import EvidenceSchemaError
 
 __all__ = [
+    "REPLAYED",
     "REQUEST_ID",
     "PredictionLine",
     "ShadowOutcome",
@@ -33,6 +34,9 @@ __all__ = [
 
 REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{1,64}\Z")
 """Ids a caller may bring; any other is refused in a body and replaced in a header."""
+
+REPLAYED = "replay."
+"""Ids of replayed rows begin so, that a live log tells them from requests of the day."""
 
 
 class ShadowOutcome(msgspec.Struct, frozen=True, gc=False):

@@ -56,7 +56,7 @@ _SETTINGS: Mapping[str, frozenset[str]] = {
     "pnl": frozenset({"hard_for_labels", "level", "min_decisions"}),
     "psi": frozenset({"level", "not_gateable_allowed", "sure"}),
     "drift": frozenset({"loss_tolerance"}),
-    "shadow": frozenset({"match_delta"}),
+    "shadow": frozenset({"match_delta", "max_gap_s"}),
     "nightly": frozenset({"judged"}),
     "evidence": frozenset({"kinds", "waiver_max_days"}),
     "confirmation": frozenset({"phrase"}),

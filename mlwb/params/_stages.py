@@ -28,6 +28,8 @@ __all__ = [
     "ResampleParams",
     "RunParams",
     "SearchParams",
+    "ShadowCompareParams",
+    "ShadowLogParams",
     "TrafficParams",
     "TrainingParams",
     "WindowParams",
@@ -415,6 +417,31 @@ class DriftCheckParams:
 
 
 @dataclass(frozen=True)
+class ShadowLogParams:
+    """Which comparisons are looked at.
+
+    Parameters
+    ----------
+    log : str
+        Shadow log of a server; empty is the one that `mlwb serve` writes. Any other counts as
+        replayed.
+    champion : str
+        Version that answered; empty is the one that answered last.
+    """
+
+    log: str
+    champion: str
+
+
+@dataclass(frozen=True)
+class ShadowCompareParams:
+    """What a server's shadow log says about the candidate."""
+
+    run: RunParams
+    shadow: ShadowLogParams
+
+
+@dataclass(frozen=True)
 class CanaryAnalysisParams:
     """Stage 04: what the traffic showed."""
 
@@ -435,6 +462,7 @@ STAGES: dict[str, type[Any]] = {
     "psi_validation": PsiValidationParams,
     "replay": ReplayParams,
     "drift_check": DriftCheckParams,
+    "shadow_compare": ShadowCompareParams,
     "canary_analysis": CanaryAnalysisParams,
     "release_review": ReleaseReviewParams,
 }

@@ -12,6 +12,7 @@ from mlwb.runner._pipeline import STEPS, Event, Outcome, Step, run_loop
 from mlwb.runner._render import RenderedReport, render_html
 from mlwb.runner._server import RunningServer, server_process
 from mlwb.runner._session import NotebookEvent
+from mlwb.runner._shadow import ShadowRun, shadow_run, shadow_server
 from mlwb.runner._smoke import smoke_run
 from mlwb.runner._traffic import send_traffic
 
@@ -24,6 +25,7 @@ __all__ = [
     "Outcome",
     "RenderedReport",
     "RunningServer",
+    "ShadowRun",
     "Step",
     "finish_run",
     "past_runs",
@@ -33,5 +35,7 @@ __all__ = [
     "run_notebook",
     "send_traffic",
     "server_process",
+    "shadow_run",
+    "shadow_server",
     "smoke_run",
 ]

@@ -22,13 +22,14 @@ from mlwb.core.arrays import Float1D
 from mlwb.core.canonical import digest_file
 from mlwb.core.clock import Clock, SystemClock, parse_utc
 from mlwb.core.errors import EvidenceSchemaError
-from mlwb.evidence import Context, Input, Interval, Metric, Record, new_record, rate
+from mlwb.evidence import Context, Input, Metric, Record, new_record, rate
 from mlwb.gates import Verdict
 from mlwb.params import CanaryAnalysisParams, Policy
 from mlwb.registry import Registry
 from mlwb.stages._served import Served, served_record
 from mlwb.stages._traffic_limits import abort_limits, judge_limits
 from mlwb.stages._traffic_log import SHADOW, SMOKE, TrafficLog, agrees, read_log, to_traffic
+from mlwb.stages._traffic_metrics import shadow_metrics, share
 from mlwb.stages.common import (
     candidate_of,
     context,
@@ -41,7 +42,6 @@ from mlwb.stages.common import (
     traffic_path,
     write_all,
 )
-from mlwb.stats import wilson
 
 __all__ = ["Inputs", "Result", "judge", "load", "measure", "record", "run"]
 
@@ -211,7 +211,12 @@ def record(result: Result, params: CanaryAnalysisParams, clock: Clock) -> tuple[
         store_of(params.run),
         [
             new_record("smoke", _smoke(result), shared, details=details),
-            new_record("shadow", _shadow(result), shared, details=details),
+            new_record(
+                "shadow",
+                shadow_metrics(result.shadow, covered_s=result.seconds),
+                shared,
+                details=details,
+            ),
             *_served(header.served, shared),
             _canary(result, shared),
         ],
@@ -231,15 +236,6 @@ def judge(records: Sequence[Record], policy: Policy, clock: Clock) -> tuple[Verd
 def run(params: CanaryAnalysisParams, policy: Policy, clock: Clock) -> tuple[Verdict, ...]:
     """All four verbs."""
     return judge(record(measure(load(params)), params, clock), policy, clock)
-
-
-def share(name: str, k: int, n: int, segment: str = "") -> Metric:
-    """A rate with its Wilson interval."""
-    if n == 0:
-        return rate(name, k, n, segment=segment, deterministic=False)
-    low, high = wilson(k, n)
-    interval = Interval(0.95, low, high, "Wilson")
-    return rate(name, k, n, ci=interval, segment=segment, deterministic=False)
 
 
 LEAST = {"p50_ms": 1, "p95_ms": 59, "p99_ms": 299, "max_ms": 1}
@@ -273,19 +269,6 @@ def _smoke(result: Result) -> list[Metric]:
         share("success_rate", n - found.n_errors, n),
         *latency_metrics(found),
         rate("score_mismatches", result.score_mismatches, n, definition="served against offline"),
-    ]
-
-
-def _shadow(result: Result) -> list[Metric]:
-    found = result.shadow
-    return [
-        Metric("requests", found.n_requests),
-        share("match_rate", found.n_matched, found.n_compared),
-        share("error_rate", found.n_shadow_errors, found.n_shadowed),
-        Metric("rank_corr", found.rank_corr, n=found.n_compared, definition="Spearman"),
-        Metric("mean_abs_delta", found.mean_abs_delta, n=found.n_compared),
-        Metric("covered_h", result.seconds / 3600.0, unit="h", deterministic=False),
-        Metric("p95_ms", found.shadow_p95_ms, unit="ms", n=found.n_compared, deterministic=False),
     ]
 
 

@@ -30,6 +30,7 @@ from mlwb.core.featurelog import read_features
 from mlwb.inference import Predictor, Sidecar
 from mlwb.params import Policy, ReplayParams
 from mlwb.registry import Registry
+from mlwb.stages._exchange import exchange
 from mlwb.stages._served import OBSERVE, Served, bar_bodies, compare
 from mlwb.stages._traffic_limits import abort_limits, judge_limits
 from mlwb.stages._traffic_log import (
@@ -130,22 +131,8 @@ class _Sender:
         try:
             reply = self.client.post_raw(WITH_SHADOW if shadowed else PREDICT, body)
         except ServeError:
-            self.exchanges.append(
-                Exchange(
-                    test,
-                    0,
-                    self.inputs.params.traffic.timeout_ms,
-                    None,
-                    expected,
-                    "",
-                    shadowed,
-                    None,
-                    None,
-                    "",
-                )
-            )
-            return
-        self.exchanges.append(_exchange(test, reply, expected, shadowed=shadowed))
+            reply = (0, b"", self.inputs.params.traffic.timeout_ms)
+        self.exchanges.append(exchange(test, reply, expected, shadowed=shadowed))
 
 
 def load(params: ReplayParams) -> Inputs:
@@ -334,43 +321,3 @@ def _tell(progress: Progress | None, test: str, sent: int, planned: int) -> None
 def _seen(exchanges: Sequence[Exchange], name: str) -> str:
     found = {getattr(item, name) for item in exchanges} - {""}
     return ",".join(sorted(found))
-
-
-class _Shadowed(msgspec.Struct):
-    version: str = ""
-    score: float | None = None
-    latency_ms: float | None = None
-
-
-class _Reply(msgspec.Struct):
-    score: float | None = None
-    model_version: str = ""
-    shadow: _Shadowed | None = None
-
-
-_decode = msgspec.json.Decoder(_Reply).decode
-
-
-def _exchange(
-    test: str, reply: tuple[int, bytes, float], expected: float, *, shadowed: bool
-) -> Exchange:
-    status, body, latency_ms = reply
-    answer = _Reply()
-    if status == 200:
-        try:
-            answer = _decode(body)
-        except msgspec.MsgspecError:
-            status = 0
-    shadow = answer.shadow or _Shadowed()
-    return Exchange(
-        test=test,
-        status=status,
-        ms=latency_ms,
-        score=answer.score,
-        expected=expected,
-        version=answer.model_version,
-        shadowed=shadowed,
-        shadow_score=shadow.score,
-        shadow_ms=shadow.latency_ms,
-        shadow_version=shadow.version,
-    )

@@ -31,7 +31,9 @@ HEALTHY = Summary(
     p95_abs_delta=0.0,
     max_abs_delta=0.0,
     rank_corr=1.0,
+    shadow_p50_ms=4.0,
     shadow_p95_ms=5.0,
+    shadow_p99_ms=6.0,
 )
 
 

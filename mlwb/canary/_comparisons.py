@@ -1,0 +1,71 @@
+"""The server's shadow log as traffic, and how long it covers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mlwb.canary._traffic import Traffic
+from mlwb.core.arrays import Float1D
+from mlwb.core.predictionlog import PredictionLine
+
+__all__ = ["covered_s", "shadow_traffic"]
+
+
+def shadow_traffic(lines: Sequence[PredictionLine]) -> Traffic:
+    """Rows of a shadow log as traffic that was answered and shadowed.
+
+    Parameters
+    ----------
+    lines : sequence of PredictionLine
+        In the order written; those without a candidate's side are left out.
+
+    Returns
+    -------
+    Traffic
+        One request a row. ``latency_ms`` is the champion's time inside the server, not a
+        client's; a row the candidate did not score, for whatever reason, has NaN for its score.
+    """
+    shadowed = [(line, line.shadow) for line in lines if line.shadow is not None]
+    n = len(shadowed)
+    return Traffic(
+        status=np.full(n, 200, dtype=np.int64),
+        latency_ms=_numbers([line.latency_ms for line, _ in shadowed]),
+        score=_numbers([line.score for line, _ in shadowed]),
+        shadowed=np.ones(n, dtype=np.bool_),
+        shadow_score=_numbers([outcome.score for _, outcome in shadowed]),
+        shadow_ms=_numbers([outcome.latency_ms for _, outcome in shadowed]),
+    )
+
+
+def _numbers(values: Sequence[float | None]) -> Float1D:
+    return np.asarray([np.nan if v is None else v for v in values], dtype=np.float64)
+
+
+def covered_s(beats: Float1D, *, max_gap_s: float) -> float:
+    """Length of the newest stretch without a gap.
+
+    Parameters
+    ----------
+    beats : ndarray of shape (n,), float64
+        Seconds at which the candidate was seen to answer, in any order.
+    max_gap_s : float
+        A longer silence starts the count anew.
+
+    Returns
+    -------
+    float
+        From the first beat after the last gap to the newest; 0 without two beats.
+
+    Examples
+    --------
+    >>> covered_s(np.array([0.0, 60.0, 120.0, 500.0, 560.0]), max_gap_s=300.0)
+    60.0
+    """
+    if len(beats) == 0:
+        return 0.0
+    ordered = np.sort(beats)
+    gaps = np.flatnonzero(np.diff(ordered) > max_gap_s)
+    start = gaps[-1] + 1 if len(gaps) else 0
+    return float(ordered[-1] - ordered[start])
