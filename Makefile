@@ -57,7 +57,7 @@ $(PEERS): $(STAMP)
 	@$(VENV)/peers/bin/python -m pip --quiet --quiet --disable-pip-version-check install --only-binary :all: --require-hashes -r tests/peers.lock
 	@touch $@
 
-.PHONY: setup run demo nightly test fast check lab serve smoke drift-check promote rollback status verify bench clean help
+.PHONY: setup run demo nightly test fast check lab serve smoke shadow drift-check promote rollback status verify bench clean help
 
 setup: $(STAMP) ## set up .venv from requirements.lock (every other target does it by itself)
 
@@ -93,6 +93,9 @@ serve: $(STAMP) ## serve the promoted model on 127.0.0.1:4010
 
 smoke: $(STAMP) ## 1,000 requests from held-out bars to a server of its own (ARGS=--cold)
 	@$(PY) -m mlwb smoke $(ARGS)
+
+shadow: $(STAMP) ## what the server's shadow log says about the candidate (ARGS=--record; CSV=file sends its rows)
+	@$(PY) -m mlwb shadow $(if $(CSV),run --csv $(CSV),compare) $(ARGS)
 
 drift-check: $(STAMP) ## the daily job: rows served until yesterday against the frozen reference
 	@$(PY) -m mlwb drift check $(ARGS)
