@@ -39,6 +39,8 @@ Reason = Annotated[str, Meta(min_length=1, max_length=300, pattern=r"\S")]
 """Why somebody does something; never empty."""
 _Name = Annotated[str, Meta(min_length=1, max_length=64)]
 
+_PATIENCE_S = 10.0
+"""As long as the registry itself waits for its lock."""
 _ROUTES = {"promote": "POST /ml/models/{version}/promote", "rollback": "POST /ml/rollback"}
 _REFUSALS = (
     "promotion_refused", "stale_state", "version_not_intact", "registry_busy",
@@ -144,9 +146,13 @@ def release_endpoints(state: State) -> tuple[Endpoint, ...]:
 class _Releases:
     def __init__(self, state: State) -> None:
         self._state, self._now = state, state.clock.monotonic_s
+        # One at a time: whoever waits holds no thread that a kill switch or a look needs.
+        self._loading, self._moving = asyncio.Lock(), asyncio.Lock()
 
     async def load(self, call: Call) -> Response:
-        return json_response(await _named(self._load, call.request.path_params["version"]))
+        async with self._loading:
+            found = await _named(self._load, call.request.path_params["version"])
+        return json_response(found)
 
     async def promote(self, call: Call) -> Response:
         version, asked = call.request.path_params["version"], call.body
@@ -172,7 +178,7 @@ class _Releases:
         """Move `latest` on another thread, then take up at once what it points at."""
         state, start = self._state, self._now()
         try:
-            found = await _named(move)
+            found = await self._move(move)
         except ServeError as error:
             self._say(call, what, "refused", f"{call.body.reason} [{error.problem}]")
             raise
@@ -190,6 +196,17 @@ class _Releases:
                 taken_ms=(self._now() - start) * 1e3,
             )
         )
+
+    async def _move(self, move: Callable[[], RegistryState]) -> RegistryState:
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                await self._moving.acquire()
+        except TimeoutError as error:
+            raise problem_error("registry_busy", "another change is under way here") from error
+        try:
+            return await _named(move)
+        finally:
+            self._moving.release()
 
     @property
     def _serves(self) -> str | None:

@@ -16,7 +16,7 @@ from mlwb.serve import App, ServeSettings, create_app
 from mlwb.serve._announced import Announced
 from tests.inference.version_kit import point, write_version
 from tests.serve.asgi_kit import call
-from tests.serve.registry_kit import OTHER, begin, promote, publish
+from tests.serve.registry_kit import OTHER, promote
 
 BODY = json.dumps({"features": [1.0, 0.01, 2.0, -0.5]}).encode()
 
@@ -24,16 +24,6 @@ BODY = json.dumps({"features": [1.0, 0.01, 2.0, -0.5]}).encode()
 @pytest.fixture(autouse=True)
 def _no_waiting(unsynced: object) -> None:
     """These tests do not wait for the disk."""
-
-
-@pytest.fixture
-def registry(tmp_path: Path) -> Registry:
-    """`v1.0.0` was bootstrapped, `v2.0.0` promoted, `v3.0.0` waits."""
-    found = begin(tmp_path / "artifacts" / "models")
-    publish(found, "v2.0.0", OTHER)
-    promote(found, "v2.0.0")
-    publish(found, "v3.0.0")
-    return found
 
 
 def _app(registry: Registry, unaudited: str) -> App:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,12 +19,11 @@ from mlwb.core import fsops
 from mlwb.core.clock import SystemClock, format_utc
 from mlwb.evidence import Context, EvidenceStore, new_record, rate
 from mlwb.registry import Registry, _journal
-from mlwb.serve import App, ServeSettings, create_app
+from mlwb.serve import App, ServeSettings, _releases, create_app
 from tests.inference.version_kit import point, write_version
 from tests.records import DETAILS
 from tests.registry.test_faults import FullDisk
 from tests.serve.asgi_kit import Reply, call, request, running
-from tests.serve.registry_kit import OTHER, begin, promote, publish
 
 BODY = json.dumps({"features": [1.0, 0.01, 2.0, -0.5]}).encode()
 PARAMS = Path(__file__).resolve().parents[2] / "params"
@@ -32,16 +33,6 @@ Decide = Callable[..., str]
 @pytest.fixture(autouse=True)
 def _no_waiting(unsynced: object) -> None:
     """These tests do not wait for the disk."""
-
-
-@pytest.fixture
-def registry(tmp_path: Path) -> Registry:
-    """`v1.0.0` was bootstrapped, `v2.0.0` promoted, `v3.0.0` waits."""
-    found = begin(tmp_path / "artifacts" / "models")
-    publish(found, "v2.0.0", OTHER)
-    promote(found, "v2.0.0")
-    publish(found, "v3.0.0")
-    return found
 
 
 @pytest.fixture
@@ -250,6 +241,55 @@ def test_a_registry_in_use_says_when_to_come_back(
     monkeypatch.setattr(_journal, "_PATIENCE_S", 0.01)
     with FileLock(registry.models_dir.parent / ".registry.lock"):
         reply = _post(app, "/ml/rollback", reason="r")
+    assert _refused(reply) == (409, "registry_busy")
+    assert reply.headers["retry-after"] == "1"
+
+
+def test_whoever_waits_holds_no_thread(
+    app: App, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forty rollbacks wait for one that is stuck: the kill switch is thrown at once."""
+    go = threading.Event()
+    original = Registry.rollback
+
+    def stuck(self: Registry, *arguments: Any, **named: Any) -> Any:
+        assert go.wait(10)
+        return original(self, *arguments, **named)
+
+    monkeypatch.setattr(Registry, "rollback", stuck)
+
+    async def crowd() -> tuple[int, list[int]]:
+        waiting = [
+            asyncio.create_task(request(app, "/ml/rollback", b'{"reason":"r"}')) for _ in range(40)
+        ]
+        await asyncio.sleep(0)
+        async with asyncio.timeout(5):
+            killed = await request(app, "/ml/kill", b'{"on":true,"reason":"r"}')
+        go.set()
+        return killed.status, [reply.status for reply in await asyncio.gather(*waiting)]
+
+    killed, found = asyncio.run(crowd())
+    assert killed == 200
+    assert sorted(set(found)) == [200, 409]
+    assert registry.doctor() == ()
+
+
+def test_one_change_at_a_time_in_this_process(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waited too long is told when to come back."""
+    monkeypatch.setattr(_releases, "_PATIENCE_S", 0.01)
+    go = threading.Event()
+    monkeypatch.setattr(Registry, "rollback", lambda *_, **__: go.wait(10) and Registry.state)
+
+    async def two() -> Reply:
+        first = asyncio.create_task(request(app, "/ml/rollback", b'{"reason":"r"}'))
+        await asyncio.sleep(0)
+        second = await request(app, "/ml/rollback", b'{"reason":"r"}')
+        go.set()
+        with contextlib.suppress(Exception):
+            await first
+        return second
+
+    reply = asyncio.run(two())
     assert _refused(reply) == (409, "registry_busy")
     assert reply.headers["retry-after"] == "1"
 
