@@ -31,6 +31,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,6 +42,7 @@ import onnxruntime as ort  # type: ignore[import-untyped]
 from benchmarks.kit.process import cpu_s, rss_mb
 from benchmarks.kit.timing import best
 from mlwb.inference import Predictor
+from mlwb.serve import KeyFile
 from tests.inference.version_kit import add_reference, logistic, point, sidecar_for, write_version
 
 NAMES = ("bias", "r1", "spread_bp", "z", "bias_2", "r5", "vol")
@@ -104,6 +106,7 @@ async def predict(asked: Asked) -> Answer:
         return Answer(scores=score(asked.rows))
     return Answer(score=score([asked.features])[0])
 """
+OURS = [sys.executable, "-m", "mlwb", "serve"]
 LOAD = """
 wrk.method, wrk.path = "POST", "%s"
 wrk.headers["Content-Type"] = "application/json"
@@ -161,7 +164,7 @@ def server(
 ) -> Iterator[Arm]:
     """A server that gave one good answer; how long that took from its start."""
     begun = time.perf_counter()
-    process = subprocess.Popen(command, env={**os.environ, **environ})
+    process = subprocess.Popen(command, env={**os.environ, **environ}, stdout=subprocess.DEVNULL)
     try:
         while True:
             with suppress(OSError):
@@ -227,8 +230,9 @@ def start_arms(stack: ExitStack, folder: Path, peers: str) -> dict[str, Arm]:
             "MLWB_WORKERS": str(n_workers),
             "MLWB_PORT": str(port),
         }
-        command = [sys.executable, "-m", "mlwb", "serve"]
-        arms[name] = stack.enter_context(server(command, port, path, environ))
+        _, key = KeyFile(home / "keys.json").add("load", ["service"], now=datetime.now(UTC), days=1)
+        environ |= {"MLWB_KEYS_FILE": str(home / "keys.json"), "MLWB_RATE_LIMIT": str(10**9)}
+        arms[name] = stack.enter_context(server(OURS, port, path, environ, key=key))
 
     other("noop", sys.executable, NOOP, head="")
     other("starlette", sys.executable, STARLETTE)

@@ -32,10 +32,8 @@ NOBODY = "none"
 # reads an exact count and not an interpolation.
 LATENCY_EDGES_MS = (
     0.1,
-    0.25,
     0.5,
     1.0,
-    2.5,
     5.0,
     10.0,
     20.0,

@@ -159,7 +159,7 @@ class ShadowedPredictRoute(PredictRoute):
     async def respond(self, scope: Scope, send: Send, job: Comparison, query: Query) -> None:
         """The candidate's side comes after the answer, or in it where that is asked for."""
         if scope["query_string"] != _WAIT:
-            await super().respond(scope, send, job, query)
+            await self.send_answer(send, job, _answer(job, query))
             self._shadow.later(job)
             return
         outcomes = await self._shadow.now(job)

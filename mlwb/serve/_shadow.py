@@ -151,20 +151,14 @@ class Shadow:
 
     def later(self, job: Comparison) -> None:
         """Compare once the answer is on its way; called from the event loop."""
-        if job.candidate is None:
-            return
-        if self._is_quick(job, job.candidate):
+        if job.candidate is not None:
             self.waiting.add(job)
-            return
-        task = asyncio.get_running_loop().create_task(self.now(job))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     async def now(self, job: Comparison) -> list[ShadowOutcome]:
         """Compare within the budget and return the outcomes, one a row."""
         if job.candidate is None:
             return _failed(job, "no_candidate")
-        if self._is_quick(job, job.candidate):
+        if self._is_quick(job, job.candidate, len(job.rows)):
             return self._compare(job)
         if not self._watch.breaker.allows():
             return self._record(job, _failed(job, "breaker"))
@@ -175,12 +169,12 @@ class Shadow:
         """Give up what waits."""
         self._worker.close()
 
-    def _is_quick(self, job: Comparison, candidate: Live) -> bool:
+    def _is_quick(self, job: Comparison, candidate: Live, n_rows: int) -> bool:
         """Whether the candidate is cheap enough to run between two requests."""
         if self._watch.follow(job.champion.version, candidate.version, candidate.cost_ms):
             self._worker.close()  # one that never returns keeps its thread, not the next one's
             self._worker = Worker(self._settings.shadow_queue)
-        return self._watch.cost_ms * len(job.rows) <= _INLINE_MS
+        return self._watch.cost_ms * n_rows <= _INLINE_MS
 
     def _compare(self, job: Comparison) -> list[ShadowOutcome]:
         if not self._watch.breaker.allows():
@@ -190,11 +184,21 @@ class Shadow:
     def _compare_waiting(self, waiting: list[Comparison]) -> None:
         """Compare in as few calls as may be."""
         for jobs in _alike(waiting):
-            if len(jobs) == 1 or self._watch.breaker.state != "closed":
+            candidate = jobs[0].candidate
+            n_rows = sum(len(job.rows) for job in jobs)
+            if candidate is None or not self._is_quick(jobs[0], candidate, n_rows):
+                for job in jobs:
+                    self._start(job)
+            elif len(jobs) == 1 or self._watch.breaker.state != "closed":
                 for job in jobs:
                     self._compare(job)
             else:
                 self._compare_together(jobs)
+
+    def _start(self, job: Comparison) -> None:
+        task = asyncio.get_running_loop().create_task(self.now(job))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _compare_together(self, jobs: list[Comparison]) -> None:
         rows = [row for job in jobs for row in job.rows]

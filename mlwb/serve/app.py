@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+from collections.abc import Awaitable
 
 from mlwb.core.clock import Clock, SystemClock
 from mlwb.serve._about import about_endpoints
@@ -98,13 +99,12 @@ class App:
         else:
             await self._lifespan(receive, send)
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def _answer(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if (hot := self._hot.get(scope["path"])) is not None:
-            await hot(scope, receive, send)
-        elif _INFER.match(scope["path"]):
-            await self._infer(scope, receive, send)
-        else:
-            await self._rest(scope, receive, send)
+            return hot(scope, receive, send)
+        if _INFER.match(scope["path"]):
+            return self._infer(scope, receive, send)
+        return self._rest(scope, receive, send)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
