@@ -23,10 +23,10 @@ from mlwb.serve._problems import problem_error
 from mlwb.serve._settings import ServeSettings
 from mlwb.serve._symbol import Saved, SymbolState, utc_minute
 
-__all__ = ["ObserveReport", "Observer"]
+__all__ = ["WHY_NOT_OBSERVING", "ObserveReport", "Observer"]
 
 _LOG = logging.getLogger("mlwb.serve")
-_WHY = {
+WHY_NOT_OBSERVING = {
     "many_workers": "the state of a symbol lives in one process; start the server with one worker",
     "interval": "the model takes bars of another length than a minute",
     "unknown_features": "the model takes features this server does not know; name their modules "
@@ -106,7 +106,7 @@ class Observer:
         """
         found = self.open(sidecar)
         if isinstance(found, str):
-            raise problem_error("observe_off", _WHY[found])
+            raise problem_error("observe_off", WHY_NOT_OBSERVING[found])
         return found
 
     def take(self, query: BarQuery, features: FeatureSet) -> tuple[SymbolState, int]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import fields
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 
 from mlwb.serve import ROLES, VARIABLES, App, ServeSettings, create_app
 from mlwb.serve._metrics import HELP
+from mlwb.serve._observe import Observation
+from mlwb.serve._observer import WHY_NOT_OBSERVING
 from mlwb.serve._problems import PROBLEMS
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "serve.md").read_text(encoding="utf-8")
@@ -73,3 +76,18 @@ def test_the_reasons(models: Path) -> None:
     rows = [row[0] for row in _table("Control") if ":" not in row[0]]
     assert set(found) == {"no_model", "killed", "mode_training", "mode_maintenance", "draining"}
     assert set(found) <= set(rows)
+
+
+def test_the_reasons_a_bar_is_not_scored() -> None:
+    """Each word an answer of observe may give is explained."""
+    words = set(get_args(get_type_hints(Observation)["reason"])) - {""}
+    section = PAGE.split("## Observing bars\n", 1)[1].split("\n## ", 1)[0]
+    assert words == set(re.findall(r"^\| `(\w+)` \| [^|]+ \|$", section, re.MULTILINE)) - {
+        "features", "ready", "score", "reason", "fields", "minutes_missing",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("word", WHY_NOT_OBSERVING)
+def test_why_nothing_is_observed(word: str) -> None:
+    """Each word of `GET /ml/observe` stands on the page."""
+    assert f"`{word}`" in PAGE

@@ -222,7 +222,12 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "a stream of its own": lambda data: flip(
         data, stream={**json.loads(data)["stream"], "last_ts": 0.0}
     ),
-    "a mangled stream": lambda data: flip(data, stream={**json.loads(data)["stream"], "states": 1}),
+    "a stream cut short": lambda data: flip(data, sizes=json.loads(data)["sizes"][:-1]),
+    "a stream cut elsewhere": lambda data: flip(data, sizes=json.loads(data)["sizes"][::-1]),
+    "negative sizes": lambda data: flip(data, sizes=[-1, 1], states=""),
+    "a stream without times": lambda data: flip(
+        data, stream={"digest": json.loads(data)["stream"]["digest"]}
+    ),
 }
 
 
