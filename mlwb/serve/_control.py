@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 from starlette.responses import Response
 
 from mlwb.core.canonical import JsonValue, digest
@@ -22,6 +23,7 @@ __all__ = ["control_endpoints"]
 
 _MODES: tuple[ModeName, ...] = ("inference", "training", "maintenance")
 _MOST_LINES = 1_000
+_Lines = Annotated[int, Meta(ge=1, le=_MOST_LINES)]
 
 
 class SetMode(msgspec.Struct, forbid_unknown_fields=True):
@@ -140,8 +142,8 @@ def _audit_endpoint(routes: _Control) -> Endpoint:
         handler=routes.audit,
         refusals=("invalid_input",),
         parameters=(
-            Parameter("limit", int, f"Lines at most, 1 to {_MOST_LINES}; else 100."),
-            Parameter("verify", Literal["1"], "Read every file from its beginning; takes a while."),
+            Parameter("limit", _Lines, "Lines at most; else 100."),
+            Parameter("verify", str, "`1` reads every file from its beginning; takes a while."),
         ),
     )
 

@@ -143,7 +143,8 @@ def _request_type(sidecar: Sidecar, max_rows: int) -> type[Any]:
     )
     row: Any = tuple[values]  # type: ignore[valid-type]
     rows = Annotated[list[row], Meta(min_length=1, max_length=max_rows)]
-    crc = Annotated[str, Meta(pattern=r"^[0-9a-f]{8}\Z")]
+    only = {"const": sidecar.schema_crc32}  # published; another one is refused as what it is
+    crc = Annotated[str, Meta(pattern=r"^[0-9a-f]{8}\Z", extra_json_schema=only)]
     request_id = Annotated[str, Meta(pattern=REQUEST_ID.pattern)]
     return msgspec.defstruct(
         "Request",

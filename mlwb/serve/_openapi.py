@@ -29,13 +29,15 @@ token; a server without keys answers everybody who can reach it."""
 _REF = "#/components/schemas/{name}"
 _JSON, _PROBLEM_JSON = "application/json", "application/problem+json"
 _GUARDED = ("unauthorized", "forbidden", "rate_limited")
-_WITH_BODY = ("bad_json", "body_too_large", "media_type", "invalid_input")
+_WITH_BODY = ("bad_json", "slow_request", "body_too_large", "media_type", "invalid_input")
 _REQUEST_ID = {
     "name": "X-Request-Id",
     "in": "header",
-    "description": "Comes back in the answer and stands in the logs; made up where it is absent.",
-    "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"},
+    "description": "Comes back in the answer and stands in the logs; where it is absent, or is not "
+    "1 to 64 letters, digits, dots, dashes and underscores, one is made up.",
+    "schema": {"type": "string"},
 }
+_PROPER_ID = {"schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"}}
 _SECURITY = {
     "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
     "Bearer": {"type": "http", "scheme": "bearer"},
@@ -65,7 +67,7 @@ def shared_refusals(endpoint: Endpoint) -> tuple[str, ...]:
     tuple of str
         Keys of ``PROBLEMS``, by status.
     """
-    codes = {*endpoint.refusals, "internal"}
+    codes = {*endpoint.refusals, "internal", "bad_request", "headers_too_large", "overloaded"}
     if endpoint.permission is not Permission.OPEN:
         codes |= {code for code in _GUARDED if code in PROBLEMS}
     if endpoint.body is not None:
@@ -110,7 +112,7 @@ def openapi_document(endpoints: Sequence[Endpoint], live: Live | None) -> dict[s
         "components": {
             "schemas": components,
             "parameters": {"RequestId": _REQUEST_ID},
-            "headers": {"RequestId": {"schema": _REQUEST_ID["schema"]}},
+            "headers": {"RequestId": _PROPER_ID},
             "securitySchemes": _SECURITY,
         },
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -21,7 +21,7 @@ from mlwb.serve._state import State
 __all__ = ["PREDICT_ENDPOINTS", "PredictRoute", "predict_routes"]
 
 _WAIT = b"wait=1"
-_WAIT_PARAMETER = Parameter("wait", Literal[1], "Answer after the comparison, and with it.")
+_WAIT_PARAMETER = Parameter("wait", str, "`1` answers after the comparison, and with it.")
 _REFUSALS = (
     "bad_json", "body_too_large", "media_type", "invalid_input", "repeated_key", "schema_mismatch",
     "killed", "mode_training", "mode_maintenance", "no_model", "model_failed",

@@ -118,7 +118,7 @@ def release_endpoints(state: State) -> tuple[Endpoint, ...]:
             summary="Verify a version, load it beside the one that answers, and keep it ready",
             answer=VersionLoaded,
             handler=routes.load,
-            refusals=("version_not_intact", "version_not_found"),
+            refusals=("invalid_input", "version_not_intact", "version_not_found"),
         ),
         Endpoint(
             method="POST",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -10,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, compile_path
 
 from mlwb.core.errors import ServeError
 from mlwb.serve._audit import AuditLog
@@ -57,7 +59,8 @@ def rest_app(
         for endpoint in endpoints
         if endpoint.handler is not None
     ]
-    app = Starlette(routes=routes, exception_handlers={HTTPException: _refuse, Exception: _fail})
+    refuse = partial(_refuse, tuple((compile_path(e.path)[0], e.method) for e in endpoints))
+    app = Starlette(routes=routes, exception_handlers={HTTPException: refuse, Exception: _fail})
     app.router.redirect_slashes = False
     return app
 
@@ -121,13 +124,19 @@ def _decode(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
         raise problem_error("bad_json", "expected one JSON object in UTF-8") from error
 
 
-async def _refuse(request: Request, error: Exception) -> Response:
+async def _refuse(
+    methods: Sequence[tuple[re.Pattern[str], str]], request: Request, error: Exception
+) -> Response:
+    path = request.scope["path"]
     if isinstance(error, HTTPException) and error.status_code == 405:
         problem = problem_error("method_not_allowed", "expected another method")
-        extra = dict(error.headers or {})
-        return _problem_response(problem, new_request_id(), request.scope["path"], extra)
+        # Starlette names those of the first route; a path may have several, hot ones too.
+        allowed = {method for pattern, method in methods if pattern.match(path)}
+        allowed |= {"HEAD"} if "GET" in allowed else set()
+        extra = {"allow": ", ".join(sorted(allowed))}
+        return _problem_response(problem, new_request_id(), path, extra)
     problem = problem_error("not_found", "no such route; see the documentation")
-    return _problem_response(problem, new_request_id(), request.scope["path"])
+    return _problem_response(problem, new_request_id(), path)
 
 
 async def _fail(request: Request, _error: Exception) -> Response:

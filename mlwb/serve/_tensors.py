@@ -28,13 +28,16 @@ _UNSUPPORTED = ("sequence_id", "shared_memory_region", "classification")
 Parameters: TypeAlias = dict[str, bool | int | float | str]
 Size: TypeAlias = Annotated[int, Meta(ge=1, le=1 << 20)]
 
+Datatype: TypeAlias = Annotated[str, Meta(extra_json_schema={"enum": list(_TYPES)})]
+"""Published as what it may be, read as a text: so that a refusal can say what is expected."""
+
 
 class InputTensor(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """Values of all features, or of one."""
 
     name: str
     shape: Annotated[list[Size], Meta(min_length=1, max_length=2)]
-    datatype: str
+    datatype: Datatype
     data: list[float | list[float]] | UnsetType = UNSET
     parameters: Parameters | UnsetType = UNSET
 

@@ -98,6 +98,14 @@ def test_another_method_elsewhere(app: App, method: str) -> None:
     assert "GET" in reply.headers["allow"]
 
 
+@pytest.mark.parametrize("path", ["/ml/observe", "/ml/canary"])
+def test_every_method_of_a_path_is_named(app: App, path: str) -> None:
+    """Also where one of them is a hot route, or each is a route of its own."""
+    reply = call(app, path, b"", method="DELETE")
+    _is_problem(reply, 405, "method_not_allowed")
+    assert reply.headers["allow"] == "GET, HEAD, POST"
+
+
 @pytest.mark.parametrize(
     "path",
     ["/", "/ml", "/ml/predict/", "/ml//predict", "/ML/predict", "/ml/predict%2f", "/../etc/passwd"],
