@@ -50,11 +50,12 @@ class GuardedProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, settings: ServeSettings, metrics: Metrics, **named: Any) -> None:
         super().__init__(*args, **named)
         self._settings, self._metrics = settings, metrics
+        self._max_headers, self._header_limit = settings.max_headers, settings.header_limit
         self._most_bytes = settings.header_limit + _DISCARDED_BODIES * settings.body_limit
         self._problem = ""
         self._is_head = self._is_reading = False
         self._is_suspect = False  # more arrived at once than the headers may have
-        self._since_s = self._later_bytes = 0.0
+        self._since_s, self._later_bytes = 0.0, 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Refuse one connection too many."""
@@ -66,13 +67,13 @@ class GuardedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse, and hold what is not whole yet against the limits."""
         was_head, was_reading = self._is_head, self._is_reading
-        self._is_suspect = len(data) > self._settings.header_limit
+        self._is_suspect = len(data) > self._header_limit
         super().data_received(data)
         # What came together with the beginning of the message is bounded by one read.
         if was_reading and self._is_reading and not self.transport.is_closing():
             self._later_bytes += len(data)
-            most = self._settings.header_limit if was_head and self._is_head else self._most_bytes
-            if self._later_bytes > most or len(self.headers) > self._settings.max_headers:
+            most = self._header_limit if was_head and self._is_head else self._most_bytes
+            if self._later_bytes > most or len(self.headers) > self._max_headers:
                 self._refuse("headers_too_large")
 
     def on_message_begin(self) -> None:
@@ -83,24 +84,30 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Check the head before anything is done about it."""
-        self._is_head = False
-        self._later_bytes = 0
-        problem = self._head_problem()
-        if problem:
-            self._problem = problem
-            raise ValueError(problem)  # ends the parser, which calls send_400_response()
+        self._is_head, self._later_bytes = False, 0
+        hosts = 0
+        for name, _ in self.headers:
+            if name == b"host":
+                hosts += 1
+        if hosts != 1 or self._is_suspect or len(self.headers) > self._max_headers:
+            self._problem = self._head_problem(hosts)
+            if self._problem:
+                raise ValueError(self._problem)  # ends the parser, which calls send_400_response()
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """Wait no longer."""
         super().on_message_complete()
-        self._is_reading, self._since_s = False, self.loop.time()
+        self._is_reading = False
 
     def on_response_complete(self) -> None:
-        """Begin to wait for the next request."""
-        super().on_response_complete()
-        if not self._is_reading:
-            self._since_s = self.loop.time()
+        """Go on with the next request. Silence is noticed by :meth:`look`: no timer a request."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - of uvicorn
         """Refuse what is no HTTP in our words."""
@@ -129,16 +136,11 @@ class GuardedProtocol(HttpToolsProtocol):
             elif self.flow.write_paused:  # a client that does not take its answer
                 self.transport.abort()
 
-    def _head_problem(self) -> str:
-        names = [name for name, _ in self.headers]
-        if len(names) > self._settings.max_headers or (
-            self._is_suspect
-            and len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
-            > self._settings.header_limit
-        ):
+    def _head_problem(self, hosts: int) -> str:
+        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        if size > self._header_limit or len(self.headers) > self._max_headers:
             return "headers_too_large"
-        n_hosts = names.count(b"host")
-        if n_hosts != 1 and (n_hosts or self.parser.get_http_version() != "1.0"):
+        if hosts > 1 or (not hosts and self.parser.get_http_version() != "1.0"):
             return "bad_request"
         return ""
 

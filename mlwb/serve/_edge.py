@@ -11,7 +11,9 @@ from typing import Any, TypeAlias
 from mlwb.serve._access import AccessLine
 from mlwb.serve._guard import CALLER, QUOTA, ROUTE
 from mlwb.serve._http import Header, Receive, Scope, Send, new_request_id, send_problem
+from mlwb.serve._log import LineLog
 from mlwb.serve._problems import problem_error
+from mlwb.serve._rate import RateLimit
 from mlwb.serve._state import State
 
 __all__ = ["Edge"]
@@ -52,6 +54,7 @@ class Edge:
         "_good",
         "_in_flight",
         "_most",
+        "_now",
         "_origins",
         "_sample",
         "_state",
@@ -59,56 +62,60 @@ class Edge:
 
     def __init__(self, state: State, answer: _Answer, always: Iterable[str]) -> None:
         settings, self._state = state.settings, state
-        self._answer, self._always = answer, frozenset(always)
+        self._answer, self._always, self._now = answer, frozenset(always), state.clock.monotonic_s
         self._in_flight, self._most = 0, settings.max_in_flight
         self._origins = frozenset(origin.encode() for origin in settings.cors_origins)
         self._access, self._sample, self._good = state.access_log, settings.access_sample, 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        origin = self._origin(scope) if self._origins else None
-        exchange = _Exchange(scope, send, origin, is_shared=bool(self._origins))
-        start_s = self._state.clock.monotonic_s() if self._access is not None else 0.0
+        exchange = _Exchange(scope, send)
+        if self._origins or self._access is not None:
+            exchange.start_s = self._now()
+            exchange.shared = self._shared(scope)
         self._in_flight += 1
         try:
             if self._in_flight > self._most and scope["path"] not in self._always:
                 self._state.metrics.refused["load"] += 1
                 error = problem_error("overloaded", "too many requests at once; come back")
                 await send_problem(exchange.send, error, new_request_id(), path=scope["path"])
-            elif origin is not None and _is_preflight(scope):
-                await _send_preflight(exchange.send)
+            elif len(exchange.shared) > 1 and _is_preflight(scope):
+                await exchange.send(
+                    {"type": "http.response.start", "status": 204, "headers": [*_PREFLIGHT]}
+                )
+                await exchange.send({"type": "http.response.body"})
             else:
                 await self._answer(scope, receive, exchange.send)
         finally:
             self._in_flight -= 1
             if self._access is not None:
-                self._write(exchange, start_s)
+                self._write(self._access, exchange)
 
-    def _origin(self, scope: Scope) -> bytes | None:
-        """The origin to name in the answer; None where it is not on the list."""
-        found = dict(scope["headers"]).get(b"origin")
-        if found is None:
-            return None
-        return b"*" if b"*" in self._origins else found if found in self._origins else None
+    def _shared(self, scope: Scope) -> tuple[Header, ...]:
+        """What an answer says about pages of other origins."""
+        if not self._origins:
+            return ()
+        origin = dict(scope["headers"]).get(b"origin", b"")
+        named = b"*" if b"*" in self._origins else origin
+        if not origin or named not in self._origins:
+            return (_VARY,)
+        return (b"access-control-allow-origin", named), _EXPOSED, _VARY
 
-    def _write(self, exchange: _Exchange, start_s: float) -> None:
-        log, scope = self._access, exchange.scope
-        if log is None:
-            return
+    def _write(self, log: LineLog, exchange: _Exchange) -> None:
         if exchange.status < 400:
             self._good += 1
             if int(self._good * self._sample) == int((self._good - 1) * self._sample):
                 return
-        clock = self._state.clock
+        scope = exchange.scope
         log.add(
             AccessLine(
-                ts=clock.now(),
+                ts=self._state.clock.now(),
                 request_id=dict(exchange.headers).get(b"x-request-id", b"").decode(),
                 key=scope.get(CALLER, ""),
                 method=scope["method"],
                 route=scope.get(ROUTE, "-"),
                 status=exchange.status,
-                ms=round((clock.monotonic_s() - start_s) * 1e3, 3),
+                ms=round((self._now() - exchange.start_s) * 1e3, 3),
             )
         )
 
@@ -116,48 +123,43 @@ class Edge:
 class _Exchange:
     """One request on its way out."""
 
-    __slots__ = ("_is_shared", "_origin", "_send", "headers", "scope", "status")
+    __slots__ = ("_send", "headers", "scope", "shared", "start_s", "status")
 
-    def __init__(self, scope: Scope, send: Send, origin: bytes | None, *, is_shared: bool) -> None:
-        self.scope, self._send, self._origin, self._is_shared = scope, send, origin, is_shared
-        self.status = 0
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self.scope, self._send = scope, send
+        self.status, self.start_s = 0, 0.0
+        self.shared: tuple[Header, ...] = ()
         self.headers: list[Header] = []
 
     def send(self, message: MutableMapping[str, Any]) -> Awaitable[None]:
         """Hand a message on; the first one gets the headers of every answer."""
-        if message["type"] == "http.response.start":
+        if "status" in message:
             self.status = message["status"]
-            self.headers = message["headers"]
-            self._dress(self.headers)
+            headers = self.headers = message["headers"]
+            scope = self.scope
+            if scope["method"] != "POST":
+                _keep_private(headers)
+            else:  # a POST is answered by us alone, and kept by no cache
+                headers.append(_NOSNIFF)
+            if QUOTA in scope:
+                _tell_quota(headers, *scope[QUOTA])
+            headers.extend(self.shared)
         return self._send(message)
 
-    def _dress(self, headers: list[Header]) -> None:
-        scope = self.scope
-        if _NOSNIFF not in headers:
-            headers.append(_NOSNIFF)
-        if scope["method"] != "POST":  # what POST answers is not kept by any cache
-            names = [name for name, _ in headers]
-            if b"cache-control" not in names:
-                headers.append(_NO_STORE)
-        taken = scope.get(QUOTA)
-        if taken is not None:
-            limit, taken_s = taken
-            quota = limit.standing(taken_s)
-            headers.append((b"ratelimit-policy", limit.policy))
-            headers.append((b"ratelimit", limit.named % quota))
-            if taken_s < 0:
-                headers.append((b"retry-after", b"%d" % quota.reset_s))
-        if self._is_shared:
-            headers.extend(_allowed(self._origin) if self._origin is not None else (_VARY,))
+
+def _keep_private(headers: list[Header]) -> None:
+    if _NOSNIFF not in headers:
+        headers.append(_NOSNIFF)
+    if all(name != b"cache-control" for name, _ in headers):
+        headers.append(_NO_STORE)
 
 
-def _allowed(origin: bytes) -> tuple[Header, ...]:
-    return (b"access-control-allow-origin", origin), _EXPOSED, _VARY
-
-
-async def _send_preflight(send: Send) -> None:
-    await send({"type": "http.response.start", "status": 204, "headers": [*_PREFLIGHT]})
-    await send({"type": "http.response.body"})
+def _tell_quota(headers: list[Header], limit: RateLimit, taken_s: float) -> None:
+    quota = limit.standing(taken_s)
+    headers.append((b"ratelimit-policy", limit.policy))
+    headers.append((b"ratelimit", limit.named % quota))
+    if taken_s < 0:
+        headers.append((b"retry-after", b"%d" % quota.reset_s))
 
 
 def _is_preflight(scope: Scope) -> bool:
