@@ -178,7 +178,7 @@ from mlwb.serve._log import LineLog
 name, path = sys.argv[1], Path(sys.argv[2])
 log = LineLog(path, 2_000, files=10_000)
 stamp = datetime(2026, 1, 1, tzinfo=UTC)
-for index in range(200):
+for index in range(100):
     log.add(PredictionLine(stamp, f"{name}-{index}", "/ml/predict", "v1", "0", 0.5, 1.0))
     if index % 5 == 4:
         log._flush()
@@ -188,17 +188,17 @@ assert log.dropped == 0
 
 @pytest.mark.slow
 def test_processes_that_share_a_log_lose_nothing(tmp_path: Path) -> None:
-    """Four processes, a file set aside every dozen lines: every line stands once, in its order."""
+    """Three processes, a file set aside every dozen lines: every line stands once, in its order."""
     path = tmp_path / "p.jsonl"
     started = [
-        subprocess.Popen([sys.executable, "-c", _WRITER, str(name), str(path)]) for name in range(4)
+        subprocess.Popen([sys.executable, "-c", _WRITER, str(name), str(path)]) for name in range(3)
     ]
-    assert [process.wait(30) for process in started] == [0, 0, 0, 0]
+    assert [process.wait(30) for process in started] == [0, 0, 0]
     found = _ids(read_all_predictions(path))
-    assert len(set_aside_files(path)) > 20
-    for name in range(4):
+    assert len(set_aside_files(path)) > 8
+    for name in range(3):
         own = [item for item in found if item.startswith(f"{name}-")]
-        assert own == [f"{name}-{index}" for index in range(200)]
+        assert own == [f"{name}-{index}" for index in range(100)]
 
 
 def test_many_writers_lose_nothing(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ from tests.inference.version_kit import point, sidecar_for, write_version
 from tests.serve.asgi_kit import JSON, Reply, request
 
 ROUTES = tuple(endpoint.path for endpoint in PREDICT_ENDPOINTS)
+INFER, OBSERVE = "/v2/models/mlwb/infer", "/ml/observe"
+_PRICES = ("open", "high", "low", "close")
 NAMES = ("bias", "mid_logret_1m", "spread_bp", "rsi14_z")
 FAR = (0.9, -1.0, 0.2, 0.1)
 
@@ -39,7 +41,32 @@ _bodies = st.one_of(
     st.lists(_values, min_size=1, max_size=5).map(lambda rows: json.dumps({"rows": rows}).encode()),
     _wrong,
 )
-_asked = st.lists(st.tuples(st.sampled_from(ROUTES), _bodies), min_size=1, max_size=6)
+_tensors = st.lists(_values, min_size=1, max_size=3).map(
+    lambda rows: json.dumps(
+        {
+            "inputs": [
+                {"name": "features", "shape": [len(rows), 4], "datatype": "FP64", "data": rows}
+            ]
+        }
+    ).encode()
+)
+_bars = st.integers(0, 59).map(
+    lambda minute: json.dumps(
+        {
+            "symbol": "X",
+            "bar": {"ts": f"2026-01-01T00:{minute:02d}:00Z", **dict.fromkeys(_PRICES, 1.5)},
+        }
+    ).encode()
+)
+_asked = st.lists(
+    st.one_of(
+        st.tuples(st.sampled_from(ROUTES), _bodies),
+        st.tuples(st.just(INFER), _tensors | _wrong),
+        st.tuples(st.just(OBSERVE), _bars | _wrong),
+    ),
+    min_size=1,
+    max_size=6,
+)
 
 
 class _Acting:
@@ -138,7 +165,7 @@ async def _ask(app: Callable[[], App], asked: list[tuple[str, bytes]]) -> list[R
     return replies
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(asked=_asked)
 def test_every_answer_is_that_of_a_server_without_a_candidate(
     apps: dict[str, Callable[[], App]], asked: list[tuple[str, bytes]]
@@ -163,10 +190,15 @@ def test_both_routes_answer_with_the_same_bytes(
 
 def test_the_variants_are_what_they_are_called(apps: dict[str, Callable[[], App]]) -> None:
     """After some traffic each has met its fault; otherwise the tests above prove nothing."""
+    (app, *_) = apps.values()
+    scoring = {e.path for e in app().endpoints if e.method == "POST" and e.handler is None}
+    assert {*ROUTES, OBSERVE} == {path for path in scoring if not path.startswith("/v2/")}
+    tensor = b'{"inputs":[{"name":"features","shape":[1,4],"datatype":"FP64","data":[1,0,2,0]}]}'
+    assert asyncio.run(_ask(app, [(INFER, tensor)]))[0].status == 200
     body = json.dumps({"features": [1.0, 0.01, 2.0, -0.5]}).encode()
     path = "/ml/predict-with-shadow"
-    for app in apps.values():
-        asyncio.run(_ask(app, [(path, body)] * 4))
+    for each in apps.values():
+        asyncio.run(_ask(each, [(path, body)] * 4))
         time.sleep(0.005)
     metrics = {name: app().state.metrics for name, app in apps.items()}
     assert metrics["good"].mismatch >= 4
