@@ -45,6 +45,10 @@ DETAILS: dict[str, dict[str, Any]] = {
         "symbol": "SYNTH", "schema_crc32": "33c52c7e", "feature_spec_digest": SHA,
         "differences": [],
     },
+    "metrics_baseline": {
+        "cold": False, "own_server": True, "kinds": {"ml_ready": "gauge"}, "series": ["ml_ready"],
+        "volatile": {"values": {"ml_ready": 1.0}, "text_sha256": SHA},
+    },
     "shadow": {"champion": "v1.8.0", "candidate": "v1.8.1"},
     "canary_run": {
         "mode": "observe_only", "champion": "v1.8.0", "candidate": "v1.8.1",

@@ -21,6 +21,7 @@ from mlwb.cli import (
     _run,
     _serve,
     _shadow,
+    _smoke,
     _train,
 )
 from mlwb.cli._common import console, errors
@@ -58,6 +59,7 @@ _train.add(app)
 _psi.add(app)
 _nightly.add(app)
 _serve.add(app)
+_smoke.add(app)
 _market.add(app)
 _features.add(app)
 app.add_typer(_drift.app, name="drift")

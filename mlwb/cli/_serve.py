@@ -1,4 +1,4 @@
-"""``mlwb serve`` and ``mlwb smoke``."""
+"""``mlwb serve``."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
-from mlwb.cli._common import JsonFlag, PolicyOption, console, home, print_json, read_policy
-from mlwb.core.clock import SystemClock
+from mlwb.cli._common import console
 
 __all__ = ["add"]
 
 
 def add(app: typer.Typer) -> None:
-    """Register the commands."""
+    """Register the command."""
     app.command("serve", epilog="Example: mlwb serve --port 4010")(_serve)
-    app.command("smoke", epilog="Example: mlwb smoke --cold")(_smoke)
 
 
 def _serve(
@@ -62,33 +60,3 @@ def _serve(
             f"serving {ready.version} on http://{ready.host}:{ready.port} (pid {ready.pid})"
         ),
     )
-
-
-def _smoke(
-    cold: Annotated[
-        bool, typer.Option("--cold/--warm", help="A new connection for every request.")
-    ] = False,
-    policy: PolicyOption = "policy.yml",
-    profile: Annotated[str, typer.Option("--profile", help="Parameter profile.")] = "",
-    as_json: JsonFlag = False,
-) -> None:
-    """Start the server, send the smoke requests from held-out bars, print what came back."""
-    from mlwb.params import load_params
-    from mlwb.runner import smoke_run
-
-    params = load_params("replay", home().params, profile=profile)
-    rules = read_policy(policy)
-    found = smoke_run(home(), params, policy=rules, cold=cold, clock=SystemClock())
-    if as_json:
-        print_json(found)
-        return
-    kind = "cold" if cold else "warm"
-    console.print(
-        f"{found['requests']} {kind} requests to {found['version']}: "
-        f"{found['errors']} errors, p50 {found['p50_ms']:.2f} ms, "
-        f"p95 {found['p95_ms']:.2f} ms, p99 {found['p99_ms']:.2f} ms, "
-        f"{found['score_mismatches']} answers differ from the offline score"
-    )
-    if not found["pass"]:
-        console.print(f"[bold red]FAIL[/] {found['reason']}")
-        raise typer.Exit(1)

@@ -24,6 +24,7 @@ KNOWN_NAMES: Mapping[str, str] = MappingProxyType(
         "drift_check": "drift_check.json",
         "smoke": "smoke_1k.json",
         "served_features": "served_features.json",
+        "metrics_baseline": "metrics_baseline.json",
         "shadow": "shadow_smoke_1k.json",
         "canary_preflight": "canary_preflight.json",
         "canary_dryrun": "canary_dryrun_observe.json",

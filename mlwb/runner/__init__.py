@@ -13,7 +13,7 @@ from mlwb.runner._render import RenderedReport, render_html
 from mlwb.runner._server import RunningServer, server_process
 from mlwb.runner._session import NotebookEvent
 from mlwb.runner._shadow import ShadowRun, shadow_run, shadow_server
-from mlwb.runner._smoke import smoke_run
+from mlwb.runner._smoke import SmokeOptions, smoke_run
 from mlwb.runner._traffic import send_traffic
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "RenderedReport",
     "RunningServer",
     "ShadowRun",
+    "SmokeOptions",
     "Step",
     "finish_run",
     "past_runs",

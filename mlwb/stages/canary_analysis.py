@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,15 @@ from mlwb.params import CanaryAnalysisParams, Policy
 from mlwb.registry import Registry
 from mlwb.stages._served import Served, served_record
 from mlwb.stages._traffic_limits import abort_limits, judge_limits
-from mlwb.stages._traffic_log import SHADOW, SMOKE, TrafficLog, agrees, read_log, to_traffic
+from mlwb.stages._traffic_log import (
+    SHADOW,
+    SMOKE,
+    TrafficHeader,
+    TrafficLog,
+    agrees,
+    read_log,
+    to_traffic,
+)
 from mlwb.stages._traffic_metrics import shadow_metrics, share
 from mlwb.stages.common import (
     candidate_of,
@@ -201,16 +210,16 @@ def record(result: Result, params: CanaryAnalysisParams, clock: Clock) -> tuple[
         origin=header.market_origin,
         inputs=[inputs.source],
     )
-    details = {
-        "champion": header.champion,
-        "candidate": header.candidate,
-        "smoke_answered_by": result.smoke_versions,
-        "cold": header.cold,
-    }
+    details = smoke_details(header, result.smoke_versions)
     return write_all(
         store_of(params.run),
         [
-            new_record("smoke", _smoke(result), shared, details=details),
+            new_record(
+                "smoke",
+                smoke_metrics(result.smoke, result.score_mismatches),
+                shared,
+                details=details,
+            ),
             new_record(
                 "shadow",
                 shadow_metrics(result.shadow, covered_s=result.seconds),
@@ -260,15 +269,25 @@ def latency_metrics(summary: Summary, segment: str = "") -> list[Metric]:
     ]
 
 
-def _smoke(result: Result) -> list[Metric]:
-    found = result.smoke
+def smoke_details(header: TrafficHeader, versions: tuple[str, ...]) -> dict[str, Any]:
+    """Who was asked, who answered, and whether each request had a connection of its own."""
+    return {
+        "champion": header.champion,
+        "candidate": header.candidate,
+        "smoke_answered_by": versions,
+        "cold": header.cold,
+    }
+
+
+def smoke_metrics(found: Summary, score_mismatches: int) -> list[Metric]:
+    """The numbers of a smoke test, whoever ran it."""
     n = found.n_requests
     return [
         Metric("requests", n),
         share("error_rate", found.n_errors, n),
         share("success_rate", n - found.n_errors, n),
         *latency_metrics(found),
-        rate("score_mismatches", result.score_mismatches, n, definition="served against offline"),
+        rate("score_mismatches", score_mismatches, n, definition="served against offline"),
     ]
 
 

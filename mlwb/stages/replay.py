@@ -239,7 +239,12 @@ def run(
 
 
 def smoke(
-    inputs: Inputs, base_url: str, *, cold: bool, progress: Progress | None = None
+    inputs: Inputs,
+    base_url: str,
+    *,
+    cold: bool,
+    api_key: str = "",
+    progress: Progress | None = None,
 ) -> list[Exchange]:
     """Send the smoke requests to a server that answers from the candidate.
 
@@ -247,7 +252,9 @@ def smoke(
     """
     n = inputs.params.traffic.smoke_requests
     timeout_s = inputs.params.traffic.timeout_ms / 1e3
-    with PredictClient(base_url, timeout_s=timeout_s, keep_alive=not cold) as client:
+    with PredictClient(
+        base_url, api_key=api_key, timeout_s=timeout_s, keep_alive=not cold
+    ) as client:
         sender = _Sender(client, inputs, inputs.candidate_expected)
         for _ in range(0 if cold else _WARM_UP):
             sender.send(SMOKE, shadowed=False)
