@@ -214,8 +214,12 @@ class ScoringRoute(ABC, Generic[Q]):
     def _keep(self, job: Comparison, query: Q) -> None:  # noqa: ARG002 - for routes that know more
         """Count the rows for drift, and log some of them; the answer has left."""
         self._watch(job)
+        if self._share:
+            self._sample(job)
+
+    def _sample(self, job: Comparison) -> None:
         log, live = self._state.feature_log, job.champion
-        if log is None or not self._share:
+        if log is None:
             return
         for row in job.rows:
             if random.random() < self._share:  # noqa: S311 - a sample, not a secret

@@ -20,6 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mlwb.client import PredictClient
 from mlwb.core.arrays import Float2D
 from mlwb.core.bars import BAR_FIELDS, INTERVAL_S, MID, TS
 from mlwb.core.canonical import canonical_bytes, digest, parse_json
@@ -33,7 +34,15 @@ from mlwb.serve._feature_set import FeatureSet
 from mlwb.serve._observer import Observer
 from mlwb.serve._symbol import Saved
 from tests.serve.asgi_kit import call
-from tests.serve.observe_kit import body, clock_after, market, observing, served, write_observed
+from tests.serve.observe_kit import (
+    body,
+    clock_after,
+    market,
+    observing,
+    plain,
+    served,
+    write_observed,
+)
 from tests.serve.server_kit import server, start, wait_ready
 from tests.strategies import bars as some_bars
 from tests.strategies import same_bits
@@ -381,7 +390,9 @@ def test_killed_and_started_again(tmp_path: Path) -> None:
             assert same_bits(np.array(served(answer)), expected[place])
     ready.unlink()
     with server(models, tmp_path, **environ) as third:  # stopped in order: nothing is missing
-        assert ask(third.url, body(bars[-1:]))["features"] == answer["features"]
+        with PredictClient(third.url) as client:
+            found = client.observe("EURUSD", plain(bars[-1]))
+        assert (found.source, found.features) == ("model", answer["features"])
 
 
 def test_the_clock_of_the_kit() -> None:
