@@ -121,7 +121,8 @@ def _audit(
         for column in _AUDITED:
             table.add_column(column, overflow="fold")
         for line in lines:
-            table.add_row(*(escape(str(line.get(column, ""))) for column in _AUDITED))
+            shown = {**line, "ts": str(line.get("ts", ""))[:19]}
+            table.add_row(*(escape(str(shown.get(column, ""))) for column in _AUDITED))
         console.print(table)
         print_problems(problems, "the chain is whole")
     if problems:

@@ -223,7 +223,7 @@ class KeyFile:
             if not old:
                 raise _missing(which)
             made.append(_make(old[-1].name, old[-1].roles, now, days))
-            last = now + grace
+            last = now.replace(microsecond=0) + grace
             ended = {
                 found.id: msgspec.structs.replace(found, expires=format_utc(last))
                 for found in old
@@ -246,7 +246,10 @@ class KeyFile:
 
         def change(records: tuple[KeyRecord, ...]) -> tuple[KeyRecord, ...]:
             gone.update(
-                (found.id, msgspec.structs.replace(found, revoked=format_utc(now)))
+                (
+                    found.id,
+                    msgspec.structs.replace(found, revoked=format_utc(now.replace(microsecond=0))),
+                )
                 for found in _named(records, which)
                 if not found.revoked
             )
@@ -271,15 +274,15 @@ class KeyFile:
 def _make(name: str, roles: Iterable[str], now: datetime, days: float) -> tuple[KeyRecord, str]:
     if not 0 < days <= 3_650:
         raise ParamsError("a key expires", expected="0 < days <= 3650", got=f"{days:g}")
-    key = KEY_PREFIX + secrets.token_urlsafe(32)
+    key, made = KEY_PREFIX + secrets.token_urlsafe(32), now.replace(microsecond=0)
     record = msgspec.convert(
         {
             "id": f"{name}-{secrets.token_hex(4)}",
             "name": name,
             "roles": tuple(roles),
             "sha256": key_digest(key.encode()).hex(),
-            "created": format_utc(now.replace(microsecond=0)),
-            "expires": format_utc(now + timedelta(days=days)),
+            "created": format_utc(made),
+            "expires": format_utc((made + timedelta(days=days)).replace(microsecond=0)),
         },
         KeyRecord,
     )

@@ -37,7 +37,8 @@ def check_profile(settings: ServeSettings, ring: KeyRing | None, now: datetime) 
         found += _production(settings, ring, now)
     if found:
         raise ParamsError(
-            " ".join(found), todo="see the part about keys and limits in docs/serve.md"
+            " ".join(found).removesuffix("."),
+            todo="see the part about keys and limits in docs/serve.md",
         )
 
 
