@@ -31,7 +31,8 @@ padding:1.5rem 1rem 2rem 1.5rem;border-right:1px solid var(--line)}
 nav h2{margin:1.1rem 0 .2rem;font-size:12px;letter-spacing:.06em;text-transform:uppercase;
 color:var(--quiet);font-weight:600}
 nav a{display:block;padding:.1rem 0;color:var(--fg);overflow-wrap:anywhere;
-font:12.5px/1.5 var(--mono)}
+font:12.5px/1.5 var(--mono);padding-left:3rem}
+nav .verb{display:inline-block;width:3rem;margin-left:-3rem;font-size:11px;font-weight:600}
 main{padding:1.5rem 2rem 6rem}
 h1{font-size:1.55rem;line-height:1.25;margin:0}
 h2.group{font-size:1.1rem;margin:2.4rem 0 .6rem;text-transform:capitalize}
@@ -152,7 +153,8 @@ function shape(title, schema) {
 }
 
 function answers(operation) {
-  const rows = Object.entries(operation.responses).map(([status, answer]) => {
+  const rows = Object.entries(operation.responses).map(([status, listed]) => {
+    const answer = whole(listed);
     const refusal = (answer.content || {})["application/problem+json"];
     const codes = refusal ? refusal.schema.allOf[1].properties.code.enum : [];
     return make("tr", {}, make("td", {}, code(status)),
@@ -219,7 +221,7 @@ function attempt(verb, path, operation) {
 }
 
 function route(path, verb, operation) {
-  const answer = Object.values(operation.responses)[0].content || {};
+  const answer = whole(Object.values(operation.responses)[0]).content || {};
   const schema = (answer["application/json"] || {}).schema;
   const content = operation.requestBody
     ? operation.requestBody.content["application/json"].schema : null;
@@ -228,7 +230,7 @@ function route(path, verb, operation) {
     make("summary", {},
       make("span", {className: `verb ${verb}`, textContent: verb.toUpperCase()}),
       make("span", {className: "path", textContent: path}),
-      make("span", {textContent: operation.summary}),
+      make("span", {textContent: operation.summary.replaceAll("`", "")}),
       make("span", {className: "role", textContent: operation["x-permission"],
         title: "role a key needs"})), inside);
   node.addEventListener("toggle", () => {
@@ -259,8 +261,9 @@ async function draw() {
         placeholder: "stays in this page"}))));
   for (const {name} of spec.tags) {
     const group = routes.filter(([, , operation]) => operation.tags[0] === name);
-    nav.append(make("h2", {textContent: name}), ...group.map(([path, , operation]) =>
-      make("a", {href: `#${operation.operationId}`, textContent: path})));
+    nav.append(make("h2", {textContent: name}), ...group.map(([path, verb, operation]) =>
+      make("a", {href: `#${operation.operationId}`},
+        make("span", {className: `verb ${verb}`, textContent: verb}), path)));
     main.append(make("h2", {className: "group", textContent: name}),
       ...group.map(entry => route(...entry)));
   }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import msgspec
@@ -55,13 +56,20 @@ class _Interface:
         self.endpoints: tuple[Endpoint, ...] = ()
         self._state = state
         self._made: tuple[Live | None, bytes] | None = None
+        self._making = asyncio.Lock()
 
     async def document(self, _call: Call) -> Response:
         live = self._state.champion.live
-        if self._made is None or self._made[0] is not live:
-            self._made = live, msgspec.json.encode(openapi_document(self.endpoints, live))
+        async with self._making:
+            if self._made is None or self._made[0] is not live:
+                self._made = live, await asyncio.to_thread(self._make, live)
+            made = self._made[1]
         headers = {"cache-control": "no-store"}
-        return Response(self._made[1], media_type="application/json", headers=headers)
+        return Response(made, media_type="application/json", headers=headers)
+
+    def _make(self, live: Live | None) -> bytes:
+        """Takes tens of milliseconds, once for each version: not on the event loop."""
+        return msgspec.json.encode(openapi_document(self.endpoints, live))
 
     async def page(self, _call: Call) -> Response:
         headers = {

@@ -38,6 +38,7 @@ _REQUEST_ID = {
     "schema": {"type": "string"},
 }
 _PROPER_ID = {"schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"}}
+_HEADERS = {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}}
 _SECURITY = {
     "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
     "Bearer": {"type": "http", "scheme": "bearer"},
@@ -46,6 +47,11 @@ _TAGS = {
     "predict-with-shadow": "predict",
     "metrics": "health",
     "models": "model",
+    "rollback": "model",
+    "mode": "control",
+    "kill": "control",
+    "canary": "control",
+    "audit": "control",
     "openapi.json": "interface",
     "docs": "interface",
     "v2": "open inference protocol",
@@ -93,8 +99,10 @@ def openapi_document(endpoints: Sequence[Endpoint], live: Live | None) -> dict[s
     bodies = {endpoint: _form(endpoint, live) for endpoint in endpoints}
     schemas, components = _schemas(endpoints, [form.kind for form in bodies.values()])
     paths: dict[str, dict[str, Any]] = {}
+    shared: dict[str, Any] = {}
     for endpoint, form in bodies.items():
         operation = _operation(endpoint, form, schemas)
+        operation["responses"] = _responses(endpoint, schemas, shared)
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = operation
     version = None if live is None else live.version
     tags = dict.fromkeys(_tag(endpoint.path) for endpoint in endpoints)
@@ -111,6 +119,7 @@ def openapi_document(endpoints: Sequence[Endpoint], live: Live | None) -> dict[s
         "paths": paths,
         "components": {
             "schemas": components,
+            "responses": shared,
             "parameters": {"RequestId": _REQUEST_ID},
             "headers": {"RequestId": _PROPER_ID},
             "securitySchemes": _SECURITY,
@@ -199,7 +208,6 @@ def _operation(endpoint: Endpoint, form: Form, schemas: _Schemas) -> dict[str, A
         if form.examples:
             content["examples"] = {key: {"value": value} for key, value in form.examples.items()}
         operation["requestBody"] = {"required": True, "content": {_JSON: content}}
-    operation["responses"] = _responses(endpoint, schemas)
     return operation
 
 
@@ -228,38 +236,46 @@ def _parameters(endpoint: Endpoint, schemas: _Schemas) -> list[dict[str, Any]]:
     return found
 
 
-def _responses(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
-    headers = {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}}
+def _responses(endpoint: Endpoint, schemas: _Schemas, shared: dict[str, Any]) -> dict[str, Any]:
+    """Answers by status; those that only refuse are written once and referred to."""
     schema = schemas[endpoint.answer] if endpoint.answer is not None else {}
     media: dict[str, Any] = {endpoint.media_type: {"schema": schema} if schema else {}}
     found: dict[str, Any] = {
-        str(status): {"description": _STATUS[status], "headers": headers, "content": media}
+        str(status): {"description": _STATUS[status], "headers": _HEADERS, "content": media}
         for status in endpoint.statuses
     }
-    by_status: dict[int, list[str]] = {}
     is_protocol = speaks_protocol(endpoint.path)
+    by_status: dict[int, list[str]] = {}
     for code in shared_refusals(endpoint):
         status = PROBLEMS[code][0]
         by_status.setdefault(400 if is_protocol and status == 422 else status, []).append(code)
     for status, codes in by_status.items():
-        response = found.setdefault(str(status), {"description": "", "headers": headers})
-        said = [response["description"]] if response["description"] else []
-        content = {_PROBLEM_JSON: _problem(codes, schemas)}
-        if is_protocol:
-            content = {_JSON: {"schema": schemas[ProtocolError]}}
-        found[str(status)] = {
-            **response,
-            "description": "; ".join([*said, *(PROBLEMS[code][1] for code in codes)]),
-            "content": _both(response.get("content", {}), content),
-        }
+        refusal = _refusal(codes, schemas, is_protocol=is_protocol)
+        if str(status) in found:
+            found[str(status)] = _either(found[str(status)], refusal)
+            continue
+        name = "_".join(["v2" if is_protocol else "ml", str(status), *codes])
+        shared[name] = refusal
+        found[str(status)] = {"$ref": f"#/components/responses/{name}"}
     return found
 
 
-def _both(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
-    """Contents of an answer and of a refusal with the same status."""
-    if not set(first) & set(second):
-        return {**first, **second}
-    return {_JSON: {"schema": {"anyOf": [first[_JSON]["schema"], second[_JSON]["schema"]]}}}
+def _refusal(codes: Sequence[str], schemas: _Schemas, *, is_protocol: bool) -> dict[str, Any]:
+    content: dict[str, Any] = {_PROBLEM_JSON: _problem(codes, schemas)}
+    if is_protocol:
+        content = {_JSON: {"schema": schemas[ProtocolError]}}
+    description = "; ".join(PROBLEMS[code][1] for code in codes)
+    return {"description": description, "headers": _HEADERS, "content": content}
+
+
+def _either(answer: Mapping[str, Any], refusal: Mapping[str, Any]) -> dict[str, Any]:
+    """An answer and a refusal with the same status."""
+    first, second = answer["content"], refusal["content"]
+    both = {**first, **second}
+    if set(first) & set(second):
+        both = {_JSON: {"schema": {"anyOf": [first[_JSON]["schema"], second[_JSON]["schema"]]}}}
+    description = f"{answer['description']}; {refusal['description']}"
+    return {**answer, "description": description, "content": both}
 
 
 def _problem(codes: Sequence[str], schemas: _Schemas) -> dict[str, Any]:

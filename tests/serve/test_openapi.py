@@ -38,8 +38,15 @@ def _check(document: dict[str, Any], schema: Any, value: Any) -> None:
 
 
 def _schema(document: dict[str, Any], path: str, status: int, kind: str) -> Any:
-    (operation,) = document["paths"][path].values()
-    return operation["responses"][str(status)]["content"][kind]["schema"]
+    operation, *_ = document["paths"][path].values()
+    return _response(document, operation, status)["content"][kind]["schema"]
+
+
+def _response(document: dict[str, Any], operation: Any, status: int) -> Any:
+    response = operation["responses"][str(status)]
+    if "$ref" in response:
+        return document["components"]["responses"][response["$ref"].rpartition("/")[2]]
+    return response
 
 
 def _is_valid(document: dict[str, Any], path: str, body: Any) -> bool:
@@ -51,7 +58,8 @@ def _is_valid(document: dict[str, Any], path: str, body: Any) -> bool:
 
 def test_every_route_is_in_it(app: App) -> None:
     """Each with its permission, its summary, and every refusal by code."""
-    paths = _document(app)["paths"]
+    document = _document(app)
+    paths = document["paths"]
     assert {(m.upper(), path) for path, item in paths.items() for m in item} == {
         (endpoint.method, endpoint.path) for endpoint in app.endpoints
     }
@@ -63,7 +71,8 @@ def test_every_route_is_in_it(app: App) -> None:
         for code in shared_refusals(endpoint):
             status, title = PROBLEMS[code]
             is_protocol = endpoint.path.startswith("/v2")
-            response = operation["responses"][str(400 if is_protocol and status == 422 else status)]
+            shown = 400 if is_protocol and status == 422 else status
+            response = _response(document, operation, shown)
             assert title in response["description"], (endpoint.path, code)
             if not is_protocol:
                 assert f'"{code}"' in json.dumps(response["content"]), (endpoint.path, code)
