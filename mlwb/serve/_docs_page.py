@@ -30,9 +30,9 @@ nav{position:sticky;top:0;align-self:start;height:100vh;overflow:auto;
 padding:1.5rem 1rem 2rem 1.5rem;border-right:1px solid var(--line)}
 nav h2{margin:1.1rem 0 .2rem;font-size:12px;letter-spacing:.06em;text-transform:uppercase;
 color:var(--quiet);font-weight:600}
-nav a{display:block;padding:.1rem 0;color:var(--fg);overflow-wrap:anywhere;
-font:12.5px/1.5 var(--mono);padding-left:3rem}
-nav .verb{display:inline-block;width:3rem;margin-left:-3rem;font-size:11px;font-weight:600}
+nav a{display:grid;grid-template-columns:3rem 1fr;padding:.1rem 0;color:var(--fg);
+overflow-wrap:anywhere;font:12.5px/1.5 var(--mono)}
+nav .verb{font-size:11px;font-weight:600;line-height:1.7}
 main{padding:1.5rem 2rem 6rem}
 h1{font-size:1.55rem;line-height:1.25;margin:0}
 h2.group{font-size:1.1rem;margin:2.4rem 0 .6rem;text-transform:capitalize}
@@ -263,7 +263,8 @@ async function draw() {
     const group = routes.filter(([, , operation]) => operation.tags[0] === name);
     nav.append(make("h2", {textContent: name}), ...group.map(([path, verb, operation]) =>
       make("a", {href: `#${operation.operationId}`},
-        make("span", {className: `verb ${verb}`, textContent: verb}), path)));
+        make("span", {className: `verb ${verb}`, textContent: verb}),
+        make("span", {textContent: path}))));
     main.append(make("h2", {className: "group", textContent: name}),
       ...group.map(entry => route(...entry)));
   }
