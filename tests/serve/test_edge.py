@@ -190,3 +190,13 @@ def test_a_share_of_the_good_and_all_of_the_bad(models: Path) -> None:
     lines, _ = _logged(models, 0.1, 99)
     assert sum(line["status"] == 200 for line in lines) == 10
     assert sum(line["status"] != 200 for line in lines) == 2
+
+
+@pytest.mark.parametrize("body", [b"[" * 60_000, b'{"a":' * 12_000, b'{"reason":' + b"[" * 60_000])
+def test_no_route_follows_deep_json(app: App, body: bytes) -> None:
+    """Every route that takes a body refuses it, without a fault and without recursion."""
+    for endpoint in app.endpoints:
+        if endpoint.body is not None:
+            path = endpoint.path.replace("{name}", "mlwb").replace("{version}", "v1.0.0")
+            reply = call(app, path, body)
+            assert reply.status in (400, 422), (endpoint.path, reply)
