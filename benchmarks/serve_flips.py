@@ -113,7 +113,7 @@ class Connection(asyncio.Protocol):
 
 
 def _request(method: str, path: str, body: bytes = b"") -> bytes:
-    head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
@@ -122,12 +122,12 @@ REQUESTS = [_request("POST", "/ml/predict", json.dumps({"features": row}).encode
 
 
 @contextlib.asynccontextmanager
-async def load(port: int) -> AsyncIterator[Tally]:
+async def load(port: int, connections: int = CONNECTIONS) -> AsyncIterator[Tally]:
     """The closed loop while the block runs."""
     tally, loop = Tally(), asyncio.get_running_loop()
     opened = [
         await loop.create_connection(partial(Connection, tally, first), "127.0.0.1", port)
-        for first in range(CONNECTIONS)
+        for first in range(connections)
     ]
     try:
         yield tally
@@ -175,11 +175,11 @@ async def flips(port: int, models: Path, *, n_flips: int, n_requests: int) -> No
     _say("request under flips", [item * 1e3 for item in tally.times])
 
 
-async def rollbacks(port: int, *, n: int) -> None:
-    """Roll back by route, under load, to and fro."""
+async def rollbacks(port: int, *, n: int, connections: int) -> None:
+    """Roll back by route to and fro, with so many connections asking."""
     served: list[float] = []
     registry_ms: list[float] = []
-    async with load(port) as tally:
+    async with load(port, connections) as tally:
         for turn in range(n):
             target = ("v1.0.0", "v2.0.0")[turn % 2]
             body = json.dumps({"reason": "benchmark", "target": target}).encode()
@@ -190,7 +190,7 @@ async def rollbacks(port: int, *, n: int) -> None:
             registry_ms.append(said["registry_ms"])
             if answer["model_version"] != target:
                 raise SystemExit(f"{target} is not served")
-    print(f"{n} rollbacks by route")
+    print(f"{n} rollbacks by route, {connections} connections ask")
     tally.judge()
     _say("rollback until served", served)
     _say("of which the registry", registry_ms)
@@ -231,7 +231,8 @@ def main() -> None:
         publish(registry, "v2.0.0", OTHER)
         promote(registry, "v2.0.0")
         with server(registry.models_dir) as port:
-            uvloop.run(rollbacks(port, n=options.rollbacks))
+            for connections in (0, CONNECTIONS):
+                uvloop.run(rollbacks(port, n=options.rollbacks, connections=connections))
 
 
 if __name__ == "__main__":

@@ -10,85 +10,37 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import secrets
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
-from msgspec import Meta
 
 from mlwb.core import fsops
 from mlwb.core.clock import Clock, format_utc
 from mlwb.core.errors import MlwbError
 from mlwb.serve._audit import AuditLog
+from mlwb.serve._canary_plan import CanaryLock, CanaryPlan
 from mlwb.serve._metrics import Metrics
 from mlwb.serve._models import Live
 from mlwb.serve._settings import ServeSettings
 from mlwb.serve._split import Split
 from mlwb.serve._versions import Versions
 
-__all__ = ["Canary", "CanaryLock", "CanaryMode", "CanaryPlan", "Percent", "new_salt"]
+__all__ = ["Canary"]
 
 _LOG = logging.getLogger("mlwb.serve")
 
-CanaryMode = Literal["off", "observe", "live"]
-Percent = Annotated[float, Meta(ge=0.0, le=100.0)]
-
-
-class CanaryLock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a canary is about; another of any of these is another canary.
-
-    Parameters
-    ----------
-    champion, candidate : str
-        Versions.
-    champion_sha256, candidate_sha256 : str
-        Digests of their manifests.
-    policy_sha256 : str
-        Digest of the policy; empty for a server that knows none.
-    """
-
-    champion: str
-    champion_sha256: str
-    candidate: str
-    candidate_sha256: str
-    policy_sha256: str
-
-
-class CanaryPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A canary as it was ordered, or how the last one ended; the form of the file.
-
-    Parameters
-    ----------
-    mode : {"off", "observe", "live"}
-        The candidate is not asked, is compared after the answer, or answers.
-    percent : float
-        Share of the requests, in [0, 100].
-    salt : str
-        Draws the requests; kept while the share grows.
-    lock : CanaryLock or None
-        None when off.
-    reason, by, since : str
-        Why, who and when (RFC 3339, UTC).
-    ended : str
-        Why the server went back to 0 by itself; empty otherwise.
-    """
-
-    mode: CanaryMode = "off"
-    percent: Percent = 0.0
-    salt: str = ""
-    lock: CanaryLock | None = None
-    reason: str = ""
-    by: str = ""
-    since: str = ""
-    ended: str = ""
-
 
 class _Found(NamedTuple):
-    """What a look brought: the plan of the file when it changed, or why there is none."""
+    """What a look brought: the plan of the file when it changed, or why there is none.
 
+    ``before`` is the plan that held when the file was read, None while that one was on its way to
+    the file: what stood there then is no order of anybody else.
+    """
+
+    before: CanaryPlan | None
     plan: CanaryPlan | None
     problem: str = ""
 
@@ -130,7 +82,7 @@ class Canary:
         self._policy: tuple[object, str] = ("never", "")
         self._seen: object = "never"
         self._doubted: CanaryPlan | None = None
-        self._writing = threading.Lock()
+        self._writing, self._is_saved = threading.Lock(), True
 
     @property
     def is_open(self) -> bool:
@@ -151,11 +103,11 @@ class Canary:
             self.plan = found.plan
             if self._lock(self._policy[1]) == found.plan.lock:
                 self._open_split()
-                self._audit.record("canary", "resumed", who="server", reason=_said(found.plan))
+                self._audit.record("canary", "resumed", who="server", reason=str(found.plan))
             else:
                 self.end("the server started with other versions or another policy")
         elif found.plan is not None:
-            self.obey(found.plan)
+            self.obey(found.plan, is_saved=True)
 
     def check(self) -> None:
         """End the canary when its lock no longer holds; called with every change of a version."""
@@ -167,20 +119,25 @@ class Canary:
 
     def look(self) -> _Found:
         """Look at file and policy; not on the event loop."""
-        plan = None
-        try:
-            stamp = None if self._file is None else _stamp(self._file)
-            if self._file is not None and stamp != self._seen:
-                self._seen = stamp
-                plan = _OFF if stamp is None else _decode(self._file.read_bytes())
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-            return _Found(None, "the file of the canary cannot be read")
+        plan, problem = None, ""
+        with self._writing:
+            before = self.plan if self._is_saved else None
+            try:
+                stamp = None if self._file is None else _stamp(self._file)
+                if self._file is not None and stamp != self._seen:
+                    self._seen = stamp
+                    plan = _OFF if stamp is None else _decode(self._file.read_bytes())
+            except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+                problem = "the file of the canary cannot be read"
         if self.is_open or (plan is not None and plan.mode != "off"):
             self._read_policy()
-        return _Found(plan)
+        return _Found(before, plan, problem)
 
     def take(self, found: _Found) -> None:
         """Take up what a look brought: the order of another worker, a changed policy."""
+        if (found.plan is not None or found.problem) and found.before is not self.plan:
+            self._seen = "never"  # this worker was ordered something meanwhile; look again
+            return
         plan = self._doubted if found.plan is None else found.plan
         if found.problem:
             if self.is_open:
@@ -198,9 +155,17 @@ class Canary:
         self._read_policy()
         return self._lock(self._policy[1])
 
-    def obey(self, plan: CanaryPlan) -> None:
-        """Make a plan hold from the next request on."""
-        self.plan, self._doubted = plan, None
+    def obey(self, plan: CanaryPlan, *, is_saved: bool = False) -> None:
+        """Make a plan hold from the next request on.
+
+        Parameters
+        ----------
+        plan : CanaryPlan
+            What to do.
+        is_saved : bool, default=False
+            It comes from the file; any other is to be saved.
+        """
+        self.plan, self._doubted, self._is_saved = plan, None, is_saved
         self._open_split()
 
     def save(self) -> None:
@@ -215,17 +180,19 @@ class Canary:
         if self._file is None:
             return
         with self._writing:
+            plan = self.plan
             try:
-                fsops.write_atomic(self._file, _encode(self.plan) + b"\n")
+                fsops.write_atomic(self._file, _encode(plan) + b"\n")
             except OSError:
                 with contextlib.suppress(OSError):
                     fsops.remove_file(self._file)
+                    self._seen, self._is_saved = None, plan is self.plan
                 raise
-            self._seen = _stamp(self._file)
+            self._seen, self._is_saved = _stamp(self._file), plan is self.plan
 
     def end(self, why: str) -> None:
         """Go back to 0 at once; the file follows behind."""
-        said, now = _said(self.plan), format_utc(self._clock.now())
+        said, now = str(self.plan), format_utc(self._clock.now())
         self.obey(CanaryPlan(reason=self.plan.reason, by="server", since=now, ended=why))
         self._metrics.canary_ended += 1
         self._audit.record("canary", "ended", who="server", reason=f"{why}; was {said}")
@@ -278,7 +245,7 @@ class Canary:
 
     def _follow(self, plan: CanaryPlan) -> None:
         if plan.mode == "off" or self._lock(self._policy[1]) == plan.lock:
-            self.obey(plan)
+            self.obey(plan, is_saved=True)
         elif self._doubted == plan:
             self.plan = plan
             self.end("this worker serves other versions or another policy")
@@ -317,22 +284,12 @@ class Canary:
             self._policy = None, "unreadable"
 
 
-def new_salt() -> str:
-    """Sixteen random hex digits."""
-    return secrets.token_hex(8)
-
-
 def _behind(work: Callable[[], object]) -> None:
     """Do it on another thread when an event loop runs here, else now."""
     try:
         asyncio.get_running_loop().run_in_executor(None, work)
     except RuntimeError:
         work()
-
-
-def _said(plan: CanaryPlan) -> str:
-    about = f" of {plan.lock.candidate} over {plan.lock.champion}" if plan.lock else ""
-    return f"{plan.mode} {plan.percent:g} %{about}"
 
 
 def _decode(data: bytes) -> CanaryPlan:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from mlwb.core.clock import format_utc
 from mlwb.core.errors import MlwbError
 from mlwb.registry import Registry
-from mlwb.serve._canary import CanaryLock, CanaryMode, CanaryPlan, Percent, new_salt
+from mlwb.serve._canary_plan import CanaryLock, CanaryMode, CanaryPlan, Percent, new_salt
 from mlwb.serve._endpoints import Call, Endpoint, Permission, json_response
 from mlwb.serve._problems import problem_error
 from mlwb.serve._releases import Reason

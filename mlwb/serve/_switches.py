@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -86,8 +87,8 @@ class Switches:
     """
 
     __slots__ = (
-        "_clock", "_environment", "_kill_file", "_mode_file", "_sealed", "_seen", "_unreadable",
-        "_worker", "mode",
+        "_changing", "_clock", "_environment", "_kill_file", "_mode_file", "_sealed", "_seen",
+        "_unreadable", "_worker", "mode",
     )  # fmt: skip
 
     def __init__(self, settings: ServeSettings, clock: Clock) -> None:
@@ -97,6 +98,7 @@ class Switches:
         self._worker = self._unreadable = False
         self._sealed = self._environment
         self._seen: tuple[int, int, int] | None = None
+        self._changing = threading.Lock()  # a look must not put back what was just changed
         self.mode = Mode()
         self.look()
 
@@ -126,9 +128,10 @@ class Switches:
 
     def look(self) -> None:
         """Look at both files with care; not on the event loop."""
-        self._unreadable = not self._can_ask()
-        self._seal()
-        self.mode = self._read_mode()
+        with self._changing:
+            self._unreadable = not self._can_ask()
+            self._seal()
+            self.mode = self._read_mode()
 
     def kill(self, *, reason: str, by: str) -> Kill:
         """Refuse predictions, here at once and elsewhere with the next request.
@@ -136,9 +139,10 @@ class Switches:
         A disk that takes no note takes an empty file often enough; where it does not, this
         worker refuses all the same and the answer says that others may not.
         """
-        if self._kill_file is None or not self._make(Path(self._kill_file), reason, by):
-            self._worker = True
-        self._seal()
+        with self._changing:
+            if self._kill_file is None or not self._make(Path(self._kill_file), reason, by):
+                self._worker = True
+            self._seal()
         return self.state()
 
     def lift(self) -> Kill:
@@ -149,11 +153,12 @@ class Switches:
         OSError
             The file cannot be removed; predictions stay refused.
         """
-        if self._kill_file is not None:
-            fsops.remove_file(Path(self._kill_file))
-        self._worker = False
-        self._unreadable = not self._can_ask()
-        self._seal()
+        with self._changing:
+            if self._kill_file is not None:
+                fsops.remove_file(Path(self._kill_file))
+            self._worker = False
+            self._unreadable = not self._can_ask()
+            self._seal()
         return self.state()
 
     def state(self) -> Kill:
@@ -185,10 +190,11 @@ class Switches:
             The file cannot be written; the mode is as before.
         """
         found = Mode(mode, reason, by, format_utc(self._clock.now()))
-        if self._mode_file is not None:
-            fsops.write_atomic(self._mode_file, _encode(found) + b"\n")
-            self._seen = _stamp(self._mode_file)
-        self.mode = found
+        with self._changing:
+            if self._mode_file is not None:
+                fsops.write_atomic(self._mode_file, _encode(found) + b"\n")
+                self._seen = _stamp(self._mode_file)
+            self.mode = found
         return found
 
     def _make(self, path: Path, reason: str, by: str) -> bool:

@@ -21,6 +21,7 @@ from mlwb.core import fsops
 from mlwb.core.predictionlog import read_predictions
 from mlwb.inference import Predictor
 from mlwb.serve import App, ServeSettings, create_app
+from mlwb.serve._canary_plan import CanaryPlan
 from mlwb.serve._split import Split
 from tests.inference.version_kit import (
     WEIGHTS,
@@ -325,6 +326,39 @@ def test_a_worker_that_has_not_seen_the_candidate_yet_waits_one_look(
     other.state.refresh()
     assert canary.split is not None
     assert json.loads((settings.canary_file or Path()).read_bytes())["mode"] == "live"
+
+
+@pytest.mark.parametrize("saved", ["before the file is taken up", "after"])
+def test_an_order_given_while_the_file_is_read_holds(
+    app: App, settings: ServeSettings, saved: str
+) -> None:
+    """Another worker opened, this one was told to end: what was read before is no order."""
+    other = create_app(settings)
+    _order(other, percent=100.0)
+    canary = app.state.canary
+    found = canary.look()
+    canary.obey(CanaryPlan(reason="off"))
+    if saved != "after":
+        canary.save()
+    canary.take(found)
+    canary.save()
+    canary.take(canary.look())
+    assert (canary.plan.mode, canary.split) == ("off", None)
+    other.state.refresh()
+    assert not other.state.canary.is_open
+
+
+def test_an_order_on_its_way_to_the_file_holds(app: App, settings: ServeSettings) -> None:
+    """What still stands in the file while it is written is nobody else's order."""
+    other = create_app(settings)
+    _order(other, percent=100.0)
+    canary = app.state.canary
+    canary.obey(CanaryPlan(reason="off"))
+    found = canary.look()
+    canary.save()
+    canary.take(found)
+    canary.take(canary.look())
+    assert (canary.plan.reason, canary.split) == ("off", None)
 
 
 @pytest.mark.parametrize(

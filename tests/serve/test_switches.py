@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import pytest
 from mlwb.core import fsops
 from mlwb.core.clock import ManualClock
 from mlwb.serve import App, ServeSettings, create_app
-from mlwb.serve._switches import Switches
+from mlwb.serve._switches import Mode, Switches
 from tests.serve.asgi_kit import call
 
 BODY = json.dumps({"features": [1.0, 0.01, 2.0, -0.5]}).encode()
@@ -147,3 +149,25 @@ def test_a_mode_that_cannot_be_kept_is_not_taken_up(
     with pytest.raises(OSError, match="No space left"):
         switches.set_mode("training", reason="r", by="b")
     assert switches.mode.mode == "inference"
+
+
+def test_a_look_under_way_puts_nothing_back(
+    settings: ServeSettings, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mode set while another thread looks at the file of before holds."""
+    switches = Switches(settings, clock)
+    looking, original = threading.Event(), Switches._read_mode
+
+    def slow(self: Switches) -> Mode:
+        found = original(self)
+        looking.set()
+        time.sleep(0.05)
+        return found
+
+    monkeypatch.setattr(Switches, "_read_mode", slow)
+    look = threading.Thread(target=switches.look)
+    look.start()
+    assert looking.wait(5)
+    switches.set_mode("training", reason="r", by="b")
+    look.join()
+    assert switches.mode.mode == "training"
