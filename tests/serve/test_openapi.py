@@ -23,6 +23,15 @@ from tests.inference.version_kit import NAMES, add_reference, point, sidecar_for
 from tests.serve.asgi_kit import JSON, call
 
 
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> App:
+    """One server for tests that only read; its document is made once."""
+    models = tmp_path_factory.mktemp("openapi") / "models"
+    write_version(models, "v1.0.0")
+    point(models, "latest", "v1.0.0")
+    return create_app(ServeSettings(models))
+
+
 def _document(app: App) -> dict[str, Any]:
     reply = call(app, "/openapi.json")
     assert (reply.status, reply.headers["content-type"]) == (200, "application/json")
@@ -56,14 +65,14 @@ def _is_valid(document: dict[str, Any], path: str, body: Any) -> bool:
     return bool(Draft202012Validator(root).is_valid(body))
 
 
-def test_every_route_is_in_it(app: App) -> None:
+def test_every_route_is_in_it(served: App) -> None:
     """Each with its permission, its summary, and every refusal by code."""
-    document = _document(app)
+    document = _document(served)
     paths = document["paths"]
     assert {(m.upper(), path) for path, item in paths.items() for m in item} == {
-        (endpoint.method, endpoint.path) for endpoint in app.endpoints
+        (endpoint.method, endpoint.path) for endpoint in served.endpoints
     }
-    for endpoint in app.endpoints:
+    for endpoint in served.endpoints:
         operation = paths[endpoint.path][endpoint.method.lower()]
         assert operation["x-permission"] == endpoint.permission.value
         assert bool(operation["security"]) is (endpoint.permission is not Permission.OPEN)
@@ -78,9 +87,9 @@ def test_every_route_is_in_it(app: App) -> None:
                 assert f'"{code}"' in json.dumps(response["content"]), (endpoint.path, code)
 
 
-def test_names_are_unique(app: App) -> None:
+def test_names_are_unique(served: App) -> None:
     """No two operations share an id, no schema is named after a private class."""
-    document = _document(app)
+    document = _document(served)
     ids = [entry["operationId"] for item in document["paths"].values() for entry in item.values()]
     assert len(ids) == len(set(ids))
     assert all(
@@ -88,9 +97,9 @@ def test_names_are_unique(app: App) -> None:
     )
 
 
-def test_every_reference_leads_somewhere(app: App) -> None:
+def test_every_reference_leads_somewhere(served: App) -> None:
     """And every pattern is one of JSON Schema, where there is no end-of-text escape."""
-    document = _document(app)
+    document = _document(served)
     text = json.dumps(document)
     for ref in set(re.findall(r'"\$ref": "([^"]+)"', text)):
         place: Any = document
@@ -115,9 +124,9 @@ def test_every_reference_leads_somewhere(app: App) -> None:
         "/ml/health/detailed",
     ],
 )
-def test_answers_are_as_published(app: App, path: str) -> None:
+def test_answers_are_as_published(served: App, path: str) -> None:
     """A real answer validates, and one without what is required does not."""
-    document, reply = _document(app), call(app, path)
+    document, reply = _document(served), call(served, path)
     schema = _schema(document, path, reply.status, "application/json")
     _check(document, schema, reply.json())
     root = {"components": document["components"], "allOf": [schema]}
@@ -162,15 +171,15 @@ def test_unready_answers_are_as_published(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("query", [b"", b"wait=1"])
-def test_every_example_is_answered(app: App, path: str, query: bytes) -> None:
+def test_every_example_is_answered(served: App, path: str, query: bytes) -> None:
     """Examples are of this model: valid by the document, scored by the server, as published."""
-    document = _document(app)
+    document = _document(served)
     content = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]
     assert len(content["examples"]) >= 2
     for example in content["examples"].values():
         assert _is_valid(document, path, example["value"])
         place = path.format(name="mlwb", version="v1.0.0")
-        reply = call(app, place, json.dumps(example["value"]).encode(), query=query)
+        reply = call(served, place, json.dumps(example["value"]).encode(), query=query)
         assert reply.status == 200
         _check(document, _schema(document, path, 200, "application/json"), reply.json())
 
@@ -192,11 +201,11 @@ def test_every_example_is_answered(app: App, path: str, query: bytes) -> None:
         {"features": [1, 0.01, 2, 0], "unknown": 1},
     ],
 )
-def test_what_the_document_refuses_the_server_refuses(app: App, body: Any) -> None:
+def test_what_the_document_refuses_the_server_refuses(served: App, body: Any) -> None:
     """The published form is the one that decodes: invalid there is 422 here, and the reverse."""
-    document = _document(app)
+    document = _document(served)
     assert not _is_valid(document, "/ml/predict", body)
-    reply = call(app, "/ml/predict", json.dumps(body).encode(), headers=[JSON])
+    reply = call(served, "/ml/predict", json.dumps(body).encode(), headers=[JSON])
     assert reply.status == 422
     schema = _schema(document, "/ml/predict", 422, "application/problem+json")
     _check(document, schema, reply.json())
@@ -237,20 +246,20 @@ print("checked")
 
 
 @pytest.mark.slow
-def test_it_is_openapi_31(app: App, peers_python: str) -> None:
+def test_it_is_openapi_31(served: App, peers_python: str) -> None:
     """The meta-schema of OpenAPI 3.1, by a validator we did not write, finds nothing."""
     run = subprocess.run(
         [peers_python, "-c", _VALIDATE],
-        input=call(app, "/openapi.json").body,
+        input=call(served, "/openapi.json").body,
         capture_output=True,
         check=True,
     )
     assert run.stdout.decode().split("\n") == ["checked", ""]
 
 
-def test_the_page_is_whole(app: App) -> None:
+def test_the_page_is_whole(served: App) -> None:
     """One small page, nothing fetched from elsewhere, nothing run but its own script."""
-    reply = call(app, "/docs")
+    reply = call(served, "/docs")
     page = reply.body.decode()
     assert reply.headers["content-type"] == "text/html; charset=utf-8"
     assert len(reply.body) < 60_000

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mlwb.serve import App, ServeSettings, create_app
-from tests.inference.version_kit import NAMES, add_reference
+from tests.inference.version_kit import NAMES, add_reference, point, write_version
 from tests.serve.asgi_kit import JSON, Reply, call
 from tests.serve.observe_kit import body as bars_body
 from tests.serve.observe_kit import market, observing, write_observed
@@ -67,11 +67,19 @@ FORMS = [
 ]
 
 
+@pytest.fixture(scope="module")
+def with_reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`v1.0.0` with a reference behind `latest`; nobody writes there."""
+    models = tmp_path_factory.mktemp("poison") / "models"
+    add_reference(write_version(models, "v1.0.0"))
+    point(models, "latest", "v1.0.0")
+    return models
+
+
 @pytest.fixture
-def watched(models: Path) -> App:
+def watched(with_reference: Path, tmp_path: Path) -> App:
     """A server that counts drift and keeps a log, so that nothing could be scored unseen."""
-    add_reference(models / "v1.0.0")
-    return create_app(ServeSettings(models, prediction_log=models.parent / "p.jsonl"))
+    return create_app(ServeSettings(with_reference, prediction_log=tmp_path / "p.jsonl"))
 
 
 def _nothing_was_scored(app: App) -> None:
