@@ -2,7 +2,7 @@
 
     python -m benchmarks.drift_live [--seconds 2] [--rounds 3]
 
-Ten features and the score, a reference of 60 days. Counting and showing are timed in this
+Seven features and the score, a reference of 60 days. Counting and showing are timed in this
 process; the two servers, one of a version with a reference and one of the same version without,
 take turns under the closed loop of ``serve_vs_starlette``. Only ratios travel.
 """
@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,16 +29,14 @@ from mlwb.serve import ServeSettings, create_app
 from tests.inference.version_kit import add_reference, point, sidecar_for, write_version
 from tests.serve.asgi_kit import call
 
-N_FEATURES, DAYS = 10, 60
-NAMES = [f"feature_{index}" for index in range(N_FEATURES)]
-WEIGHTS = [0.1 * (-1) ** index for index in range(N_FEATURES)]
+N_FEATURES, DAYS = len(load.NAMES), 60
 
 
 def _publish(models: Path, *, with_reference: bool) -> Path:
-    sidecar = sidecar_for("v1", NAMES)
-    folder = write_version(models, "v1", weights=WEIGHTS, sidecar=sidecar)
+    sidecar = sidecar_for("v1", load.NAMES)
+    folder = write_version(models, "v1", weights=load.WEIGHTS, sidecar=sidecar)
     if with_reference:
-        add_reference(folder, WEIGHTS, days=DAYS)
+        add_reference(folder, load.WEIGHTS, days=DAYS)
     point(models, "latest", "v1")
     return folder
 
@@ -105,26 +104,26 @@ def main() -> None:
         for arm, models in homes.items():
             folder = _publish(models, with_reference=arm == "on")
         _in_process(homes["on"], folder)
-        load.BODY = json.dumps({"features": _row_of(folder)}).encode()
         servers = {
-            arm: stack.enter_context(load.server(load.OURS, models))
+            arm: stack.enter_context(load.ours(models, root / arm, "/ml/predict"))
             for arm, models in homes.items()
         }
-        for server in servers.values():
-            load.turn(*server, "/ml/predict", 0.3)
+        one = partial(
+            load.turn, wrk=load.find_wrk(), script=root / "load.lua", connections=16, n_rows=1
+        )
         runs: dict[str, list[load.Run]] = {arm: [] for arm in servers}
         for _ in range(options.rounds):
             for arm, server in servers.items():
-                runs[arm].append(load.turn(*server, "/ml/predict", options.seconds))
+                runs[arm].append(one(server, seconds=options.seconds))
     found = {
         arm: load.Run(*(statistics.median(column) for column in zip(*rows, strict=True)))
         for arm, rows in runs.items()
     }
-    print("drift       req/s  cpu us  p50 ms  p99 ms  x req/s  x cpu")
+    print("drift       req/s  cpu us  p50 us  p99 us  x req/s  x cpu")
     for arm, run in found.items():
         per_s, cpu = run.per_s / found["off"].per_s, run.cpu_us / found["off"].cpu_us
         print(
-            f"{arm:8} {run.per_s:8.0f} {run.cpu_us:7.1f} {run.p50_ms:7.2f} {run.p99_ms:7.2f}"
+            f"{arm:8} {run.per_s:8.0f} {run.cpu_us:7.1f} {run.p50_us:7.0f} {run.p99_us:7.0f}"
             f" {per_s:8.2f} {cpu:6.2f}"
         )
 

@@ -29,7 +29,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -209,6 +209,32 @@ def publish(models: Path) -> None:
         point(models, channel, version)
 
 
+def ours(models: Path, home: Path, path: str, *, n_workers: int = 1) -> AbstractContextManager[Arm]:
+    """Our server, everything on, as the command line starts it."""
+    port = free_port()
+    _, key = KeyFile(home / "keys.json").add("load", ["service"], now=datetime.now(UTC), days=1)
+    environ = {
+        "MLWB_MODELS_DIR": str(models),
+        "MLWB_PREDICTION_LOG": str(home / "predictions.jsonl"),
+        "MLWB_SHADOW_LOG": str(home / "shadow.jsonl"),
+        "MLWB_DRIFT_DIR": str(home / "drift"),
+        "MLWB_KEYS_FILE": str(home / "keys.json"),
+        "MLWB_RATE_LIMIT": str(10**9),
+        "MLWB_WORKERS": str(n_workers),
+        "MLWB_PORT": str(port),
+    }
+    return server(OURS, port, path, environ, key=key)
+
+
+def find_wrk() -> str:
+    """The load generator."""
+    tools = Path(sys.prefix) / "tools" / "usr" / "bin"
+    wrk = shutil.which("wrk", path=f"{tools}{os.pathsep}{os.environ['PATH']}")
+    if wrk is None:
+        raise SystemExit("wrk is not installed; .ci/tools unpacks it beside the environment")
+    return wrk
+
+
 def start_arms(stack: ExitStack, folder: Path, peers: str) -> dict[str, Arm]:
     """All servers, each with one good answer."""
     models = folder / "artifacts" / "models"
@@ -220,27 +246,15 @@ def start_arms(stack: ExitStack, folder: Path, peers: str) -> dict[str, Arm]:
         command = [python, "-c", head + code + _TAIL, onnx, str(port)]
         arms[name] = stack.enter_context(server(command, port, path, {}))
 
-    def ours(name: str, path: str, n_workers: int = 1) -> None:
-        port, home = free_port(), folder / name.replace(" ", "-")
-        environ = {
-            "MLWB_MODELS_DIR": str(models),
-            "MLWB_PREDICTION_LOG": str(home / "predictions.jsonl"),
-            "MLWB_SHADOW_LOG": str(home / "shadow.jsonl"),
-            "MLWB_DRIFT_DIR": str(home / "drift"),
-            "MLWB_WORKERS": str(n_workers),
-            "MLWB_PORT": str(port),
-        }
-        _, key = KeyFile(home / "keys.json").add("load", ["service"], now=datetime.now(UTC), days=1)
-        environ |= {"MLWB_KEYS_FILE": str(home / "keys.json"), "MLWB_RATE_LIMIT": str(10**9)}
-        arms[name] = stack.enter_context(server(OURS, port, path, environ, key=key))
-
     other("noop", sys.executable, NOOP, head="")
     other("starlette", sys.executable, STARLETTE)
     if peers:
         other("fastapi", peers, FASTAPI)
-    ours("predict", "/ml/predict")
-    ours("shadow", "/ml/predict-with-shadow")
-    ours("2 workers", "/ml/predict-with-shadow", 2)
+    shadowed = "/ml/predict-with-shadow"
+    for name, path, n_workers in (
+        ("predict", "/ml/predict", 1), ("shadow", shadowed, 1), ("2 workers", shadowed, 2)
+    ):  # fmt: skip
+        arms[name] = stack.enter_context(ours(models, folder / name, path, n_workers=n_workers))
     expected = float(logistic(np.array([ROW]), WEIGHTS)[0])
     for name, arm in arms.items():
         if name != "noop" and abs(ask(arm.port, arm.path, arm.key)["score"] - expected) > 1e-9:
@@ -288,10 +302,7 @@ def main() -> None:
     parser.add_argument("--peers", default="", help="an interpreter that has fastapi")
     parser.add_argument("--only", default="", help="one load: c16, c1, 32 or 1000")
     options = parser.parse_args()
-    tools = Path(sys.prefix) / "tools" / "usr" / "bin"
-    wrk = shutil.which("wrk", path=f"{tools}{os.pathsep}{os.environ['PATH']}")
-    if wrk is None:
-        raise SystemExit("wrk is not installed; .ci/tools unpacks it beside the environment")
+    wrk = find_wrk()
     loads = {"c16": (16, 1), "c1": (1, 1), str(SMALL): (16, SMALL), str(LARGE): (4, LARGE)}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
