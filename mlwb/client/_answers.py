@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -176,9 +177,9 @@ def one_row(row: Row, **beside: str) -> bytes:
     values: Any
     try:
         if isinstance(row, Mapping):
-            values = {str(name): float(value) for name, value in row.items()}
+            values = {str(name): _number(value) for name, value in row.items()}
         else:
-            values = [float(value) for value in row]
+            values = [_number(value) for value in row]
     except (TypeError, ValueError, OverflowError) as error:
         raise _not_numbers() from error
     return _encode({"features": values, **beside})
@@ -193,7 +194,7 @@ def rows_body(rows: Sequence[Sequence[float]], **beside: str) -> bytes:
         A value is not a number.
     """
     try:
-        values = [[float(value) for value in row] for row in rows]
+        values = [[_number(value) for value in row] for row in rows]
     except (TypeError, ValueError, OverflowError) as error:
         raise _not_numbers() from error
     return _encode({"rows": values, **beside})
@@ -220,7 +221,13 @@ def bars_body(symbol: str, bars: Sequence[Bar], **beside: str) -> tuple[bytes, s
 
 
 def _number(value: Any) -> float:
-    return float(value)
+    """A number that can stand in JSON; text and truth values are none, whatever float() thinks."""
+    if isinstance(value, (str, bytes, bool)):
+        raise TypeError("not a number")
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError("not a finite number")
+    return number
 
 
 def _utc(moment: object) -> str:
@@ -301,4 +308,4 @@ def bad_answer() -> ServeError:
 
 
 def _not_numbers() -> ServeError:
-    return ServeError("a feature is not a number", status=422, problem="invalid_input")
+    return ServeError("a feature is not a finite number", status=422, problem="invalid_input")

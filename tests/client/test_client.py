@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import socket
+import threading
 import time
 from typing import Any
 
@@ -206,11 +208,57 @@ def test_an_improper_request_id_is_replaced(connect: Connect) -> None:
     assert b"Evil" not in script.requests[0]
 
 
-@pytest.mark.parametrize("row", [None, ["a"], [None], [10**400], {"bias": object()}, 7])
+@pytest.mark.parametrize(
+    "row",
+    [
+        None,
+        7,
+        ["a"],
+        ["0.5"],
+        [b"0.5"],
+        [True],
+        [None],
+        [10**400],
+        [float("nan")],
+        np.array([1.0, np.inf]),
+        {"bias": object()},
+    ],
+)
 def test_a_row_that_is_none_is_not_sent(connect: Connect, row: Any) -> None:
     """Not an exception in the caller's loop either."""
     found = connect(f"http://127.0.0.1:{free_port()}", fallback=0.5).predict(row)
     assert (found.score, found.reason) == (0.5, "invalid_input")
+
+
+def test_a_host_by_name(connect: Connect) -> None:
+    """Looked up, and asked like any other."""
+    with scripted(GOOD) as script:
+        url = script.url.replace("127.0.0.1", "localhost")
+        assert connect(url, connect_timeout_s=1.0).predict(ROW).source == "model"
+
+
+def test_a_look_up_that_hangs_costs_no_more_than_a_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A name server that does not answer is a server that cannot be reached."""
+    answered, known = threading.Event(), socket.getaddrinfo
+
+    def slow(host: str, *more: Any, **options: Any) -> Any:
+        if options.get("flags"):
+            return known(host, *more, **options)
+        answered.wait(10)
+        raise socket.gaierror
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    policy = RetryPolicy(retries=0)
+    with PredictClient(
+        "http://some.name:1", connect_timeout_s=0.05, fallback=0.5, policy=policy
+    ) as client:
+        start = time.perf_counter()
+        reason = client.predict(ROW, timeout_s=60.0).reason
+        taken = time.perf_counter() - start
+    answered.set()
+    assert (reason, taken < 5.0) == ("unreachable", True)
 
 
 def test_the_breaker_spares_a_dead_server(connect: Connect) -> None:
