@@ -139,9 +139,10 @@ class Switches:
         A disk that takes no note takes an empty file often enough; where it does not, this
         worker refuses all the same and the answer says that others may not.
         """
+        self._worker = self._sealed = True  # before a disk is asked that may hang
         with self._changing:
-            if self._kill_file is None or not self._make(Path(self._kill_file), reason, by):
-                self._worker = True
+            if self._kill_file is not None and self._make(Path(self._kill_file), reason, by):
+                self._worker = False
             self._seal()
         return self.state()
 

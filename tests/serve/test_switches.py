@@ -93,6 +93,23 @@ def test_a_full_disk_does_not_keep_a_worker_from_stopping(
     assert switches.lift().killed is False
 
 
+def test_a_hanging_disk_does_not_keep_a_worker_from_stopping(
+    settings: ServeSettings, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Predictions are refused before the file is made, and go on to be when it is."""
+    switches, seen = Switches(settings, clock), []
+
+    def slow(call: Any, *arguments: Any, **named: Any) -> Any:
+        seen.append(switches.is_killed)
+        return call(*arguments, **named)
+
+    monkeypatch.setattr(fsops, "_do", slow)
+    assert switches.kill(reason="r", by="b").sources == ["file"]
+    assert seen
+    assert all(seen)
+    assert switches.is_killed
+
+
 def test_a_switch_that_cannot_be_looked_at_counts_as_thrown(
     models: Path, clock: ManualClock
 ) -> None:
