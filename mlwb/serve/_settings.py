@@ -179,9 +179,9 @@ class ServeSettings:
         Where the mode is kept, for a restart and for other workers; None keeps it in memory.
     canary_file : Path, optional
         Where an open canary is kept, for a restart and for other workers; None: in memory.
-    unaudited : {"report", "refuse"}, default="report"
+    unaudited : {"", "report", "refuse"}, default=""
         What becomes of a `latest` that the registry's log does not announce: it is served and
-        reported, or the last good version goes on.
+        reported, or the last good version goes on. Empty refuses in production only.
     evidence_dir : Path, optional
         Where the decisions are that a route promotes on; None promotes nothing.
     policy : Path, optional
@@ -280,7 +280,7 @@ class ServeSettings:
     kill_file: Path | None = None
     mode_file: Path | None = None
     canary_file: Path | None = None
-    unaudited: str = "report"
+    unaudited: str = ""
     evidence_dir: Path | None = None
     policy: Path | None = None
     kept_versions: int = 4
@@ -318,7 +318,7 @@ class ServeSettings:
                 )
         if not self.host:
             raise ParamsError("MLWB_HOST is empty", expected="an address, such as 127.0.0.1")
-        if self.unaudited not in ("report", "refuse"):
+        if self.unaudited not in ("", "report", "refuse"):
             raise ParamsError("MLWB_UNAUDITED is unknown", expected="report or refuse")
         _check_guard(self)
         for version in (self.champion, self.candidate, self.model_name):

@@ -24,6 +24,7 @@ from mlwb.serve._version_drift import VersionDrift
 __all__ = ["Versions"]
 
 _LOG = logging.getLogger("mlwb.serve")
+_UNAUDITED = {"development": "report", "production": "refuse"}
 
 
 class _Found(NamedTuple):
@@ -99,7 +100,7 @@ class Versions:
             settings.models_dir,
             clock=clock,
             signer=settings.signer,
-            refuse=settings.unaudited == "refuse",
+            refuse=(settings.unaudited or _UNAUDITED[settings.profile]) == "refuse",
         )
         self.shelf = Shelf(
             settings.models_dir,

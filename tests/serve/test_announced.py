@@ -14,6 +14,7 @@ from mlwb.core.signing import Signer
 from mlwb.registry import Registry
 from mlwb.serve import App, ServeSettings, create_app
 from mlwb.serve._announced import Announced
+from mlwb.serve._state import State
 from tests.inference.version_kit import point, write_version
 from tests.serve.asgi_kit import call
 from tests.serve.registry_kit import OTHER, promote
@@ -99,6 +100,28 @@ def test_a_downgrade_by_hand_is_refused(registry: Registry) -> None:
     app.state.refresh()
     assert (_served(app), _gauge(app)) == ("v2.0.0", 0)
     assert call(app, "/ml/health").json()["status"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("profile", "unaudited", "served"),
+    [
+        ("development", "", "v1.0.0"),
+        ("production", "", "v2.0.0"),
+        ("production", "report", "v1.0.0"),
+        ("development", "refuse", "v2.0.0"),
+    ],
+)
+def test_production_refuses_unless_told_otherwise(
+    registry: Registry, profile: str, unaudited: str, served: str
+) -> None:
+    """The setting wins over the profile."""
+    settings = ServeSettings(registry.models_dir, profile=profile, unaudited=unaudited)
+    state = State(settings, ManualClock())
+    point(registry.models_dir, "latest", "v1.0.0")
+    state.refresh()
+    live = state.champion.live
+    assert live is not None
+    assert live.version == served
 
 
 def test_what_is_announced_later_is_taken_then(registry: Registry) -> None:
