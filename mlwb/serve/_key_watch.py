@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hmac
 import logging
-import os
 from datetime import datetime
-from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,13 +33,11 @@ class KeyRing:
         As read.
     """
 
-    __slots__ = ("_holders", "_salt", "_seen", "records")
+    __slots__ = ("_holders", "records")
 
     def __init__(self, records: tuple[KeyRecord, ...]) -> None:
         self.records = records
-        self._salt = os.urandom(16)
         self._holders: dict[bytes, _Holder] = {}
-        self._seen: dict[bytes, _Holder] = {}
         for record in records:
             if not record.revoked:
                 digest = bytes.fromhex(record.sha256)
@@ -51,19 +47,14 @@ class KeyRing:
     def holder(self, key: bytes, now: datetime) -> Caller | None:
         """Whose a key is; None for one that is unknown, expired or revoked.
 
-        The key itself is never compared, only its digests: how long that takes tells nothing
-        about any key. One that was honoured before is known by a digest under a salt of this
-        process, since OpenSSL's SHA-256 is the dearest step of a request but for the model.
+        The key itself is never compared, only its digest: how long that takes tells nothing
+        about any key.
         """
-        brief = blake2b(key, digest_size=16, key=self._salt).digest()
-        found = self._seen.get(brief)
-        if found is None:
-            digest = key_digest(key)
-            found = self._holders.get(digest)
-            if found is None or not hmac.compare_digest(found.digest, digest):
-                return None
-            self._seen[brief] = found
-        return None if now >= found.expires else found.caller
+        digest = key_digest(key)
+        found = self._holders.get(digest)
+        if found is None or not hmac.compare_digest(found.digest, digest) or now >= found.expires:
+            return None
+        return found.caller
 
     def has_valid(self, now: datetime) -> bool:
         """Whether any key would be honoured."""
