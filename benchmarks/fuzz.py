@@ -39,7 +39,7 @@ def main(seconds: int, seed: int) -> int:
         key = write_market(models)
         with server(models, folder, MLWB_RATE_LIMIT="0") as running:
             print("before:", _condition(running, key))
-            run = fuzz(python, running.url, key, folder, seconds=seconds, seed=seed)
+            run = fuzz(python, running.url, key, folder, seed=seed, effort={"max-time": seconds})
             print(run.stdout, run.stderr)
             print("after:", _condition(running, key))
     return run.returncode

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from mlwb.core.clock import SystemClock
 from mlwb.serve import KeyFile
 from mlwb.serve._keys import ROLES
-from tests.inference.version_kit import add_reference, point, write_version
+from tests.inference.version_kit import add_reference, point
 from tests.serve.observe_kit import write_observed
 
 __all__ = ["fuzz", "write_market"]
@@ -24,16 +25,16 @@ _UNSAID = "positive_data_acceptance"
 
 def write_market(models: Path) -> str:
     """A champion that can observe, a candidate, and a key that may do everything; the key."""
-    write_observed(models, "v1.0.0", low=-10.0, high=1e3)
+    for version in ("v2.0.0", "v1.0.0"):  # the last one stays behind `latest`
+        write_observed(models, version, low=-10.0, high=1e3)
     add_reference(models / "v1.0.0", weights=[0.0] * 5)
-    write_version(models, "v2.0.0")
     point(models, "candidate", "v2.0.0")
     keys = KeyFile(models.parent / "keys.json")
     return keys.add("fuzz", list(ROLES), now=SystemClock().now(), days=1)[1]
 
 
 def fuzz(
-    python: str, url: str, key: str, folder: Path, *, seconds: int, seed: int
+    python: str, url: str, key: str, folder: Path, *, seed: int, effort: Mapping[str, object]
 ) -> subprocess.CompletedProcess[str]:
     """One run; its exit code is 0 when nothing was found.
 
@@ -47,15 +48,18 @@ def fuzz(
         Sent with every request.
     folder : Path
         Where the run may write.
-    seconds, seed : int
-        How long, and from which seed.
+    seed : int
+        Where chance begins.
+    effort : mapping
+        Options that say how much is tried: ``max-time`` in seconds, or ``phases`` and
+        ``max-examples`` for the same number of requests on any machine.
     """
     config = folder / "schemathesis.toml"
     config.write_text(_CONFIG, encoding="utf-8")
     options = {
         "header": f"X-API-Key: {key}",
-        "max-time": seconds,
         "seed": seed,
+        **effort,
         "exclude-path-regex": _SWITCHES,
         "exclude-checks": _UNSAID,
         "request-timeout": 5,
@@ -69,5 +73,4 @@ def fuzz(
         text=True,
         check=False,
         cwd=folder,
-        timeout=seconds + 120,
     )

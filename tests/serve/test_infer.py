@@ -105,6 +105,20 @@ def test_rows_are_scored(app: App, path: str, inputs: list[dict[str, Any]]) -> N
     np.testing.assert_allclose(_scores(_infer(app, inputs, path)), SCORES, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("n_rows", [31, 32, 500])
+def test_many_rows(app: App, n_rows: int) -> None:
+    """Checked together they are scored as one by one, and the one that does not fit is named."""
+    rng = np.random.default_rng(n_rows)
+    rows = np.column_stack([np.ones(n_rows), rng.uniform(0.0, 0.5, (n_rows, 3))])
+    expected = logistic(rows, WEIGHTS)
+    np.testing.assert_allclose(_scores(_infer(app, [_whole(rows.tolist())])), expected, atol=1e-12)
+    assert _scores(_post(app, *_binary(rows.tolist()))) == _scores(
+        _infer(app, _each(rows.tolist()))
+    )
+    rows[n_rows - 1, 3] = 2.5
+    _is_refusal(_infer(app, [_whole(rows.tolist())]), 400, f"#/inputs/0/data/{4 * n_rows - 1}")
+
+
 def test_one_row_scores_as_predict_does(app: App) -> None:
     """Both surfaces share the scoring: the same bits."""
     predicted = call(app, "/ml/predict", json.dumps({"features": ROW}).encode()).json()["score"]
