@@ -22,8 +22,9 @@ from mlwb.serve._shadow_worker import Worker
 __all__ = ["Comparison", "Shadow", "compare"]
 
 _LOG = logging.getLogger("mlwb.serve")
-_INLINE_MS = 1.0
-"""A candidate dearer than this a row runs on a thread, so that it cannot hold up the loop."""
+_INLINE_MS = 0.25
+"""A request dearer than this runs on a thread, so that it cannot hold up the loop; a thread costs
+some 0.05 ms."""
 _TOGETHER = 64
 """Rows after which no further request joins those that are compared in one call."""
 
@@ -85,13 +86,16 @@ def compare(
     if candidate.schema_crc32 != job.champion.schema_crc32:
         return _failed(job, "schema")
     start = clock.monotonic_s()
-    covered = [candidate.covers(row) for row in job.rows]
+    # Rows were checked against the champion's ranges when they were read.
+    is_same = candidate.ranges == job.champion.ranges
+    covered = [is_same or candidate.covers(row) for row in job.rows]
     try:
         scores = candidate.score([row for row, fits in zip(job.rows, covered, strict=True) if fits])
     except Exception as error:  # noqa: BLE001 - a candidate's fault of any kind is its own
+        taken_ms = (clock.monotonic_s() - start) * 1e3
         if not isinstance(error, ModelError):
             _LOG.error("the candidate failed", exc_info=error)
-        return _failed(job, "model", (clock.monotonic_s() - start) * 1e3)
+        return _failed(job, "model", taken_ms)
     taken_ms = (clock.monotonic_s() - start) * 1e3
     if taken_ms > settings.shadow_budget_ms:
         return _failed(job, "budget", taken_ms)
@@ -163,7 +167,7 @@ class Shadow:
         if not self._watch.breaker.allows():
             return self._record(job, _failed(job, "breaker"))
         deadline_s = self._clock.monotonic_s() + self._settings.shadow_budget_ms / 1e3
-        return self._record(job, await self._behind(job, deadline_s))
+        return self._record(job, self._learn(await self._behind(job, deadline_s)))
 
     def close(self) -> None:
         """Give up what waits."""
@@ -179,14 +183,14 @@ class Shadow:
     def _compare(self, job: Comparison) -> list[ShadowOutcome]:
         if not self._watch.breaker.allows():
             return self._record(job, _failed(job, "breaker"))
-        return self._record(job, compare(job, self._settings, self._clock))
+        return self._record(job, self._learn(compare(job, self._settings, self._clock)))
 
     def _compare_waiting(self, waiting: list[Comparison]) -> None:
         """Compare in as few calls as may be."""
         for jobs in _alike(waiting):
             candidate = jobs[0].candidate
-            n_rows = sum(len(job.rows) for job in jobs)
-            if candidate is None or not self._is_quick(jobs[0], candidate, n_rows):
+            most = max(len(job.rows) for job in jobs)
+            if candidate is None or not self._is_quick(jobs[0], candidate, most):
                 for job in jobs:
                     self._start(job)
             elif len(jobs) == 1 or self._watch.breaker.state != "closed":
@@ -204,7 +208,9 @@ class Shadow:
         rows = [row for job in jobs for row in job.rows]
         scores = [score for job in jobs for score in job.scores]
         whole = jobs[0]._replace(rows=rows, scores=scores)
-        outcomes = compare(whole, self._settings, self._clock, n_requests=len(jobs))
+        outcomes = self._learn(
+            compare(whole, self._settings, self._clock, n_requests=len(jobs)), n_requests=len(jobs)
+        )
         if outcomes[0].error in _OF_ALL:  # whose fault it was is found out one by one
             for job in jobs:
                 self._compare(job)
@@ -214,6 +220,13 @@ class Shadow:
             end = start + len(job.rows)
             self._record(job, outcomes[start:end])
             start = end
+
+    def _learn(self, outcomes: list[ShadowOutcome], *, n_requests: int = 1) -> list[ShadowOutcome]:
+        """Take note of what a call cost."""
+        share_ms = outcomes[0].latency_ms
+        if share_ms is not None:
+            self._watch.took(share_ms * n_requests / len(outcomes))
+        return outcomes
 
     async def _behind(self, job: Comparison, deadline_s: float) -> list[ShadowOutcome]:
         """Compare on the worker, and wait no longer than the budget."""

@@ -20,7 +20,7 @@ __all__ = ["BreakerReport", "ShadowReport", "ShadowWatch"]
 _FRESH_S = 1.0
 """Numbers younger than this are given again: the rank correlation sorts the window."""
 _WEIGHT = 0.1
-"""Of the newest time in the candidate's cost; ten requests forget a hiccup."""
+"""Of the newest call in the candidate's cost; some twenty forget a hiccup."""
 
 
 class BreakerReport(msgspec.Struct):
@@ -123,15 +123,17 @@ class ShadowWatch:
         """
         if pair != self._pair:
             return
-        failed, rows, taken_ms = False, self._rows, outcomes[0].latency_ms
+        failed, rows = False, self._rows
         for answered, outcome in zip(scores, outcomes, strict=True):
             score = outcome.score
             if score is None:
                 failed, score = True, math.nan
             rows.append((answered, score))
-        if taken_ms is not None:
-            self.cost_ms += _WEIGHT * (taken_ms / len(outcomes) - self.cost_ms)
         self.breaker.record(failed=failed)
+
+    def took(self, ms_a_row: float) -> None:
+        """Learn from one call what a row costs; the next calls forget a hiccup."""
+        self.cost_ms += _WEIGHT * (ms_a_row - self.cost_ms)
 
     @property
     def readings(self) -> dict[str, float]:

@@ -228,6 +228,25 @@ def test_a_candidate_that_became_slow_leaves_the_loop(models: Path) -> None:
     assert threads[1:] == ["mlwb-shadow"] * 2
 
 
+def test_many_cheap_requests_do_not_make_a_dear_one(models: Path) -> None:
+    """What a request costs decides about the thread, not how many came in the same moment."""
+    threads = list[str]()
+    app = _acting(
+        _app(models, shadow_budget_ms=10_000.0),
+        lambda: threads.append(threading.current_thread().name),
+        cost_ms=0.1,
+    )
+
+    async def talk() -> None:
+        for _ in range(30):
+            await request(app, PATH, BODY)
+        app.state.settle()
+
+    asyncio.run(talk())
+    assert set(threads) == {threading.main_thread().name}
+    assert app.state.metrics.success == 30
+
+
 def test_a_candidate_that_never_returns_costs_a_thread_and_nothing_else(models: Path) -> None:
     """Those behind it wait for the budget, then are refused; the next candidate is asked."""
     app = _app(models, shadow_queue=1, shadow_budget_ms=400.0, shadow_least=1000)

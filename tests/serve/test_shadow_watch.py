@@ -99,16 +99,16 @@ def test_another_pair_begins_anew() -> None:
 
 
 def test_the_cost_follows_the_candidate() -> None:
-    """One slow request moves it a little; requests that stay slow take it all the way."""
+    """One slow call moves it a little and is forgotten; calls that stay slow take it along."""
     watch = _watch()
-    slow = ShadowOutcome("v2", 0.5, 0.0, latency_ms=20.0)
-    watch.record(PAIR, [0.5], [slow])
+    watch.took(20.0)
     assert 1.0 < watch.cost_ms < 3.0
     for _ in range(60):
-        watch.record(PAIR, [0.5], [slow])
+        watch.took(20.0)
     assert watch.cost_ms == pytest.approx(20.0, rel=0.01)
-    watch.record(PAIR, [0.5] * 20, [slow] * 20)
-    assert watch.cost_ms < 19.0
+    for _ in range(60):
+        watch.took(0.01)
+    assert watch.cost_ms < 0.1
 
 
 def test_over_the_route(models: Path) -> None:
