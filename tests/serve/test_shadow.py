@@ -248,23 +248,23 @@ def test_many_cheap_requests_do_not_make_a_dear_one(models: Path) -> None:
 
 
 def test_a_candidate_that_never_returns_costs_a_thread_and_nothing_else(models: Path) -> None:
-    """Those behind it wait for the budget, then are refused; the next candidate is asked."""
-    app = _app(models, shadow_queue=1, shadow_budget_ms=400.0, shadow_least=1000)
-    good, never = app.state.candidate.live, threading.Event()
-    assert good is not None
+    """The first waits for the budget, others are refused; the next candidate is asked."""
+    app = _app(models, shadow_queue=1, shadow_budget_ms=300.0, shadow_least=1000)
+    never, asked = threading.Event(), threading.Event()
     _acting(app, lambda: _wait(never), cost_ms=50.0)
     write_version(models, "v3.0.0")
-    other = create_app(ServeSettings(models, champion="v3.0.0")).state.champion.live
-    assert other is not None
+    other = create_app(ServeSettings(models, candidate="v3.0.0"))
+    _acting(other, asked.set, cost_ms=50.0)
 
     async def talk() -> list[str]:
         async with running(app):
             replies = [await request(app, PATH, BODY, query=b"wait=1") for _ in range(3)]
-            app.state.candidate.live = dataclasses.replace(other, cost_ms=50.0)
-            replies.append(await request(app, PATH, BODY, query=b"wait=1"))
+            app.state.candidate.live = other.state.candidate.live
+            await request(app, PATH, BODY, query=b"wait=1")
         return [reply.json()["shadow"]["error"] for reply in replies]
 
-    assert asyncio.run(talk()) == ["budget", "dropped", "dropped", ""]
+    assert asyncio.run(talk()) == ["budget", "dropped", "dropped"]
+    assert asked.wait(10)
     never.set()
 
 
