@@ -63,7 +63,7 @@ def remedy(problem: Problem) -> str:
         "dangling": "mlwb registry recover",
         "torn": "mlwb registry recover",
         "stale": "mlwb registry recover",
-        "unsigned": "mlwb registry sign" + f" {version}" * (version != "promotions.sig"),
+        "unsigned": "mlwb registry sign" + f" {version}" * (version not in _LOGS),
     }  # fmt: skip
     if problem.kind == "unaudited" and version == "latest":
         return 'mlwb registry rollback <the version the log names> --reason "latest was moved"'
@@ -71,6 +71,7 @@ def remedy(problem: Problem) -> str:
 
 
 _CHANNELS = ("latest", "candidate", "previous")
+_LOGS = ("promotions.sig", "log")
 
 
 def _diff(before: str, after: str, as_json: JsonFlag = False) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -80,9 +81,6 @@ def _follow(
 ) -> None:
     """Pull until stopped; what is here stays while the store is away or not in order."""
     models_dir = _models_dir(into)
-    is_over = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: is_over.set())
 
     def tell(outcome: Pulled | MlwbError) -> None:
         if as_json:
@@ -93,7 +91,24 @@ def _follow(
             errors.print(f"[bold red]error[/] [dim]{outcome.code}[/]", end=" ")
             errors.print(str(outcome), markup=False, soft_wrap=True)
 
-    _mirror(into, at).follow(every_s=every, tell=tell, is_over=is_over)
+    mirror = _mirror(into, at)
+    with _until_told() as is_over:
+        mirror.follow(every_s=every, tell=tell, is_over=is_over)
+
+
+@contextmanager
+def _until_told() -> Iterator[threading.Event]:
+    """An event that SIGTERM and Ctrl-C set, so that a look under way is finished."""
+    is_over = threading.Event()
+    before = {
+        number: signal.signal(number, lambda *_: is_over.set())
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    try:
+        yield is_over
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _plain(outcome: Pulled | MlwbError) -> dict[str, Any]:

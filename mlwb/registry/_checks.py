@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from mlwb.core.errors import ArtifactError, DigestMismatchError, ParamsError, StaleStateError
+from mlwb.core.errors import (
+    ArtifactError,
+    DigestMismatchError,
+    ParamsError,
+    PromotionRefusedError,
+    StaleStateError,
+)
 from mlwb.registry._channels import points_at
 from mlwb.registry._state import State
 from mlwb.registry._version import verify_version
@@ -33,8 +39,8 @@ def check_reason(reason: str) -> None:
 def check_own(home: Path) -> None:
     """A registry is changed here, and does not only follow another."""
     if (home / MIRROR).exists():
-        raise ArtifactError(
-            f"{home} follows a registry elsewhere ({MIRROR} says which)",
+        raise PromotionRefusedError(
+            f"{home.name} follows a registry elsewhere ({MIRROR} says which)",
             todo="make the change there: mlwb registry --at URL ...",
         )
 

@@ -77,10 +77,10 @@ def _timeout(environ: Mapping[str, str]) -> float:
 
 
 def _shown(url: str) -> str:
-    """A URL without what may be a password."""
+    """A URL without what may be a password, and one spelling of it."""
     scheme, _, rest = url.partition("://")
     place, slash, path = rest.partition("/")
-    return f"{scheme}://{place.rpartition('@')[2]}{slash}{path}" if rest else url
+    return f"{scheme}://{place.rpartition('@')[2]}{slash}{path}".rstrip("/") if rest else url
 
 
 def _first_line(error: BaseException) -> str:

@@ -187,3 +187,17 @@ def test_a_wrong_url_is_a_wrong_option() -> None:
     """Exit 2 with an example of a right one."""
     code, said = run("--at", "bucket", "status")
     assert (code, "s3://bucket/prefix" in said) == (2, True)
+
+
+def test_the_unit_runs_a_command_that_exists(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `ops/systemd` starts is understood as it stands, by variable and options."""
+    unit = Path(__file__).resolve().parents[2] / "ops" / "systemd" / "mlwb-follow.service"
+    lines = unit.read_text().splitlines()
+    (start,) = [line.split()[2:] for line in lines if line.startswith("ExecStart=")]
+    (at,) = [line.rpartition("=")[2] for line in lines if f"={REMOTE_ENV}=" in line]
+    monkeypatch.setenv(REMOTE_ENV, at)
+    monkeypatch.setattr(_registry_at, "open_store", lambda *_: MemoryStore())
+    followed: list[float] = []
+    monkeypatch.setattr(Mirror, "follow", lambda _, *, every_s, **__: followed.append(every_s))
+    assert run(*start) == (0, "")
+    assert followed == [5.0]

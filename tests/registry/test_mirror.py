@@ -16,6 +16,7 @@ from mlwb.core.errors import (
     BrokenChainError,
     MlwbError,
     ParamsError,
+    PromotionRefusedError,
     SignatureError,
     StaleStateError,
     StoreUnavailableError,
@@ -283,7 +284,7 @@ def test_a_registry_of_its_own_is_not_overwritten(
     assert local(models).doctor() == ()
     replica = memory_dir / "replica" / "artifacts" / "models"
     Mirror(place.store, replica, clock=clock).pull()
-    with pytest.raises(ArtifactError, match="follows a registry elsewhere"):
+    with pytest.raises(PromotionRefusedError, match="follows a registry elsewhere"):
         local(replica).rollback(reason="drift")
     other = Faulty(place.store, name="s3://another/place")
     with pytest.raises(ParamsError, match="follows another registry"):
