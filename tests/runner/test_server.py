@@ -11,9 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from mlwb.core.clock import SystemClock
 from mlwb.core.errors import ServerStartError
 from mlwb.core.home import Home
 from mlwb.runner import _server, server_process
+from mlwb.serve import KeyFile
+from tests.inference.version_kit import point, write_version
 from tests.runner.notebook_kit import is_alive
 
 pytestmark = pytest.mark.server
@@ -139,3 +142,14 @@ def test_default_command_is_this_interpreter(home: Home, monkeypatch: pytest.Mon
     start = [sys.executable, "-m", "mlwb", "serve", "--with-parent", "--port", "0"]
     assert command[:7] == start
     assert command[-2:] == ["--candidate", "v2"]
+
+
+def test_keys_of_the_home_are_not_asked_for(home: Home) -> None:
+    """Who has made keys for the real server can still run the loop."""
+    write_version(home.models, "v1.0.0")
+    point(home.models, "latest", "v1.0.0")
+    KeyFile(home.artifacts / "keys.json").add("bot", ["predict"], now=SystemClock().now(), days=1)
+    with server_process(home) as server:
+        answer = urllib.request.urlopen(f"{server.base_url}/ml/model/info", timeout=5)  # noqa: S310
+        assert answer.status == 200
+        answer.close()
