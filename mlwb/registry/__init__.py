@@ -7,6 +7,7 @@ building one (model).
 """
 
 from mlwb.registry._channels import CHANNELS
+from mlwb.registry._checks import is_mirror
 from mlwb.registry._compare import Difference, differences
 from mlwb.registry._evidence_heads import evidence_heads
 from mlwb.registry._mirror import Mirror, Pulled
@@ -32,5 +33,6 @@ __all__ = [
     "VersionInfo",
     "differences",
     "evidence_heads",
+    "is_mirror",
     "open_store",
 ]

@@ -24,6 +24,7 @@ __all__ = [
     "check_new",
     "check_own",
     "check_reason",
+    "is_mirror",
 ]
 
 MIRROR = "mirror.json"
@@ -34,6 +35,17 @@ def check_reason(reason: str) -> None:
     """Somebody says why."""
     if not reason.strip():
         raise ParamsError("a reason is needed", todo="say why, for the log")
+
+
+def is_mirror(models_dir: Path) -> bool:
+    """Whether a models directory only follows a registry elsewhere: nothing is changed here.
+
+    Parameters
+    ----------
+    models_dir : Path
+        Versions and channels.
+    """
+    return (models_dir.parent / MIRROR).exists()
 
 
 def check_own(home: Path) -> None:

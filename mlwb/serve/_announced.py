@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 from mlwb.core import fsops
@@ -17,6 +18,7 @@ UNAUDITED = "unaudited_flip"
 """Code of a `latest` that the log does not announce."""
 
 _TRIES = 5
+_SETTLE_S = 0.05
 _MOVES = {"promote": "promoted", "bootstrap": "promoted", "rollback": "rolled_back"}
 
 
@@ -56,9 +58,13 @@ class Announced:
             key = self._key()
             if key == self._known:
                 return self.is_unaudited
-            # Once more when something moved meanwhile: a flip under way is no unannounced one.
+            # Once more when something moved meanwhile: a flip under way is no unannounced one. A
+            # mirror brings the log over first and moves the link a moment later.
             is_audited = self._is_silent() or self._registry.is_audited()
-            if is_audited or self._key() == key:
+            if is_audited:
+                break
+            time.sleep(_SETTLE_S)
+            if self._key() == key:
                 break
         self.is_unaudited, self._known = not is_audited, key
         return self.is_unaudited

@@ -25,7 +25,7 @@ from mlwb.core.errors import (
     StorageError,
 )
 from mlwb.core.ids import check_version
-from mlwb.registry import Registry
+from mlwb.registry import Registry, is_mirror
 from mlwb.registry import State as RegistryState
 from mlwb.serve._endpoints import Call, Endpoint, Permission, json_response
 from mlwb.serve._problems import problem_error
@@ -166,7 +166,7 @@ class _Releases:
         return await self._released(
             call,
             "rollback",
-            lambda: self._registry(call).rollback(
+            lambda: self._changeable(call).rollback(
                 asked.target,
                 reason=asked.reason,
                 expect_current=asked.expect_current,
@@ -239,7 +239,7 @@ class _Releases:
         from mlwb.params import load_policy
         from mlwb.registry.promotion import promote_on_evidence
 
-        settings, registry = self._state.settings, self._registry(call)
+        settings, registry = self._state.settings, self._changeable(call)
         if settings.evidence_dir is None or settings.policy is None:
             raise PromotionRefusedError(
                 "this server knows no evidence or no policy",
@@ -257,6 +257,14 @@ class _Releases:
             load_check=self._load_check,
             confirmation=asked.confirmation,
         )
+
+    def _changeable(self, call: Call) -> Registry:
+        if is_mirror(self._state.settings.models_dir):
+            raise PromotionRefusedError(
+                "this server follows a registry elsewhere",
+                todo="make the change there: mlwb registry --at URL",
+            )
+        return self._registry(call)
 
     def _registry(self, call: Call | None = None) -> Registry:
         settings = self._state.settings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -190,6 +191,19 @@ def test_the_log_is_read_again_only_when_something_changed(
     point(registry.models_dir, "latest", "v1.0.0")
     assert [announced.look() for _ in range(5)] == [True] * 5
     assert len(asked) == 2
+
+
+def test_a_log_that_is_ahead_for_a_moment(registry: Registry) -> None:
+    """A mirror writes the log first and moves the link then: no alarm in between."""
+    models, log = registry.models_dir, registry.models_dir.parent / "promotions.log"
+    registry.rollback(reason="elsewhere")
+    point(models, "latest", "v2.0.0")
+    announced = Announced(models, clock=ManualClock(), signer=Signer(), refuse=True)
+    late = threading.Timer(0.01, point, (models, "latest", "v1.0.0"))
+    late.start()
+    assert log.exists()
+    assert announced.look() is False
+    late.join()
 
 
 def test_a_flip_while_the_log_is_read_is_no_unaudited_one(

@@ -334,6 +334,16 @@ def test_a_version_copied_in_by_hand_is_not_loaded(app: App, registry: Registry)
     assert _post(other, "/ml/models/v8.0.0/load").status == 200
 
 
+@pytest.mark.parametrize("path", ["/ml/models/v3.0.0/promote", "/ml/rollback"])
+def test_a_replica_says_where_to_change_it(app: App, registry: Registry, path: str) -> None:
+    """What follows a registry elsewhere is changed there; nothing of the machine is told."""
+    (registry.models_dir.parent / "mirror.json").write_text('{"of":"s3://models"}')
+    reply = _post(app, path, reason="r", expect_current="v2.0.0")
+    assert _refused(reply) == (409, "promotion_refused")
+    assert "mlwb registry --at" in reply.json()["detail"]
+    assert str(registry.models_dir.parent) not in reply.body.decode()
+
+
 def test_without_evidence_or_policy_nothing_is_promoted(registry: Registry, decide: Decide) -> None:
     """A server that was not told where they are says so."""
     decide("v3.0.0")
