@@ -19,7 +19,6 @@ __all__ = ["Bar", "BarQuery", "BarsAsked", "decode_bars"]
 _Price = Annotated[float, Meta(gt=0.0, le=1e15)]
 _Amount = Annotated[float, Meta(ge=0.0, le=1e18)]
 _Ts = Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:00Z\Z")]
-_OPTIONAL = ("volume", "bid", "ask", "bid_size", "ask_size")
 
 
 class Bar(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -160,7 +159,12 @@ def _check_keys(asked: BarsAsked, bars: list[Bar], body: bytes) -> None:
     # one; more quotes than that means a key was sent twice and one was not read.
     quotes = 6 + 4 * ((asked.schema_crc32 is not UNSET) + (asked.request_id is not UNSET))
     for bar in bars:
-        given = sum(getattr(bar, name) is not UNSET for name in _OPTIONAL)
-        quotes += 12 + 2 * given
+        quotes += 22 - 2 * (
+            (bar.volume is UNSET)
+            + (bar.bid is UNSET)
+            + (bar.ask is UNSET)
+            + (bar.bid_size is UNSET)
+            + (bar.ask_size is UNSET)
+        )
     if body.count(b'"') != quotes:
         raise problem_error("repeated_key", "expected every key once")

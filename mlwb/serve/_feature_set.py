@@ -25,6 +25,8 @@ class FeatureSet(NamedTuple):
     ----------
     specs : tuple of FeatureSpec
         In the order of the model's columns.
+    names : tuple of str
+        Of ``specs``.
     digest : str
         Of ``specs``; equal to the sidecar's.
     spread : str
@@ -35,6 +37,7 @@ class FeatureSet(NamedTuple):
     """
 
     specs: tuple[FeatureSpec, ...]
+    names: tuple[str, ...]
     digest: str
     spread: str
     keep_s: int
@@ -81,4 +84,4 @@ def open_features(sidecar: Sidecar, modules: Sequence[str]) -> FeatureSet | str:
     if found != sidecar.feature_spec_digest:
         return "feature_digest"
     longest = max(spec.lookback_s for spec in chosen)
-    return FeatureSet(chosen, found, sidecar.spread, max(DAY_S, longest))
+    return FeatureSet(chosen, sidecar.names, found, sidecar.spread, max(DAY_S, longest))

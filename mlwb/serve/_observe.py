@@ -81,8 +81,8 @@ class _Asked(NamedTuple):
         Open of the last bar, seconds since 1970.
     found : _Finding
         Why it is not scored.
-    values : tuple of float, optional
-        Its features; None for a bar before the newest.
+    values : dict of str to float, optional
+        Its features by name; None for a bar before the newest.
     minutes_missing : int
         Until the symbol is warm.
     is_new : bool
@@ -94,7 +94,7 @@ class _Asked(NamedTuple):
     symbol: str
     ts: float
     found: _Finding
-    values: tuple[float, ...] | None
+    values: dict[str, float | None] | None
     minutes_missing: int
     is_new: bool
 
@@ -205,15 +205,16 @@ class ObserveRoute(ScoringRoute[_Asked]):
             symbol=query.symbol,
             ts=ts,
             found=found,
-            values=None if found.reason == "observed_before" else row,
+            values=None
+            if found.reason == "observed_before"
+            else dict(zip(features.names, row, strict=True)),
             minutes_missing=symbol.minutes_missing,
             is_new=n_new > 0,
         )
 
     async def respond(self, scope: Scope, send: Send, job: Comparison, query: _Asked) -> None:  # noqa: ARG002
         """Features, readiness and score of the last bar."""
-        live, values = job.champion, query.values
-        names = live.predictor.sidecar.names
+        live = job.champion
         answer = Observation(
             request_id=job.request_id,
             model_version=live.version,
@@ -224,7 +225,7 @@ class ObserveRoute(ScoringRoute[_Asked]):
             reason=query.found.reason,
             fields=query.found.fields,
             minutes_missing=query.minutes_missing,
-            features=None if values is None else dict(zip(names, values, strict=True)),
+            features=query.values,
             score=job.scores[0] if job.scores else None,
         )
         await self.send_answer(send, job, _encode(answer))

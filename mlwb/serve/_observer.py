@@ -76,6 +76,7 @@ class Observer:
         self._settings, self._clock = settings, clock
         self._modules = tuple(filter(None, map(str.strip, settings.feature_modules.split(","))))
         self._opened: dict[tuple[str, ...], FeatureSet | str] = {}
+        self._last: tuple[Sidecar | None, FeatureSet | str] = None, ""
         self._states: dict[str, SymbolState] = {}
         self._waiting: dict[str, Saved] = {}
         self._seen_s: dict[str, float] = {}
@@ -104,7 +105,10 @@ class Observer:
         ServeError
             503: this server does not compute them.
         """
-        found = self.open(sidecar)
+        last, found = self._last
+        if last is not sidecar:
+            found = self.open(sidecar)
+            self._last = sidecar, found
         if isinstance(found, str):
             raise problem_error("observe_off", WHY_NOT_OBSERVING[found])
         return found

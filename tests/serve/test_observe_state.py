@@ -49,7 +49,7 @@ from tests.strategies import same_bits
 
 NAMES = ("mid_logret_5m", "spread_bp", "vol1m_log", "rsi14_z", "zscore_mid_24h", "vol_ratio")
 CHOSEN = specs(NAMES)
-FEATURES = FeatureSet(CHOSEN, spec_digest(CHOSEN), "quoted", 86_400)
+FEATURES = FeatureSet(CHOSEN, NAMES, spec_digest(CHOSEN), "quoted", 86_400)
 
 
 def observer(folder: Path, until_s: float, **more: Any) -> Observer:
@@ -132,7 +132,9 @@ def test_recorded_bars_give_the_bits_of_batch(
     bars = to_bars(load_market([str(real_data / file)]))[:5_760]
     names = [name for name in NAMES if name != "vol1m_log"]
     chosen = specs(names, quoted=spread == "quoted")
-    features = FeatureSet(chosen, spec_digest(chosen), spread, 86_400)
+    features = FeatureSet(
+        chosen, tuple(spec.name for spec in chosen), spec_digest(chosen), spread, 86_400
+    )
     expected, until_s = compute(chosen, bars), float(bars[-1, TS]) + INTERVAL_S
     where = observer(tmp_path, until_s)
     for begin in range(0, len(bars), 1_440):
@@ -265,7 +267,9 @@ def test_saved_bars_warm_another_model(tmp_path: Path) -> None:
     send(before, bars[:70])
     before.close()
     chosen = specs(["realised_vol_60m", "mid_logret_1m"])
-    other = FeatureSet(chosen, spec_digest(chosen), "none", 86_400)
+    other = FeatureSet(
+        chosen, tuple(spec.name for spec in chosen), spec_digest(chosen), "none", 86_400
+    )
     after = observer(tmp_path, bars[-1, TS] + 60)
     assert same_bits(np.array(send(after, bars[70:], other)), compute(chosen, bars)[-1])
 
