@@ -40,6 +40,9 @@ def _smoke(
         bool, typer.Option("--cold/--warm", help="A new connection for every request.")
     ] = False,
     n: Annotated[int | None, typer.Option("-n", help="Requests; else those of replay.yml.")] = None,
+    version: Annotated[
+        str, typer.Option("--version", help="What a server of its own serves; else `latest`.")
+    ] = "",
     url: Annotated[
         str, typer.Option("--url", help="A server that runs; else one of its own.")
     ] = "",
@@ -71,11 +74,13 @@ def _smoke(
     from mlwb.params import load_params
     from mlwb.runner import SmokeOptions, smoke_run
 
+    if url and version:
+        raise ParamsError("a server that runs serves what it serves", expected="--url or --version")
     overrides = overrides_of(data, source, param or [])
     if n is not None:
         overrides["traffic.smoke_requests"] = n
     params = load_params("replay", home().params, profile=profile, overrides=overrides)
-    options = SmokeOptions(cold, url, _key(url, key_env), keep, tolerance)
+    options = SmokeOptions(cold, version, url, _key(url, key_env), keep, tolerance)
     with _bar(shown=not quiet and not as_json) as bar:
         task = bar.add_task("starting", total=params.traffic.smoke_requests)
         found = smoke_run(

@@ -35,6 +35,8 @@ class SmokeOptions:
     ----------
     cold : bool, default=False
         A new connection for every request.
+    version : str, default=""
+        What a server of its own serves; empty is `latest`.
     url : str, default=""
         A server that runs; empty starts one of its own.
     api_key : str, default=""
@@ -46,6 +48,7 @@ class SmokeOptions:
     """
 
     cold: bool = False
+    version: str = ""
     url: str = ""
     api_key: str = field(default="", repr=False)
     keeps: bool = True
@@ -66,7 +69,7 @@ def smoke_run(
     Parameters
     ----------
     home : Home
-        Whose versions are known, and whose `latest` a server of its own serves.
+        Whose versions are known and served.
     params : ReplayParams
         Market and number of requests.
     options : SmokeOptions
@@ -124,7 +127,8 @@ def _server(home: Home, options: SmokeOptions) -> Iterator[tuple[Target, str]]:
             version = str(client.model_info().get("model_version", ""))
         yield Target(options.url, options.api_key, options.cold, is_own=False), version
         return
-    with server_process(home, environ=_KEEPS_NOTHING) as server:
+    champion = {"MLWB_CHAMPION": options.version} if options.version else {}
+    with server_process(home, environ={**_KEEPS_NOTHING, **champion}) as server:
         yield Target(server.base_url, "", options.cold, is_own=True), server.version
 
 

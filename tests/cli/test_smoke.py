@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,11 @@ def test_a_server_of_its_own_and_one_that_runs(
     first = smoke()
     assert "100 warm requests to v1.0.0: 0 errors" in first.stdout, first.exception
     assert "no test of this kind before" in first.stdout
-    again = json.loads(smoke("--compare", "--json").stdout)
+    write_version(models, "v2.0.0")
+    shutil.copy(models / "v1.0.0" / "training_manifest.json", models / "v2.0.0")
+    rewrite(models / "v2.0.0", "training_manifest.json", {})
+    again = json.loads(smoke("--version", "v2.0.0", "--compare", "--json").stdout)
+    assert again["version"] == "v2.0.0"
     assert (again["requests"], again["errors"], again["score_mismatches"]) == (100, 0, 0)
     store = EvidenceStore(find_home({"MLWB_HOME": str(tmp_path)}).evidence)
     kinds = ["smoke", "metrics_baseline"]
@@ -76,6 +81,13 @@ def test_a_key_comes_from_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
         refused = smoke(*options)
         assert isinstance(refused.exception, ParamsError)
         assert "secret" not in str(refused.exception)
+
+
+@pytest.mark.usefixtures("models")
+def test_a_server_that_runs_is_not_told_what_to_serve() -> None:
+    """Naming both is a mistake, not a guess."""
+    refused = smoke("--url", "http://x", "--version", "v1.0.0").exception
+    assert isinstance(refused, ParamsError)
 
 
 @pytest.mark.usefixtures("models")
