@@ -136,6 +136,7 @@ def _request_type(sidecar: Sidecar, max_rows: int) -> type[Any]:
     named = msgspec.defstruct(
         "Features",
         list(zip(cells, values, strict=True)),
+        namespace={"__doc__": "Raw values by name, each within the range that was trained on."},
         rename=dict(zip(cells, sidecar.names, strict=True)),
         forbid_unknown_fields=True,
         frozen=True,
@@ -154,6 +155,7 @@ def _request_type(sidecar: Sidecar, max_rows: int) -> type[Any]:
             ("schema_crc32", crc | UnsetType, UNSET),
             ("request_id", request_id | UnsetType, UNSET),
         ],
+        namespace={"__doc__": "One row, by name or in order, or a batch of rows in order."},
         forbid_unknown_fields=True,
     )
 

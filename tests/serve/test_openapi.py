@@ -97,6 +97,15 @@ def test_names_are_unique(served: App) -> None:
     )
 
 
+def test_nothing_is_left_open(served: App) -> None:
+    """Every schema says what it is, and no property of one may be anything."""
+    for name, schema in _document(served)["components"]["schemas"].items():
+        assert schema.get("description"), name
+        for field, value in schema.get("properties", {}).items():
+            assert value not in ({}, {"type": "object"}), (name, field)
+            assert value.get("items") != {}, (name, field)
+
+
 def test_every_reference_leads_somewhere(served: App) -> None:
     """And every pattern is one of JSON Schema, where there is no end-of-text escape."""
     document = _document(served)
