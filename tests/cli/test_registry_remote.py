@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,14 @@ from typer.testing import CliRunner
 
 from mlwb.cli import _registry_at
 from mlwb.cli._app import app
-from mlwb.core.clock import SystemClock
+from mlwb.core.clock import SystemClock, format_utc
 from mlwb.core.errors import MlwbError, StoreUnavailableError
 from mlwb.core.signing import PRIVATE_KEY_ENV, PUBLIC_KEY_ENV
+from mlwb.evidence import Context, EvidenceStore, new_record, rate
 from mlwb.registry import REMOTE_ENV, REQUIRED_FILES, MemoryStore, Mirror, Registry, RemoteRegistry
+from tests.records import DETAILS
+from tests.serve.registry_kit import begin, yes
+from tests.serve.registry_kit import publish as publish_model
 
 AT = "s3://bucket/prefix"
 
@@ -113,9 +118,34 @@ def test_every_command_takes_the_other_registry(
     assert run("diff", "v1", "latest")[0] == 0
     assert run("gc") == (0, "nothing to remove\n")
     assert run("rollback", "--reason", "drift")[0] == 1, "nothing before it"
-    assert "no decision about v1" in run("promote", "v1")[1]
     assert "versions of its bucket" in run("backup")[1]
     assert not list(Path(home).glob("mlwb-registry-*"))
+
+
+@pytest.mark.slow
+def test_a_decision_of_this_home_promotes_there(store: MemoryStore, tmp_path: Path) -> None:
+    """Pushed, decided about here, promoted there: loaded first, said in both logs; once only."""
+    home = tmp_path / "artifacts" / "models"
+    shutil.rmtree(tmp_path / "artifacts")
+    here = begin(home)
+    publish_model(here, "v2.0.0")
+    for version in here.versions():
+        run("push", version, "--at", AT)
+    bootstrap(store, tmp_path, "v1.0.0")
+    assert "no decision about v2.0.0" in run("--at", AT, "promote", "v2.0.0")[1]
+    evidence = EvidenceStore(tmp_path / "evidence" / "ml")
+    details = {
+        **DETAILS["decision"], **yes(here, "v2.0.0")["details"],
+        "now": format_utc(SystemClock().now()),
+    }  # fmt: skip
+    metric = rate("gates_passed", 1, 1, definition="gates whose outcome is PASS")
+    context = Context(clock=SystemClock(), model_version="v2.0.0")
+    evidence.write(new_record("decision", [metric], context, details=details))
+    assert run("--at", AT, "promote", "v2.0.0", "--json") == (0, '{"latest":"v2.0.0","seq":4}\n')
+    assert remote(store, tmp_path).state().history == ("v1.0.0", "v2.0.0")
+    assert here.latest() == "v1.0.0", "the directory of this home is another registry"
+    assert run("--at", AT, "rollback", "--reason", "drift")[0] == 0
+    assert "used before" in run("--at", AT, "promote", "v2.0.0")[1]
 
 
 def test_a_damaged_object_is_named_and_restored_from_this_home(
