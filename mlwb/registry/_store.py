@@ -243,18 +243,19 @@ def probe(store: ObjectStore) -> None:
         It does not answer.
     """
     key = f"probe/{secrets.token_hex(16)}"
-    first = store.put_if_absent(key, b"1")
-    if first is None:
-        raise StorageError(f"{store.name} refuses to create an object", got=f"{key} is not new")
+    if not write_once(store, key, b"1") or (first := store.get(key)) is None:
+        raise StorageError(f"{store.name} does not keep an object it created", got=key)
     try:
         if store.put_if_absent(key, b"2") is not None:
             raise _careless(store, "it created the same object twice")
-        if store.compare_and_swap(key, b"3", first) is None:
-            raise StorageError(f"{store.name} refuses to replace an object by its tag")
-        if store.compare_and_swap(key, b"4", first) is not None:
+        if store.compare_and_swap(key, b"3", first.tag) is None:
+            there = store.get(key)  # refused perhaps only to a repetition of our own
+            if there is None or there.data != b"3":
+                raise StorageError(f"{store.name} refuses to replace an object by its tag")
+        if store.compare_and_swap(key, b"4", first.tag) is not None:
             raise _careless(store, "it replaced an object whose tag was stale")
     finally:
-        with suppress(StorageError):  # a writer that may not delete leaves four bytes behind
+        with suppress(StorageError):  # a writer that may not delete leaves a byte behind
             store.delete(key)
 
 

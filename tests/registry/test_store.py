@@ -110,6 +110,17 @@ def test_the_probe_finds_clones_that_ignore_the_headers(clone: type[Faulty], sai
     assert behind.objects == {}
 
 
+@pytest.mark.parametrize("call", range(1, 6))
+def test_the_probe_takes_no_lost_answer_for_a_careless_store(call: int) -> None:
+    """A good store that hiccups is found good, or said not to answer; never called careless."""
+    for fault in ("lost", "timeout", "conflict"):
+        store = Faulty(MemoryStore(), {call: fault})
+        try:
+            probe(store)
+        except StorageError as error:
+            assert "ignores" not in str(error)  # noqa: PT017 - most faults raise nothing
+
+
 def test_importing_the_room_does_not_import_obstore() -> None:
     """The serving path stays light: obstore comes with the first remote store."""
     code = "import sys, mlwb.registry; sys.exit('obstore' in sys.modules)"
