@@ -261,7 +261,11 @@ class _OneRow:
         # A third of the time of assigning to the array.
         self._write = partial(Struct(f"{self._row.size}d").pack_into, memoryview(self._row.data), 0)
         self._score = session.run([sidecar.output_name], {sidecar.input_name: self._row})[0]
-        self._binding, self._run = session.io_binding(), session.run_with_iobinding
+        self._binding = session.io_binding()
+        # Beneath the public method, which makes new options for each call, and asks options it is
+        # given about graphics cards: 3.3 us, 32 us with options of one's own, 2.1 us this way.
+        run, binding = session._sess.run_with_iobinding, self._binding._iobinding  # noqa: SLF001
+        self._run = partial(run, binding, ort.RunOptions())
         for name, buffer, bind in (
             (sidecar.input_name, self._row, self._binding.bind_input),
             (sidecar.output_name, self._score, self._binding.bind_output),
@@ -270,7 +274,7 @@ class _OneRow:
 
     def __call__(self, values: Sequence[float]) -> float:
         self._write(*values)
-        self._run(self._binding)
+        self._run()
         return float(self._score.item())
 
 
