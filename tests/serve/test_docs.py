@@ -9,11 +9,13 @@ from typing import get_args, get_type_hints
 
 import pytest
 
+from mlwb.registry import Registry
 from mlwb.serve import ROLES, VARIABLES, App, ServeSettings, create_app
 from mlwb.serve._metrics import HELP
 from mlwb.serve._observe import Observation
 from mlwb.serve._observer import WHY_NOT_OBSERVING
 from mlwb.serve._problems import PROBLEMS
+from tests.serve.asgi_kit import call
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "serve.md").read_text(encoding="utf-8")
 
@@ -91,3 +93,25 @@ def test_the_reasons_a_bar_is_not_scored() -> None:
 def test_why_nothing_is_observed(word: str) -> None:
     """Each word of `GET /ml/observe` stands on the page."""
     assert f"`{word}`" in PAGE
+
+
+_COMMAND = re.compile(r"`ask '?([^\s`']+)'?(?: -X (POST))?(?: -d '([^']*)')?`")
+
+
+def test_what_to_type(registry: Registry) -> None:
+    """Every command of the page, one after another, does what its line says."""
+    app = create_app(ServeSettings(registry.models_dir))
+    commands = _COMMAND.findall(PAGE.split("## Control\n", 1)[1].split("\n## ", 1)[0])
+    assert len(commands) == 16
+    refused = []
+    for place, method, body in commands:
+        path, _, query = place.partition("?")
+        data = body.encode() if body or method else None
+        reply = call(app, path, data, query=query.encode())
+        if reply.status != 200:
+            refused.append((path, reply.json().get("code") or reply.json()["reasons"]))
+    assert refused == [
+        ("/ml/rollback", "promotion_refused"),  # the one before it went there already
+        ("/ml/health/ready", ["killed"]),
+        ("/ml/models/v3.0.0/promote", "promotion_refused"),  # nobody decided
+    ]
