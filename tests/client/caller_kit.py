@@ -23,7 +23,8 @@ class Caller:
         made = AsyncPredictClient if self._runner else PredictClient
         sleep = self._asleep if self._runner else self.waits.append
         rng = random.Random(1)  # noqa: S311 - jitter
-        self.client = made(url, **{"sleep": sleep, "rng": rng, "timeout_s": 2.0, **options})
+        patient = {"timeout_s": 10.0, "connect_timeout_s": 5.0}  # tests share a machine
+        self.client = made(url, **{"sleep": sleep, "rng": rng, **patient, **options})
 
     async def _asleep(self, seconds: float) -> None:
         self.waits.append(seconds)

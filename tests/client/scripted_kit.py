@@ -89,12 +89,13 @@ def free_port() -> int:
 
 
 class Script:
-    """What is played, and what was asked."""
+    """What is played, and what was asked; ``ended`` once a scene or a connection was the last."""
 
     def __init__(self, scenes: Sequence[Scene], port: int, scheme: str) -> None:
         self.scenes = list(scenes)
         self.requests: list[bytes] = []
         self.connections = 0
+        self.ended = threading.Event()
         self.url = f"{scheme}://127.0.0.1:{port}"
         self.lock = threading.Lock()
 
@@ -118,7 +119,7 @@ class Script:
                     stop.wait(5)
                     return
                 if isinstance(scene, Drip):
-                    _drip(connection, scene, stop)
+                    _drip(connection, scene, stop, self.ended)
                     return
                 assert not isinstance(scene, str)
                 connection.sendall(scene if isinstance(scene, bytes) else scene(request))
@@ -130,12 +131,15 @@ class Script:
         return {value.decode() for value in found}
 
 
-def _drip(connection: socket.socket, scene: Drip, stop: threading.Event) -> None:
+def _drip(
+    connection: socket.socket, scene: Drip, stop: threading.Event, ended: threading.Event
+) -> None:
     for piece in scene.pieces:
         connection.sendall(piece)
         if stop.wait(scene.pause_s):
             return
     if not scene.ends:
+        ended.set()
         stop.wait(5)
 
 
@@ -169,6 +173,7 @@ def scripted(*scenes: Scene, tls: ssl.SSLContext | None = None) -> Iterator[Scri
                 found = tls.wrap_socket(connection, server_side=True) if tls else connection
                 opened.append(found)
                 script.play(found, stop)
+            script.ended.set()
 
         def accept() -> None:
             with contextlib.suppress(OSError):

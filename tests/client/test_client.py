@@ -176,8 +176,8 @@ def test_a_connection_closed_between_calls_is_not_used(connect: Connect) -> None
     with scripted("answer, close", answer(200, b"x")) as script:
         client = connect(script.url)
         client.predict(ROW)
+        assert script.ended.wait(10)
         client.idle(0.05)
-        time.sleep(0.02)
         assert client.call("post_raw", "/ml/predict", b"anything")[:2] == (200, b"x")
     assert script.connections == 2
 

@@ -180,8 +180,8 @@ def test_a_late_second_answer_spoils_the_connection(connect: Connect) -> None:
     with scripted(drip, GOOD) as script:
         client = connect(script.url)
         client.predict(ROW, request_id="my-id")
-        client.idle(0.1)
-        time.sleep(0.1)
+        assert script.ended.wait(10)
+        client.idle(0.05)
         assert client.predict(ROW).source == "model"
     assert script.connections == 2
 
