@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -53,7 +54,10 @@ def _run(
         Path, typer.Option("--csv", help="Rows: a column a feature, or bars of a market.")
     ],
     url: Annotated[
-        str, typer.Option("--url", help="A running server; else one is started for it.")
+        str,
+        typer.Option(
+            "--url", help="A running server, with the key in MLWB_API_KEY; else one is started."
+        ),
     ] = "",
     candidate: CandidateOption = "",
     champion: ChampionOption = "",
@@ -85,7 +89,14 @@ def _run(
         )
     with server as base_url, _Bar(shown=not (quiet or as_json)) as bar:
         found = shadow_run(
-            base_url, path, params, policy=rules, clock=clock, folder=folder, progress=bar.tell
+            base_url,
+            path,
+            params,
+            policy=rules,
+            clock=clock,
+            folder=folder,
+            api_key=os.environ.get("MLWB_API_KEY", "") if url else "",
+            progress=bar.tell,
         )
     if as_json:
         print_json({"folder": folder, "record": found.record, "verdict": found.verdict})

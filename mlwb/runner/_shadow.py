@@ -73,6 +73,8 @@ def shadow_server(
         "MLWB_PREDICTION_LOG": str(folder / "predictions.jsonl"),
         "MLWB_SHADOW_LOG": str(folder / "shadow.jsonl"),
         "MLWB_DRIFT_DIR": "off",
+        "MLWB_OBSERVE_DIR": "off",
+        "MLWB_FEATURE_LOG": "off",
         "MLWB_MATCH_DELTA": str(match_delta_of(policy)),
         "MLWB_CHAMPION": champion,
     }
@@ -88,6 +90,7 @@ def shadow_run(
     policy: Policy,
     clock: Clock,
     folder: Path,
+    api_key: str = "",
     progress: shadow_replay.Progress | None = None,
 ) -> ShadowRun:
     """Send the rows of a file to a server, compare the answers, write both down.
@@ -106,6 +109,8 @@ def shadow_run(
         Times the replay and stamps the record.
     folder : Path
         Takes ``comparison.csv`` and ``summary.json``.
+    api_key : str, default=""
+        For a server with keys: one that may read and shadow.
     progress : callable, optional
         Called with rows sent and rows in all.
 
@@ -122,7 +127,7 @@ def shadow_run(
     ServeError
         The server does not answer, or has no model.
     """
-    with PredictClient(base_url, timeout_s=_PATIENCE_S) as client:
+    with PredictClient(base_url, timeout_s=_PATIENCE_S, api_key=api_key) as client:
         info = client.model_info()
     if info["candidate_version"] is None:
         raise EvidenceMissingError(
@@ -136,6 +141,7 @@ def shadow_run(
         base_url,
         timeout_s=params.traffic.timeout_ms / 1e3,
         token=secrets.token_hex(4),
+        api_key=api_key,
         progress=progress,
     )
     result = shadow_replay.Result(

@@ -10,6 +10,7 @@ import csv
 import gzip
 import io
 import math
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ from mlwb.stages.common import context, market_inputs, market_origin, prepare
 __all__ = ["Compared", "Progress", "Result", "Rows", "comparison_csv", "read_rows", "send"]
 
 _ROUTE = "/ml/predict-with-shadow?wait=1"
+_PAUSE_S, _TRIES = 0.05, 1_200
 _COLUMNS = (
     "row", "request_id", "status", "champion", "champion_score", "candidate", "candidate_score",
     "delta", "match", "client_ms", "candidate_ms", "error",
@@ -201,7 +203,9 @@ def send(
     *,
     timeout_s: float,
     token: str,
+    api_key: str = "",
     progress: Progress | None = None,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> list[Compared]:
     """Send row after row on one connection, waiting for both answers.
 
@@ -215,22 +219,40 @@ def send(
         A row without an answer for this long is an error.
     token : str
         Tells the ids of this replay from those of another.
+    api_key : str, default=""
+        For a server with keys.
     progress : callable, optional
         Called with rows sent and rows in all.
+    sleep : callable, optional
+        Waits; the machine's when not given.
     """
     found: list[Compared] = []
     encode = msgspec.json.Encoder().encode
-    with PredictClient(base_url, timeout_s=timeout_s) as client:
+    with PredictClient(base_url, timeout_s=timeout_s, api_key=api_key) as client:
         for index, (label, row) in enumerate(zip(rows.labels, rows.values.tolist(), strict=True)):
             request_id = f"{REPLAYED}{token}.{index}"
-            try:
-                reply = client.post_raw(_ROUTE, encode({"features": row, "request_id": request_id}))
-            except ServeError:
-                reply = (0, b"", timeout_s * 1e3)
+            body = encode({"features": row, "request_id": request_id})
+            reply = _post(client, body, timeout_s=timeout_s, sleep=sleep)
             found.append(_compared(label, request_id, reply))
             if progress is not None:
                 progress(index + 1, len(rows.labels))
     return found
+
+
+def _post(
+    client: PredictClient, body: bytes, *, timeout_s: float, sleep: Callable[[float], None]
+) -> tuple[int, bytes, float]:
+    """One answer; a server that limits its requests is asked again, for a minute at most."""
+    reply = (0, b"", timeout_s * 1e3)
+    for _ in range(_TRIES):
+        try:
+            reply = client.post_raw(_ROUTE, body)
+        except ServeError:
+            return 0, b"", timeout_s * 1e3
+        if reply[0] != 429:
+            break
+        sleep(_PAUSE_S)
+    return reply
 
 
 def comparison_csv(compared: Sequence[Compared], *, match_delta: float) -> str:

@@ -13,10 +13,12 @@ from typer.testing import CliRunner
 
 from mlwb.cli._app import app
 from mlwb.core.clock import SystemClock
-from mlwb.core.errors import EvidenceMissingError, MlwbError
+from mlwb.core.errors import EvidenceMissingError, MlwbError, ServeError
 from mlwb.core.predictionlog import PredictionLine, ShadowOutcome, encode_line
 from mlwb.evidence import EvidenceStore
+from mlwb.serve import KeyFile
 from tests.inference.version_kit import NAMES, logistic, point, write_version
+from tests.serve.server_kit import server
 
 WEIGHTS, FAR = (0.1, 1.5, -0.4, 0.8), (0.9, -1.0, 0.2, 0.1)
 N_ROWS = 320
@@ -86,6 +88,32 @@ def test_another_model_is_told_from_the_champion(home: Path) -> None:
     (folder,) = (home / "outputs").glob("shadow_*")
     summary = json.loads((folder / "summary.json").read_bytes())
     assert summary["verdict"]["outcome"] == "FAIL"
+
+
+@pytest.mark.server
+@pytest.mark.slow
+def test_rows_into_a_running_server_with_keys(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its key, at its pace; no row of it is taken for one of the day."""
+    keys = KeyFile(home / "keys.json")
+    _, key = keys.add("replay", ["read", "service"], now=SystemClock().now(), days=1)
+    environ = {
+        "CANARY_MODEL_VERSION": "v1.0.1",
+        "MLWB_KEYS_FILE": str(home / "keys.json"),
+        "MLWB_RATE_LIMIT": str(N_ROWS // 2),
+        "MLWB_RATE_WINDOW_S": "1",
+    }
+    with server(home / "artifacts" / "models", home, **environ) as running:
+        asked = ["shadow", "run", "--csv", str(home / "rows.csv"), "--url", running.url, "--json"]
+        monkeypatch.setenv("MLWB_API_KEY", key)
+        done = run(app, asked)
+        assert done.exit_code == 0, done.output
+        monkeypatch.delenv("MLWB_API_KEY")
+        with pytest.raises(ServeError):
+            run(app, asked, catch_exceptions=False)
+    values = {m["name"]: m["value"] for m in json.loads(done.stdout)["record"]["metrics"]}
+    assert (values["requests"], values["match_rate"], values["error_rate"]) == (N_ROWS, 1.0, 0.0)
+    with pytest.raises(EvidenceMissingError, match=f"got {N_ROWS} replayed"):
+        run(app, ["shadow", "compare", "--candidate", "v1.0.1"], catch_exceptions=False)
 
 
 def _log(home: Path, n: int, **changes: float) -> None:
