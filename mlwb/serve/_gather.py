@@ -16,7 +16,7 @@ class Gathered(Generic[_T]):
     """Things of one kind that wait for each other.
 
     Counting, logging and comparing cost a request more in calls, and in what the processor's
-    caches have forgotten meanwhile, than in work; a few dozen at once cost a third.
+    caches have forgotten meanwhile, than in work; a few dozen at once cost less.
 
     Parameters
     ----------

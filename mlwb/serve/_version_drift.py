@@ -33,7 +33,7 @@ from mlwb.serve._count_file import CountFile
 __all__ = ["VersionDrift"]
 
 _MANY_ROWS = 256
-"""Rows that wait until they are counted by one call: a third of the time of counting each."""
+"""Rows that wait until they are counted by one call: half the time of counting each."""
 _AHEAD_HOURS = 24
 
 
