@@ -38,7 +38,7 @@ def check_profile(settings: ServeSettings, ring: KeyRing | None, now: datetime) 
     if found:
         raise ParamsError(
             " ".join(found).removesuffix("."),
-            todo="see the part about keys and limits in docs/serve.md",
+            todo="see docs/serve-security.md",
         )
 
 

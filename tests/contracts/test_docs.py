@@ -1,8 +1,9 @@
-"""The pages of docs/ show what comes out."""
+"""The pages of docs/ show what comes out, and lead on to one another."""
 
 from __future__ import annotations
 
 import doctest
+import re
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ PAGES = [
     for page in sorted((find_project() / "docs").glob("*.md"))
     if ">>> " in page.read_text(encoding="utf-8")
 ]
+LINKED = [find_project() / "README.md", *sorted((find_project() / "docs").rglob("*.md"))]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
@@ -22,3 +24,22 @@ def test_the_examples_of_a_page_run(page: Path) -> None:
     found = doctest.testfile(str(page), module_relative=False)
     assert found.attempted > 5
     assert found.failed == 0
+
+
+_LINK = re.compile(r"\]\(([^)\s:]*?)(?:#([^)\s]*))?\)")
+
+
+def _anchors(page: Path) -> set[str]:
+    titles = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", LINKED, ids=lambda page: page.stem)
+def test_the_links_of_a_page_lead_somewhere(page: Path) -> None:
+    """To a file of the project, and to a heading of it."""
+    astray = []
+    for path, anchor in _LINK.findall(page.read_text(encoding="utf-8")):
+        target = (page.parent / path).resolve() if path else page
+        if not target.exists() or (anchor and anchor not in _anchors(target)):
+            astray.append(f"{path}#{anchor}")
+    assert astray == []

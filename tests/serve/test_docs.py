@@ -1,4 +1,4 @@
-"""docs/serve.md says what the server does."""
+"""docs/serve*.md say what the server does."""
 
 from __future__ import annotations
 
@@ -17,19 +17,28 @@ from mlwb.serve._observer import WHY_NOT_OBSERVING
 from mlwb.serve._problems import PROBLEMS
 from tests.serve.asgi_kit import call
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "serve.md").read_text(encoding="utf-8")
+_DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGE = "\n".join(
+    (_DOCS / name).read_text(encoding="utf-8")
+    for name in ("serve.md", "serve-operations.md", "serve-security.md")
+)
 
 
 def _table(heading: str) -> list[list[str]]:
-    section = PAGE.split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
-    rows = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("|")]
-    return [[cell.strip().strip("`") for cell in row] for row in rows[2:]]
+    """The rows of every table of a section, without their heads."""
+    lines = PAGE.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0].splitlines()
+    heads = {number for number, line in enumerate(lines, -1) if line.startswith("|---")}
+    return [
+        [cell.strip().strip("`") for cell in line.strip("|").split("|")]
+        for number, line in enumerate(lines)
+        if line.startswith("| ") and number not in heads
+    ]
 
 
 def test_the_routes(app: App) -> None:
-    """Every route is on the page and every route of the page exists."""
-    assert {(method, path) for method, path, _ in _table("Routes")} == {
-        (endpoint.method, endpoint.path) for endpoint in app.endpoints
+    """Every route with the role it needs, and no other."""
+    assert {(method, path, role) for method, path, role, _ in _table("Routes")} == {
+        (endpoint.method, endpoint.path, endpoint.permission.value) for endpoint in app.endpoints
     }
 
 
@@ -64,7 +73,7 @@ def test_the_shadow_errors(error: str) -> None:
 
 def test_the_roles() -> None:
     """Each role a key may have is explained."""
-    assert [role for role, _ in _table("Keys, limits, logs")] == list(ROLES)
+    assert [role for role, _ in _table("Keys")] == list(ROLES)
 
 
 def test_the_reasons(models: Path) -> None:
@@ -83,7 +92,7 @@ def test_the_reasons(models: Path) -> None:
 def test_the_reasons_a_bar_is_not_scored() -> None:
     """Each word an answer of observe may give is explained."""
     words = set(get_args(get_type_hints(Observation)["reason"])) - {""}
-    section = PAGE.split("## Observing bars\n", 1)[1].split("\n## ", 1)[0]
+    section = PAGE.split("\n## Observing bars\n", 1)[1].split("\n## ", 1)[0]
     assert words == set(re.findall(r"^\| `(\w+)` \| [^|]+ \|$", section, re.MULTILINE)) - {
         "features", "ready", "score", "reason", "fields", "minutes_missing",
     }  # fmt: skip
@@ -101,7 +110,7 @@ _COMMAND = re.compile(r"`ask '?([^\s`']+)'?(?: -X (POST))?(?: -d '([^']*)')?`")
 def test_what_to_type(registry: Registry) -> None:
     """Every command of the page, one after another, does what its line says."""
     app = create_app(ServeSettings(registry.models_dir))
-    commands = _COMMAND.findall(PAGE.split("## Control\n", 1)[1].split("\n## ", 1)[0])
+    commands = _COMMAND.findall(PAGE.split("\n## Control\n", 1)[1].split("\n## ", 1)[0])
     assert len(commands) == 16
     refused = []
     for place, method, body in commands:
