@@ -1,11 +1,14 @@
-"""What a server may be told, and the variables that tell it."""
+"""What a server may be told.
+
+A new setting is a field here with its paragraph, its range in `_ranges`, and its row in
+`docs/serve-operations.md`.
+"""
 
 from __future__ import annotations
 
 import ipaddress
-import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -13,84 +16,15 @@ from typing import Any
 from mlwb.core.errors import ParamsError
 from mlwb.core.home import find_home
 from mlwb.core.ids import check_version
-from mlwb.core.signing import PRIVATE_KEY_ENV, PUBLIC_KEY_ENV, Signer
+from mlwb.core.signing import Signer
+from mlwb.serve._ranges import check_ranges
+from mlwb.serve._variables import read_variable, variable
 
-__all__ = ["PROFILES", "VARIABLES", "ServeSettings"]
+__all__ = ["VARIABLES", "ServeSettings"]
 
-VARIABLES: dict[str, str] = {
-    "models_dir": "MLWB_MODELS_DIR",
-    "model_name": "MLWB_MODEL_NAME",
-    "host": "MLWB_HOST",
-    "port": "MLWB_PORT",
-    "workers": "MLWB_WORKERS",
-    "champion": "MLWB_CHAMPION",
-    "candidate": "CANARY_MODEL_VERSION",
-    "shadow_budget_ms": "MLWB_SHADOW_BUDGET_MS",
-    "match_delta": "MLWB_MATCH_DELTA",
-    "shadow_window": "MLWB_SHADOW_WINDOW",
-    "shadow_error_limit": "MLWB_SHADOW_ERROR_LIMIT",
-    "shadow_least": "MLWB_SHADOW_LEAST",
-    "shadow_pause_s": "MLWB_SHADOW_PAUSE_S",
-    "shadow_probes": "MLWB_SHADOW_PROBES",
-    "shadow_queue": "MLWB_SHADOW_QUEUE",
-    "body_limit": "MLWB_BODY_LIMIT",
-    "max_rows": "MLWB_MAX_ROWS",
-    "prediction_log": "MLWB_PREDICTION_LOG",
-    "shadow_log": "MLWB_SHADOW_LOG",
-    "log_limit": "MLWB_LOG_LIMIT",
-    "audit_log": "MLWB_AUDIT_LOG",
-    "log_hours": "MLWB_LOG_HOURS",
-    "log_files": "MLWB_LOG_FILES",
-    "drift_dir": "MLWB_DRIFT_DIR",
-    "stats_window": "MLWB_STATS_WINDOW",
-    "z_threshold": "MLWB_Z_THRESHOLD",
-    "baseline_file": "MLWB_BASELINE_FILE",
-    "feature_modules": "MLWB_FEATURE_MODULES",
-    "feature_log": "MLWB_FEATURE_LOG",
-    "feature_log_files": "MLWB_FEATURE_LOG_FILES",
-    "feature_log_share": "MLWB_FEATURE_LOG_SHARE",
-    "observe_dir": "MLWB_OBSERVE_DIR",
-    "observe_symbols": "MLWB_OBSERVE_SYMBOLS",
-    "observe_max_age_s": "MLWB_OBSERVE_MAX_AGE_S",
-    "observe_ahead_s": "MLWB_OBSERVE_AHEAD_S",
-    "observe_save_s": "MLWB_OBSERVE_SAVE_S",
-    "killed": "SERVE_KILL",
-    "kill_file": "MLWB_KILL_FILE",
-    "mode_file": "MLWB_MODE_FILE",
-    "canary_file": "MLWB_CANARY_FILE",
-    "unaudited": "MLWB_UNAUDITED",
-    "evidence_dir": "MLWB_EVIDENCE_DIR",
-    "policy": "MLWB_POLICY",
-    "kept_versions": "MLWB_KEPT_VERSIONS",
-    "reload_s": "MLWB_RELOAD_S",
-    "drain_s": "MLWB_DRAIN_S",
-    "public_keys": PUBLIC_KEY_ENV,
-    "signing_key": PRIVATE_KEY_ENV,
-    "profile": "MLWB_PROFILE",
-    "keys_file": "MLWB_KEYS_FILE",
-    "key_days": "MLWB_KEY_DAYS",
-    "key_grace_h": "MLWB_KEY_GRACE_H",
-    "rate_limit": "MLWB_RATE_LIMIT",
-    "rate_limit_address": "MLWB_RATE_LIMIT_ADDRESS",
-    "rate_window_s": "MLWB_RATE_WINDOW_S",
-    "rate_names": "MLWB_RATE_NAMES",
-    "trusted_proxies": "MLWB_TRUSTED_PROXIES",
-    "cors_origins": "MLWB_CORS_ORIGINS",
-    "max_connections": "MLWB_MAX_CONNECTIONS",
-    "max_in_flight": "MLWB_MAX_IN_FLIGHT",
-    "max_headers": "MLWB_MAX_HEADERS",
-    "header_limit": "MLWB_HEADER_LIMIT",
-    "read_s": "MLWB_READ_S",
-    "idle_s": "MLWB_IDLE_S",
-    "access_log": "MLWB_ACCESS_LOG",
-    "access_sample": "MLWB_ACCESS_SAMPLE",
-}
-"""Environment variable of each setting."""
-
+_PROFILES = ("development", "production")
+_UNAUDITED = ("report", "refuse")
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+")
-
-PROFILES = ("development", "production")
-"""What a server may be told about where it runs."""
 
 
 @dataclass(frozen=True)
@@ -308,19 +242,8 @@ class ServeSettings:
     access_sample: float = 1.0
 
     def __post_init__(self) -> None:
-        for name, (low, high) in _RANGES.items():
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ParamsError(
-                    f"{VARIABLES[name]} is out of range",
-                    expected=f"{low:g} .. {high:g}",
-                    got=f"{value}",
-                )
-        if not self.host:
-            raise ParamsError("MLWB_HOST is empty", expected="an address, such as 127.0.0.1")
-        if self.unaudited not in ("", "report", "refuse"):
-            raise ParamsError("MLWB_UNAUDITED is unknown", expected="report or refuse")
-        _check_guard(self)
+        check_ranges(self)
+        _check_words(self)
         for version in (self.champion, self.candidate, self.model_name):
             if version:
                 check_version(version)
@@ -357,9 +280,9 @@ class ServeSettings:
             raise ParamsError(f"no such setting: {', '.join(sorted(unknown))}")
         values: dict[str, Any] = {}
         for field in fields(cls):
-            text = environ.get(VARIABLES[field.name], "")
+            text = environ.get(variable(field.name), "")
             if text and field.name not in changes:
-                values[field.name] = _parse(VARIABLES[field.name], text, str(field.type))
+                values[field.name] = read_variable(field.name, text, str(field.type))
         values.update(changes)
         if "models_dir" not in values:
             values["models_dir"] = find_home(environ).models
@@ -382,6 +305,10 @@ class ServeSettings:
         return cls(**{**beside, **values})
 
 
+VARIABLES: dict[str, str] = {field.name: variable(field.name) for field in fields(ServeSettings)}
+"""Environment variable of each setting."""
+
+
 def _default_policy(environ: Mapping[str, str]) -> Path | None:
     try:
         return find_home(environ).policy("policy.yml")
@@ -389,84 +316,14 @@ def _default_policy(environ: Mapping[str, str]) -> Path | None:
         return None  # an installed package without a workbench around it
 
 
-_RANGES: dict[str, tuple[float, float]] = {
-    "port": (0, 65_535),
-    "workers": (1, 64),
-    "shadow_budget_ms": (0.1, 10_000),
-    "match_delta": (0.0, 1.0),
-    "shadow_window": (10, 20_000),
-    "shadow_error_limit": (0.0, 1.0),
-    "shadow_least": (1, 20_000),
-    "shadow_pause_s": (0.01, 86_400),
-    "shadow_probes": (1, 1_000),
-    "shadow_queue": (1, 10_000),
-    "body_limit": (256, 16_777_216),
-    "max_rows": (1, 65_536),
-    "log_limit": (1_024, 1 << 40),
-    "log_hours": (0.01, 8_760),
-    "log_files": (1, 10_000),
-    "stats_window": (2, 100_000),
-    "z_threshold": (0.0, 1_000.0),
-    "kept_versions": (1, 64),
-    "feature_log_files": (1, 10_000),
-    "feature_log_share": (0.0, 1.0),
-    "observe_symbols": (1, 1_024),
-    "observe_max_age_s": (0.0, 1e10),
-    "observe_ahead_s": (0.0, 1e10),
-    "observe_save_s": (0.01, 86_400),
-    "reload_s": (0.01, 3_600),
-    "drain_s": (0.0, 600),
-    "key_days": (0.001, 3_650),
-    "key_grace_h": (0.0, 8_760),
-    "rate_limit": (0, 1_000_000_000),
-    "rate_limit_address": (0, 1_000_000_000),
-    "rate_window_s": (1.0, 86_400),
-    "rate_names": (1, 10_000_000),
-    "max_connections": (1, 1_000_000),
-    "max_in_flight": (1, 1_000_000),
-    "max_headers": (4, 10_000),
-    "header_limit": (512, 1_048_576),
-    "read_s": (0.05, 3_600),
-    "idle_s": (0.05, 86_400),
-    "access_sample": (0.0, 1.0),
-}
-
-
-def _flag(text: str) -> bool:
-    known = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
-    return known[text.lower()]
-
-
-def _number(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(text)
-    return value
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(",") if word.strip())
-
-
-def _optional_path(text: str) -> Path | None:
-    return None if text == "off" else Path(text).expanduser()
-
-
-_READERS: dict[str, tuple[Callable[[str], Any], str]] = {
-    "Path": (lambda text: Path(text).expanduser(), "a path"),
-    "Path | None": (_optional_path, "a path, or off"),
-    "str": (str, "text"),
-    "int": (int, "a whole number"),
-    "float": (_number, "a number"),
-    "bool": (_flag, "1 or 0"),
-    "tuple[str, ...]": (_words, "words with commas between them"),
-}
-
-
-def _check_guard(settings: ServeSettings) -> None:
-    if settings.profile not in PROFILES:
+def _check_words(settings: ServeSettings) -> None:
+    if not settings.host:
+        raise ParamsError("MLWB_HOST is empty", expected="an address, such as 127.0.0.1")
+    if settings.unaudited not in ("", *_UNAUDITED):
+        raise ParamsError("MLWB_UNAUDITED is unknown", expected=" or ".join(_UNAUDITED))
+    if settings.profile not in _PROFILES:
         raise ParamsError(
-            "MLWB_PROFILE is no profile", expected=" or ".join(PROFILES), got=settings.profile
+            "MLWB_PROFILE is no profile", expected=" or ".join(_PROFILES), got=settings.profile
         )
     for text in settings.cors_origins:
         if text != "*" and _ORIGIN.fullmatch(text) is None:
@@ -482,13 +339,3 @@ def _check_guard(settings: ServeSettings) -> None:
             raise ParamsError(
                 "MLWB_TRUSTED_PROXIES names no address", expected="such as 10.0.0.7", got=text
             ) from error
-
-
-def _parse(variable: str, text: str, kind: str) -> Any:
-    read, expected = _READERS[kind]
-    try:
-        return read(text)
-    except (ValueError, KeyError) as error:
-        raise ParamsError(
-            f"{variable} cannot be read", expected=expected, got=repr(text[:80])
-        ) from error
