@@ -18,6 +18,7 @@ from mlwb.cli import (
     _nightly,
     _psi,
     _registry,
+    _report,
     _run,
     _serve,
     _shadow,
@@ -64,6 +65,7 @@ _market.add(app)
 _features.add(app)
 app.add_typer(_drift.app, name="drift")
 app.add_typer(_shadow.app, name="shadow")
+app.add_typer(_report.app, name="report")
 app.add_typer(_gate.app, name="gate")
 app.add_typer(_registry.app, name="registry")
 app.add_typer(_evidence.app, name="evidence")

@@ -15,6 +15,8 @@ __all__ = [
     "CheckParams",
     "CostParams",
     "CvParams",
+    "DailyParams",
+    "DailyReportParams",
     "DataParams",
     "DriftCheckParams",
     "FeatureModuleParams",
@@ -417,6 +419,27 @@ class DriftCheckParams:
 
 
 @dataclass(frozen=True)
+class DailyParams:
+    """How the days are told.
+
+    Parameters
+    ----------
+    trend_days : int
+        UTC days that the page and its pictures show.
+    """
+
+    trend_days: int = _between(2, 366)
+
+
+@dataclass(frozen=True)
+class DailyReportParams:
+    """Every day: what the logs of a server say about it, and about the validation window."""
+
+    run: RunParams
+    report: DailyParams
+
+
+@dataclass(frozen=True)
 class ShadowLogParams:
     """Which comparisons are looked at.
 
@@ -462,6 +485,7 @@ STAGES: dict[str, type[Any]] = {
     "psi_validation": PsiValidationParams,
     "replay": ReplayParams,
     "drift_check": DriftCheckParams,
+    "daily_report": DailyReportParams,
     "shadow_compare": ShadowCompareParams,
     "canary_analysis": CanaryAnalysisParams,
     "release_review": ReleaseReviewParams,

@@ -1,0 +1,343 @@
+"""The validation window: how long a version has been in place, and whether anything was critical.
+
+It reads what servers wrote and never the server itself. Heartbeats are the live rows the version
+scored, as the answer or beside it; a silence starts the hours anew. Rows replayed into a server
+are told by their ids and count for nothing here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import numpy as np
+
+from mlwb.core.clock import Clock, SystemClock, format_utc, parse_utc
+from mlwb.core.errors import EvidenceMissingError
+from mlwb.drift import SCORE, BinnedReference, psi_of_counts
+from mlwb.evidence import Interval, Metric, Record, Upstream, new_record, rate
+from mlwb.gates import Outcome, Verdict, evaluate_watch
+from mlwb.inference import load_reference
+from mlwb.monitor import (
+    Alert,
+    Alerts,
+    Comparisons,
+    Coverage,
+    Fold,
+    Reading,
+    coverage,
+    record_alerts,
+    rollback_alerts,
+)
+from mlwb.params import DailyReportParams, Policy
+from mlwb.registry import Registry
+from mlwb.stages._served_lines import fold_logs
+from mlwb.stages.common import (
+    context,
+    home_of,
+    judge_gates,
+    match_delta_of,
+    policy_of,
+    store_of,
+    write_all,
+)
+from mlwb.stats import wilson
+
+__all__ = ["Inputs", "Result", "judge", "load", "measure", "record", "run", "to_record"]
+
+GATES = ("validation",)
+_P95_ROWS = 59
+"""Distribution-free: the least rows whose largest bounds a 95 % quantile at 95 %."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the window is measured from.
+
+    Parameters
+    ----------
+    params : DailyReportParams
+        As loaded.
+    version : str
+        In validation.
+    is_latest : bool
+        Whether it is the version that answers.
+    coverage : Coverage
+        Of the hours that the policy looks back on.
+    rows : Fold
+        Rows the version scored in the newest stretch.
+    reference : BinnedReference
+        Scores of training.
+    records : tuple of Record
+        Live evidence about the version, written since the stretch began.
+    damaged : int
+        Lines of the logs that cannot be read.
+    """
+
+    params: DailyReportParams
+    version: str
+    is_latest: bool
+    coverage: Coverage
+    rows: Fold
+    reference: BinnedReference
+    records: tuple[Record, ...]
+    damaged: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the window amounts to.
+
+    Parameters
+    ----------
+    version : str
+        In validation.
+    coverage : Coverage
+        Stretches and silences.
+    alerts : Alerts
+        Every question, and which of them were broken or could not be asked.
+    readings : dict of str to Reading
+        The numbers behind them.
+    errors : tuple of int
+        Rows the version failed to score, and those it was asked.
+    n_rows : int
+        Rows it scored in the stretch.
+    replayed, damaged : int
+        Rows left out of it, and lines of all logs that cannot be read.
+    """
+
+    version: str
+    coverage: Coverage
+    alerts: Alerts
+    readings: dict[str, Reading]
+    errors: tuple[int, int]
+    n_rows: int
+    replayed: int
+    damaged: int
+
+
+def load(params: DailyReportParams, clock: Clock) -> Inputs:
+    """Find the version, the newest stretch without silence, and what happened within it.
+
+    Raises
+    ------
+    EvidenceMissingError
+        There is neither a candidate nor a served version.
+    ArtifactError
+        The version, or its reference, cannot be read.
+    """
+    home, policy = home_of(params.run), policy_of(params.run)
+    registry = Registry(home.models, clock=SystemClock())
+    version = params.run.model_version or registry.candidate() or registry.latest()
+    if not version:
+        raise EvidenceMissingError("no version to validate", todo="train one first: mlwb run")
+    frozen = load_reference(registry.resolve(version)).features[SCORE].bins
+    now_s = math.ceil(clock.now().timestamp()) + 1
+    window_s = 3600 * policy.limit("validation.covered_h").max_age_h
+    gap_s = float(str(policy.gates["shadow"].settings["max_gap_s"]))
+    edges, delta = frozen.edges.tolist(), match_delta_of(policy)
+    whole = Fold(now_s - window_s, now_s, match_delta=delta, version=version, edges=edges)
+    damaged = fold_logs(home, whole)
+    covered = _covered(whole, gap_s)
+    rows = Fold(covered.started, covered.finished + 1, match_delta=delta, version=version,
+                edges=edges)  # fmt: skip
+    if covered.covered_s:
+        fold_logs(home, rows)
+    return Inputs(
+        params=params,
+        version=version,
+        is_latest=version == registry.latest(),
+        coverage=covered,
+        rows=rows,
+        reference=frozen,
+        records=_since(params, version, covered.started if covered.covered_s else whole.first_s),
+        damaged=damaged,
+    )
+
+
+def measure(inputs: Inputs) -> Result:
+    """Ask every rollback limit of the rows of the stretch, and the records written since."""
+    policy, rows = policy_of(inputs.params.run), inputs.rows
+    compared = rows.of(inputs.version)
+    least = policy.limit("shadow.match_rate").min_n
+    readings = {
+        "p95_ms": _p95(rows, compared),
+        "error_rate": _error_rate(rows, compared, least),
+        "prediction_psi": _psi(inputs.reference, rows, compared, least),
+    }
+    if compared.asked or not rows.answers.n:
+        readings["rank_corr"] = _rank_corr(compared, least)
+    asked = rollback_alerts(readings, policy)
+    broken = record_alerts(inputs.records, policy)
+    checked = _drift_alerts(inputs.records, policy) if inputs.is_latest else ()
+    return Result(
+        version=inputs.version,
+        coverage=inputs.coverage,
+        alerts=Alerts((*asked, *checked, *broken)),
+        readings=readings,
+        errors=(compared.failed, compared.asked),
+        n_rows=rows.answers.n + compared.compared,
+        replayed=rows.replayed,
+        damaged=inputs.damaged,
+    )
+
+
+def to_record(inputs: Inputs, result: Result, params: DailyReportParams, clock: Clock) -> Record:
+    """The evidence of kind ``validation``; nothing is written."""
+    covered, alerts = result.coverage, result.alerts
+    shared = context("validation", params, clock, version=result.version, origin="live")
+    now = clock.now()
+    started = min(_utc(covered.started), now)
+    details = {
+        "started_at": format_utc(started),
+        "finished_at": format_utc(max(started, min(_utc(covered.finished), now))),
+        "silences": [[_stamp(gap.started), _stamp(gap.finished)] for gap in covered.gaps],
+        "questions": [
+            {"id": item.id, "state": item.state, "reason": item.reason, "needed": item.is_needed}
+            for item in alerts.questions
+        ],
+        "risk": alerts.risk,
+        "is_latest": inputs.is_latest,
+    }
+    return new_record(
+        "validation",
+        _metrics(result),
+        shared,
+        details=details,
+        upstream=[Upstream(item.run_id, item.sha256) for item in inputs.records],
+    )
+
+
+def record(
+    inputs: Inputs, result: Result, params: DailyReportParams, clock: Clock
+) -> tuple[Record, ...]:
+    """Write the evidence."""
+    return write_all(store_of(params.run), [to_record(inputs, result, params, clock)])
+
+
+def judge(records: Sequence[Record], policy: Policy, clock: Clock) -> tuple[Verdict, ...]:
+    """Ask the gate validation."""
+    return judge_gates(GATES, records, policy, clock)
+
+
+def run(params: DailyReportParams, policy: Policy, clock: Clock) -> tuple[Verdict, ...]:
+    """All four verbs."""
+    inputs = load(params, clock)
+    return judge(record(inputs, measure(inputs), params, clock), policy, clock)
+
+
+def _covered(whole: Fold, gap_s: float) -> Coverage:
+    """Both ways a version is seen to work, together."""
+    seconds = np.union1d(whole.beats.seconds(), whole.shadow_beats.seconds())
+    return coverage(seconds, first_s=whole.first_s, last_s=whole.last_s, max_gap_s=gap_s)
+
+
+def _since(params: DailyReportParams, version: str, started: int) -> tuple[Record, ...]:
+    """Live records about the version that speak of rollback or drift."""
+    store, policy = store_of(params.run), policy_of(params.run)
+    watched = [*policy.watch["rollback"], *policy.watch["drift_check"]]
+    kinds = {limit.kind for limit in watched}
+    found = store.read_each(
+        entry.run_id
+        for entry in store.index()
+        if entry.kind in kinds
+        and entry.model_version == version
+        and parse_utc(entry.timestamp).timestamp() >= started
+    )
+    return tuple(item for item in found if item.origin == "live")
+
+
+def _p95(rows: Fold, compared: Comparisons) -> Reading:
+    """The slower of the two ways the version works, each with enough rows to speak of it."""
+    both = [item for item in (rows.answers.latency_ms, compared.latency_ms) if item.n]
+    n = min((item.n for item in both), default=0)
+    if n < _P95_ROWS:
+        return Reading(math.nan, n, f"{n} rows timed, a 95 % quantile needs {_P95_ROWS}")
+    return Reading(max(item.quantile(0.95) for item in both), n)
+
+
+def _error_rate(rows: Fold, compared: Comparisons, least: int) -> Reading:
+    if rows.answers.n:
+        why = "a log of answers does not hold requests that failed"
+        return Reading(math.nan, rows.answers.n, why)
+    if compared.asked < least:
+        return Reading(math.nan, compared.asked, _few(compared.asked, least))
+    return Reading(compared.failed / compared.asked, compared.asked)
+
+
+def _rank_corr(compared: Comparisons, least: int) -> Reading:
+    if compared.compared < least:
+        return Reading(math.nan, compared.compared, _few(compared.compared, least))
+    value = compared.rank_corr()
+    why = "" if math.isfinite(value) else "one side gives the same score to every row"
+    return Reading(value, compared.compared, why)
+
+
+def _psi(reference: BinnedReference, rows: Fold, compared: Comparisons, least: int) -> Reading:
+    """Of the scores of the stretch against the frozen reference, the plain number."""
+    pairs = zip(rows.answers.score.counts, compared.score.counts, strict=True)
+    counts = np.zeros(len(reference.counts), dtype=np.int64)
+    counts[: reference.n_bins] = [answered + shadowed for answered, shadowed in pairs]
+    n = int(counts.sum())
+    if n < least:
+        return Reading(math.nan, n, _few(n, least))
+    return Reading(psi_of_counts(SCORE, reference.counts, counts).value, n)
+
+
+def _few(n: int, least: int) -> str:
+    return f"{n} rows, {least} are needed"
+
+
+def _drift_alerts(records: Sequence[Record], policy: Policy) -> tuple[Alert, ...]:
+    """Whether the daily check was made at all, and could say something."""
+    checks = [item for item in records if item.kind == "drift_check"]
+    if not checks:
+        return (Alert("drift_check", "not measured", "no drift check was made in the window"),)
+    newest = checks[-1]
+    verdict = evaluate_watch(
+        "drift_check", {newest.kind: newest}, policy, parse_utc(newest.timestamp)
+    )
+    if verdict.outcome is Outcome.FAIL:  # named limit by limit by `record_alerts`
+        return ()
+    state = "quiet" if verdict.is_pass else "not measured"
+    return (Alert("drift_check", state, verdict.reason),)
+
+
+def _metrics(result: Result) -> list[Metric]:
+    covered, alerts, readings = result.coverage, result.alerts, result.readings
+    lacking = ", ".join(item.id for item in alerts.open)
+    failed, asked = result.errors
+    error = rate("error_rate", failed, asked, deterministic=False)
+    if asked:
+        error = replace(error, ci=Interval(0.95, *wilson(failed, asked), "Wilson"))
+    return [
+        Metric("covered_h", covered.covered_s / 3600.0, unit="h", n=covered.n_beats,
+               deterministic=False,
+               definition="newest stretch, until now, without a silence over the policy's"),
+        Metric("seen_h", covered.seen_s / 3600.0, unit="h", n=covered.n_beats),
+        Metric("longest_gap_s", covered.longest_gap_s, unit="s"),
+        Metric("critical_alerts", alerts.count, null_reason=f"not measured: {lacking}",
+               definition="rollback limits and hard drift limits that live numbers broke"),
+        Metric("rows", result.n_rows),
+        Metric("rows_replayed", result.replayed),
+        Metric("lines_damaged", result.damaged),
+        error,
+        *(_metric(name, readings[name], unit)
+          for name, unit in (("p95_ms", "ms"), ("prediction_psi", "nats"), ("rank_corr", "1"))
+          if name in readings),
+    ]  # fmt: skip
+
+
+def _metric(name: str, reading: Reading, unit: str) -> Metric:
+    value = reading.value if reading.is_known else None
+    return Metric(name, value, unit=unit, n=reading.n, null_reason=reading.why)
+
+
+def _utc(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _stamp(seconds: int) -> str:
+    return format_utc(_utc(seconds))
