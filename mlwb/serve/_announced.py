@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from mlwb.core.clock import Clock
 from mlwb.core.errors import MlwbError
 from mlwb.core.signing import Signer
 from mlwb.registry import Registry
+from mlwb.serve._file_stamp import file_stamp
 
 __all__ = ["UNAUDITED", "Announced"]
 
@@ -103,12 +103,7 @@ class Announced:
         return not self._had_log and not self._refuse
 
     def _key(self) -> tuple[object, ...]:
-        try:
-            found = os.stat(self._log)  # noqa: PTH116 - every look; half the price of Path.stat
-        except FileNotFoundError:
-            return (self._target(), None)
-        # The time of the last change cannot be set back, whatever is done to a file.
-        return (self._target(), found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        return self._target(), file_stamp(self._log)
 
     def _target(self) -> str | None:
         try:

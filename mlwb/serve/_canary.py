@@ -12,7 +12,6 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -22,6 +21,7 @@ from mlwb.core.clock import Clock, format_utc
 from mlwb.core.errors import MlwbError
 from mlwb.serve._audit import AuditLog
 from mlwb.serve._canary_plan import CanaryLock, CanaryPlan
+from mlwb.serve._file_stamp import file_stamp
 from mlwb.serve._metrics import Metrics
 from mlwb.serve._models import Live
 from mlwb.serve._settings import ServeSettings
@@ -123,7 +123,7 @@ class Canary:
         with self._writing:
             before = self.plan if self._is_saved else None
             try:
-                stamp = None if self._file is None else _stamp(self._file)
+                stamp = None if self._file is None else file_stamp(self._file)
                 if self._file is not None and stamp != self._seen:
                     self._seen = stamp
                     plan = _OFF if stamp is None else _decode(self._file.read_bytes())
@@ -188,7 +188,7 @@ class Canary:
                     fsops.remove_file(self._file)
                     self._seen, self._is_saved = None, plan is self.plan
                 raise
-            self._seen, self._is_saved = _stamp(self._file), plan is self.plan
+            self._seen, self._is_saved = file_stamp(self._file), plan is self.plan
 
     def end(self, why: str) -> None:
         """Go back to 0 at once; the file follows behind."""
@@ -275,7 +275,7 @@ class Canary:
         if self._policy_file is None:
             return
         try:
-            stamp = _stamp(self._policy_file)
+            stamp = file_stamp(self._policy_file)
             if self._policy[0] != stamp:
                 from mlwb.params import load_policy  # only a server with a canary pays for it
 
@@ -294,11 +294,3 @@ def _behind(work: Callable[[], object]) -> None:
 
 def _decode(data: bytes) -> CanaryPlan:
     return msgspec.json.decode(data, type=CanaryPlan)
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_ino, found.st_mtime_ns, found.st_size

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from mlwb.core.clock import parse_utc
 from mlwb.core.errors import MlwbError
 from mlwb.serve._endpoints import Caller
+from mlwb.serve._file_stamp import file_stamp
 from mlwb.serve._keys import KeyRecord, key_digest, read_keys
 
 __all__ = ["KeyRing", "KeyWatch"]
@@ -88,10 +89,9 @@ class KeyWatch:
         self.path = path
         self.problem = ""
         self.ring: KeyRing | None = None
-        self._seen: tuple[int, ...] = ()
-        if path is not None and path.exists():
-            self._seen = _signature(path)
-            self.ring = KeyRing(read_keys(path))
+        self._seen: object = None
+        if path is not None and (stamp := file_stamp(path)) is not None:
+            self._seen, self.ring = stamp, KeyRing(read_keys(path))
 
     def look(self) -> KeyRing | str | None:
         """What is new: a good state, a stable word for a bad one, None for nothing. May block."""
@@ -99,15 +99,16 @@ class KeyWatch:
             return None
         before = self._seen
         try:
-            self._seen = _signature(self.path)
+            self._seen = file_stamp(self.path)
+            if self._seen is None:
+                # Without its file a server that knows keys goes on asking for them.
+                return None if self.ring is None else "missing"
             return None if self._seen == before else KeyRing(read_keys(self.path))
-        except FileNotFoundError:
-            # Without its file a server that knows keys goes on asking for them.
-            self._seen = ()
-            return None if self.ring is None else "missing"
-        except (OSError, MlwbError) as error:
-            _LOG.error("the key file is not taken up: %s", error)
-            return "unreadable" if isinstance(error, OSError) else "malformed"
+        except OSError as error:
+            self._seen = "never"  # look again, though the file stays what it is
+            return self._refused("unreadable", error)
+        except MlwbError as error:
+            return self._refused("malformed", error)
 
     def take(self, found: KeyRing | str | None) -> None:
         """Honour what :meth:`look` found; on the event loop."""
@@ -116,7 +117,7 @@ class KeyWatch:
         elif found is not None:
             self.problem = found
 
-
-def _signature(path: Path) -> tuple[int, ...]:
-    about = path.stat()
-    return about.st_mtime_ns, about.st_ctime_ns, about.st_size, about.st_ino
+    def _refused(self, problem: str, error: Exception) -> str:
+        if self.problem != problem:
+            _LOG.error("the key file is not taken up: %s", error)
+        return problem

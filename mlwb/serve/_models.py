@@ -19,6 +19,7 @@ from mlwb.core.ids import check_version
 from mlwb.core.signing import Signer
 from mlwb.inference import Predictor
 from mlwb.serve._decode import Decoder
+from mlwb.serve._file_stamp import FileStamp, file_stamp
 
 __all__ = ["Live", "Loaded", "Shelf", "Stamps"]
 
@@ -27,7 +28,7 @@ _WATCHED = (
 )  # fmt: skip
 _TRIES = 3
 
-Stamps = tuple[tuple[int, int, int] | None, ...]
+Stamps = tuple[FileStamp | None, ...]
 """Inode, time and size of each file that loading reads."""
 
 
@@ -212,9 +213,8 @@ class Shelf:
         return Live(predictor, decoder, self._clock.now(), min(times) * 1e3, sha256)
 
 
-def _stamp(path: Path) -> tuple[int, int, int] | None:
+def _stamp(path: Path) -> FileStamp | None:
     try:
-        found = path.stat()
+        return file_stamp(path)
     except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns, found.st_size
+        return None  # loading it says what is wrong

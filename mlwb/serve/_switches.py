@@ -12,6 +12,7 @@ import msgspec
 
 from mlwb.core import fsops
 from mlwb.core.clock import Clock, format_utc
+from mlwb.serve._file_stamp import file_stamp
 from mlwb.serve._settings import ServeSettings
 
 __all__ = ["Kill", "Mode", "ModeName", "Switches"]
@@ -97,7 +98,7 @@ class Switches:
         self._mode_file = settings.mode_file
         self._worker = self._unreadable = False
         self._sealed = self._environment
-        self._seen: tuple[int, int, int] | None = None
+        self._seen: object = None
         self._changing = threading.Lock()  # a look must not put back what was just changed
         self.mode = Mode()
         self.look()
@@ -194,7 +195,7 @@ class Switches:
         with self._changing:
             if self._mode_file is not None:
                 fsops.write_atomic(self._mode_file, _encode(found) + b"\n")
-                self._seen = _stamp(self._mode_file)
+                self._seen = file_stamp(self._mode_file)
             self.mode = found
         return found
 
@@ -220,12 +221,15 @@ class Switches:
         if self._mode_file is None:
             return self.mode
         try:
-            stamp = _stamp(self._mode_file)
+            stamp = file_stamp(self._mode_file)
             if stamp == self._seen:
                 return self.mode
             self._seen = stamp
             return Mode() if stamp is None else _mode(self._mode_file.read_bytes())
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        except OSError:
+            self._seen = "never"  # look again, though the file stays what it is
+            return _UNREADABLE
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return _UNREADABLE
 
 
@@ -238,11 +242,3 @@ def _note(path: str | None) -> _KillNote:
         return msgspec.json.decode(Path(path or "").read_bytes(), type=_KillNote)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return _KillNote()  # made by hand; that it is there is enough
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_ino, found.st_mtime_ns, found.st_size

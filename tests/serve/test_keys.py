@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import stat
@@ -169,6 +170,26 @@ def test_a_file_that_vanishes_opens_nothing(keys: KeyFile) -> None:
     watch.take(watch.look())
     assert watch.problem == ""
     assert watch.look() is None
+
+
+def test_a_file_that_was_read_badly_once_is_read_again(
+    keys: KeyFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine short of file handles for a moment does not keep a revoked key alive."""
+    _, key = keys.add("bot", ["predict"], now=NOW, days=30)
+    watch = KeyWatch(keys.path)
+    keys.revoke("bot", now=NOW)
+    with monkeypatch.context() as short:
+        short.setattr("mlwb.serve._keys.fsops.read_bytes", _too_many_files)
+        watch.take(watch.look())
+    assert watch.problem == "unreadable"
+    watch.take(watch.look())
+    assert watch.ring is not None
+    assert (watch.problem, watch.ring.holder(key.encode(), NOW)) == ("", None)
+
+
+def _too_many_files(path: Path) -> bytes:
+    raise OSError(errno.EMFILE, "Too many open files", str(path))
 
 
 def test_a_first_file_closes_an_open_server(keys: KeyFile) -> None:

@@ -157,6 +157,24 @@ def test_a_mode_file_nobody_can_read_is_maintenance(settings: ServeSettings, tex
     assert (_code(app), call(app, "/ml/health").json()["reasons"]) == ("", [])
 
 
+def test_a_mode_file_that_was_read_badly_once_is_read_again(
+    settings: ServeSettings, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a machine is short of for a moment does not keep a server in maintenance."""
+    switches = Switches(settings, clock)
+    Switches(settings, clock).set_mode("training", reason="r", by="b")
+    with monkeypatch.context() as short:
+        short.setattr(Path, "read_bytes", _too_many_files)
+        switches.look()
+    assert (switches.mode.mode, switches.is_mode_unreadable) == ("maintenance", True)
+    switches.look()
+    assert (switches.mode.mode, switches.is_mode_unreadable) == ("training", False)
+
+
+def _too_many_files(path: Path) -> bytes:
+    raise OSError(errno.EMFILE, "Too many open files", str(path))
+
+
 def test_a_mode_that_cannot_be_kept_is_not_taken_up(
     settings: ServeSettings, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
