@@ -64,7 +64,6 @@ class Asker:
         *,
         deadline_s: float,
         request_id: str,
-        resend: bool = True,
     ) -> Steps[_T]:
         """Ask until there is an answer, or no more tries, time or budget for one.
 
@@ -80,7 +79,7 @@ class Asker:
             reply = Reply(0, b"")
             try:
                 reply = yield from self._exchanger.exchange(
-                    "POST", path, body, deadline_s=deadline_s, request_id=request_id, resend=resend
+                    "POST", path, body, deadline_s=deadline_s, request_id=request_id
                 )
                 answer = read(reply)
             except ServeError as error:

@@ -58,7 +58,7 @@ class Exchanger:
             Sent along when given.
         resend : bool, default=True
             Send once more on a new connection when a kept one turns out to be closed. A
-            prediction asked twice is harmless; a bar observed twice or a measurement is not.
+            prediction asked twice or a bar told of twice is harmless; a measurement is not.
 
         Raises
         ------
