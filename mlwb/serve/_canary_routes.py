@@ -11,7 +11,6 @@ from starlette.responses import Response
 
 from mlwb.core.clock import format_utc
 from mlwb.core.errors import MlwbError
-from mlwb.registry import Registry
 from mlwb.serve._canary_plan import CanaryLock, CanaryMode, CanaryPlan, Percent, new_salt
 from mlwb.serve._endpoints import Call, Endpoint, Permission, json_response
 from mlwb.serve._problems import problem_error
@@ -142,11 +141,8 @@ class _CanaryRoutes:
         state = self._state
         if not state.versions.announced.has_log:
             return
-        registry = Registry(
-            state.settings.models_dir, clock=state.clock, signer=state.settings.signer
-        )
         try:
-            problems = registry.verify(version)
+            problems = state.registry().verify(version)
         except MlwbError as error:
             raise problem_error("canary_refused", "the candidate cannot be verified") from error
         if problems:

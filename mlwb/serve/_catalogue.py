@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from mlwb.core.clock import format_utc
 from mlwb.core.errors import MlwbError
-from mlwb.registry import CHANNELS, Registry, VersionInfo
+from mlwb.registry import CHANNELS, VersionInfo
 from mlwb.registry import State as RegistryState
 from mlwb.serve._endpoints import Call, Endpoint, Permission, json_response
 from mlwb.serve._fresh import Fresh
@@ -73,8 +73,7 @@ def catalogue_endpoints(state: State) -> tuple[Endpoint, ...]:
 
 class _Catalogue:
     def __init__(self, state: State) -> None:
-        self._state, settings = state, state.settings
-        self._registry = Registry(settings.models_dir, clock=state.clock, actor="serve")
+        self._state, self._registry = state, state.registry()
         self._published = Fresh(self._look, state.clock)
 
     async def models(self, _call: Call) -> Response:

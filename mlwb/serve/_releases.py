@@ -217,7 +217,7 @@ class _Releases:
         versions, start = self._state.versions, self._now()
         check_version(version)
         if versions.announced.has_log:
-            problems = self._registry().verify(version)
+            problems = self._state.registry().verify(version)
             if problems:
                 raise ArtifactError(f"the version is not what was registered: {problems[0].kind}")
         verified = self._now()
@@ -264,14 +264,7 @@ class _Releases:
                 "this server follows a registry elsewhere",
                 todo="make the change there: mlwb registry --at URL",
             )
-        return self._registry(call)
-
-    def _registry(self, call: Call | None = None) -> Registry:
-        settings = self._state.settings
-        actor = "serve" if call is None else f"serve:{call.caller.name}"
-        return Registry(
-            settings.models_dir, clock=self._state.clock, actor=actor, signer=settings.signer
-        )
+        return self._state.registry(call.caller.name)
 
     def _load_check(self, folder: Path) -> None:
         self._state.versions.shelf.load(folder.name)

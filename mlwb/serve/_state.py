@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from mlwb.core.clock import Clock
 from mlwb.core.featurelog import encode_features
 from mlwb.core.predictionlog import encode_line
+from mlwb.registry import Registry
 from mlwb.serve._access import encode_access
 from mlwb.serve._audit import AuditLog
 from mlwb.serve._canary import Canary
@@ -173,6 +174,17 @@ class State:
     @property
     def _candidate_version(self) -> str | None:
         return None if self.candidate.live is None else self.candidate.live.version
+
+    def registry(self, caller: str = "") -> Registry:
+        """The registry of the models that are served; not for the event loop.
+
+        Parameters
+        ----------
+        caller : str, default=""
+            The key for whom something is changed, as the log names it.
+        """
+        settings, actor = self.settings, f"serve:{caller}" if caller else "serve"
+        return Registry(settings.models_dir, clock=self.clock, actor=actor, signer=settings.signer)
 
     def refresh(self) -> None:
         """Look at links and switches now, on this thread."""
