@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from mlwb.core.errors import (
@@ -12,7 +12,6 @@ from mlwb.core.errors import (
     PromotionRefusedError,
     StaleStateError,
 )
-from mlwb.registry._channels import points_at
 from mlwb.registry._state import State
 from mlwb.registry._version import verify_version
 
@@ -24,6 +23,7 @@ __all__ = [
     "check_new",
     "check_own",
     "check_reason",
+    "check_target",
     "is_mirror",
 ]
 
@@ -66,9 +66,9 @@ def check_new(state: State, versions: Iterable[str], version: str) -> None:
         )
 
 
-def check_current(models_dir: Path, state: State, expected: str | None) -> None:
+def check_current(state: State, expected: str | None, *, is_there: bool) -> None:
     """`latest` is where the log says and where the caller saw it."""
-    if not points_at(models_dir, "latest", state.latest):
+    if not is_there:
         raise StaleStateError(
             "latest was moved by hand",
             expected=f"{state.latest}, as the log says",
@@ -84,6 +84,30 @@ def check_expected(state: State, expected: str | None) -> None:
             "latest is not what you expect to replace", expected=str(expected),
             got=str(state.latest), todo="look again before you move it",
         )  # fmt: skip
+
+
+def check_target(state: State, target: str | None, *, is_there: Callable[[], bool]) -> str:
+    """The version to go back to: one that was `latest` and is not, by the log or by the channel.
+
+    Parameters
+    ----------
+    state : State
+        Of the log.
+    target : str or None
+        None for the version before.
+    is_there : callable
+        Whether the channel `latest` is where the log says; asked only where that decides.
+    """
+    version = target or state.previous
+    if version is None:
+        raise PromotionRefusedError("there is no previous version to go back to")
+    if version not in state.promoted:
+        raise PromotionRefusedError(
+            f"{version} never was latest", todo="promote it, with a decision"
+        )
+    if version == state.latest and is_there():
+        raise PromotionRefusedError(f"{version} is latest already")
+    return version
 
 
 def check_bytes(state: State, path: Path) -> None:

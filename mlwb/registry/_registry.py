@@ -11,45 +11,38 @@ from mlwb.core import fsops
 from mlwb.core.chain import Problem
 from mlwb.core.clock import Clock, format_utc
 from mlwb.core.errors import (
-    ArtifactError,
-    ArtifactNotFoundError,
-    EvidenceError,
-    PromotionRefusedError,
-    SignatureError,
     StaleStateError,
 )
 from mlwb.core.ids import check_version
 from mlwb.core.signing import Signer
 from mlwb.registry._admission import check_decision, cited_decision
 from mlwb.registry._backup import back_up, has_copy, restore
-from mlwb.registry._channels import CHANNELS, pointed, points_at
+from mlwb.registry._channels import points_at
 from mlwb.registry._checks import (
     check_bytes,
     check_current,
     check_expected,
     check_new,
     check_reason,
+    check_target,
 )
-from mlwb.registry._compare import Difference, compare
-from mlwb.registry._doctor import examine, stale_staging
+from mlwb.registry._doctor import stale_staging
 from mlwb.registry._journal import Journal
+from mlwb.registry._local_reader import LocalReader
 from mlwb.registry._retire import collect, garbage, quarantine
 from mlwb.registry._state import State
 from mlwb.registry._version import (
     VersionInfo,
-    check_file,
     check_signature,
     read_version,
     sign_version,
-    verify_version,
-    version_names,
     write_manifest,
 )
 
 __all__ = ["Registry"]
 
 
-class Registry:
+class Registry(LocalReader):
     """The model versions of one workbench, ``<home>/artifacts/models``.
 
     Parameters
@@ -69,120 +62,8 @@ class Registry:
     def __init__(
         self, models_dir: Path, *, clock: Clock, actor: str = "local", signer: Signer | None = None
     ) -> None:
-        self.models_dir = models_dir
-        self._journal = Journal(models_dir, clock=clock, actor=actor, signer=signer or Signer())
-
-    def state(self) -> State:
-        """The fold of the log.
-
-        Raises
-        ------
-        BrokenChainError
-            The log was edited.
-        """
-        return self._journal.state()
-
-    def status(self) -> dict[str, Any]:
-        """Channels, versions and length of the log, for people and JSON."""
-        channels = {channel: pointed(self.models_dir, channel) for channel in CHANNELS}
-        return {**channels, "versions": self.versions(), "seq": self.state().seq}
-
-    def latest(self) -> str | None:
-        """The version `latest` points at now, None when there is none."""
-        return pointed(self.models_dir, "latest")
-
-    def candidate(self) -> str | None:
-        """The version registered last and not promoted yet, None when there is none."""
-        return pointed(self.models_dir, "candidate")
-
-    def previous(self) -> str | None:
-        """The version a rollback without a target goes back to, None when there is none."""
-        return pointed(self.models_dir, "previous")
-
-    def is_audited(self, channel: str = "latest") -> bool:
-        """Whether a channel points where the log says, or where a change in progress will.
-
-        False for a log that cannot be read. Looks at the log only: for a server, on every flip.
-        """
-        try:
-            found, state = pointed(self.models_dir, channel), self.state()
-        except (ArtifactError, EvidenceError):
-            return False
-        announced = state.intent["version"] if state.intent else state.latest
-        return found == getattr(state, channel) or (channel == "latest" and found == announced)
-
-    def versions(self) -> tuple[str, ...]:
-        """All published versions, by name."""
-        return version_names(self.models_dir)
-
-    def resolve(self, name: str) -> Path:
-        """Directory of a version or channel; a channel is read once.
-
-        Raises
-        ------
-        ArtifactNotFoundError
-            No such version, or the channel points at nothing.
-        ArtifactError
-            A channel points outside the registry.
-        ParamsError
-            The name cannot be a version.
-        """
-        version = pointed(self.models_dir, name) if name in CHANNELS else check_version(name)
-        if version is None:
-            raise ArtifactNotFoundError(f"{name!r} points at no version", todo="promote one first")
-        path = self.models_dir / version
-        if path.is_symlink() or not path.is_dir():
-            known = ", ".join(self.versions()) or "none is published"
-            raise ArtifactNotFoundError(f"no model version {version}", expected=known)
-        return path
-
-    def show(self, name: str) -> VersionInfo:
-        """Manifest of a version or channel.
-
-        Raises
-        ------
-        ArtifactError
-            As :meth:`resolve`, or the manifest cannot be read.
-        """
-        return read_version(self.resolve(name))
-
-    def read(self, name: str, file: str) -> bytes:
-        """One file of a version or channel, hashed against its manifest.
-
-        Raises
-        ------
-        ArtifactNotFoundError
-            No such version, or the manifest names no such file.
-        DigestMismatchError
-            It is not what the manifest says.
-        """
-        info = self.show(name)
-        data = fsops.read_bytes(info.path / file) if file in info.files else None
-        return check_file(info, file, data)
-
-    def verify(self, name: str) -> tuple[Problem, ...]:
-        """Hash every file of a version again and compare with manifest and log.
-
-        Returns
-        -------
-        tuple of Problem
-            Empty when every byte is as registered.
-
-        Raises
-        ------
-        ArtifactError
-            As :meth:`show`.
-        """
-        path, registered = self.resolve(name), self.state().registered
-        problems = verify_version(path, sha256=registered.get(path.name, ""))
-        try:
-            check_signature(path, self._journal.signer)
-        except SignatureError as error:
-            problems = (*problems, Problem("unsigned", path.name, error.what))
-        if path.name in registered:
-            return problems
-        what = "the log does not say that it was registered"
-        return (*problems, Problem("unlisted", path.name, what))
+        journal = Journal(models_dir, clock=clock, actor=actor, signer=signer or Signer())
+        super().__init__(journal)
 
     def stage(self, version: str) -> Path:
         """A new, empty directory to write the files of a version into.
@@ -282,7 +163,7 @@ class Registry:
         """
         check_reason(reason)
         with self._journal.changing() as state:
-            check_current(self.models_dir, state, expect_current)
+            check_current(state, expect_current, is_there=self._is_at(state.latest))
             if version == state.latest:
                 raise StaleStateError(f"{version} is latest already")
             info = self._check_intact(state, version)
@@ -341,15 +222,7 @@ class Registry:
         check_reason(reason)
         with self._journal.changing() as state:
             check_expected(state, expect_current or state.latest)
-            version = target or state.previous
-            if version is None:
-                raise PromotionRefusedError("there is no previous version to go back to")
-            if version not in state.promoted:
-                raise PromotionRefusedError(
-                    f"{version} never was latest", todo="promote it, with a decision"
-                )
-            if version == state.latest and points_at(self.models_dir, "latest", version):
-                raise PromotionRefusedError(f"{version} is latest already")
+            version = check_target(state, target, is_there=lambda: self._is_at(state.latest))
             info = self._check_intact(state, version)
             self._journal.begin("rollback", version, manifest_sha256=info.sha256, reason=reason)
             return self._journal.flip(state, version, load_check)
@@ -368,16 +241,6 @@ class Registry:
             for name in stale_staging(self._journal):
                 fsops.remove_tree(self.models_dir / ".staging" / name)
         return self.doctor()
-
-    def doctor(self) -> tuple[Problem, ...]:
-        """Everything that is not in order: log, channels, versions. Looks and changes nothing.
-
-        Returns
-        -------
-        tuple of Problem
-            Empty for a healthy registry.
-        """
-        return examine(self._journal)
 
     def backup(self) -> Path | None:
         """Copy `latest` and the log to ``backups/``; publishing did so before.
@@ -421,16 +284,6 @@ class Registry:
             quarantine(self._journal, state, check_version(version), reason=reason)
             return self._journal.state()
 
-    def garbage(self, cited: Collection[str] = ()) -> tuple[str, ...]:
-        """Versions that may go, oldest first: neither new, nor ever `latest`, nor cited.
-
-        Parameters
-        ----------
-        cited : collection of str
-            Versions that something outside the registry still needs, such as a decision.
-        """
-        return garbage(self.state(), cited)
-
     def collect(self, cited: Collection[str] = ()) -> tuple[str, ...]:
         """Remove what :meth:`garbage` names; the names stay taken and the log says so."""
         with self._journal.changing() as state:
@@ -438,16 +291,6 @@ class Registry:
             for version in gone:
                 collect(self._journal, state, version)
         return gone
-
-    def compare(self, before: str, after: str) -> tuple[Difference, ...]:
-        """What differs between two versions or channels: training record and files.
-
-        Raises
-        ------
-        ArtifactError
-            As :meth:`show`, or a training record cannot be read.
-        """
-        return compare(self.show(before), self.show(after))
 
     def sign(self, version: str = "") -> int:
         """Sign the log as it is and, when named, an intact version published without a key.
@@ -471,15 +314,8 @@ class Registry:
                 sign_version(path, self._journal.signer)
             return self._journal.signed.sign()
 
-    def signed_by(self, name: str) -> str:
-        """Id of the pinned key that signed a version or channel; empty where none is pinned.
-
-        Raises
-        ------
-        SignatureError
-            A key is pinned, and the signature is missing or not by it.
-        """
-        return check_signature(self.resolve(name), self._journal.signer)
+    def _is_at(self, version: str | None) -> bool:
+        return points_at(self.models_dir, "latest", version)
 
     def _back_up(self, state: State, version: str) -> Path:
         source, sha256 = self.models_dir / version, state.registered[version]

@@ -27,7 +27,14 @@ from mlwb.core.errors import (
 from mlwb.core.ids import check_version
 from mlwb.core.signing import Signer
 from mlwb.registry._admission import check_decision, cited_decision
-from mlwb.registry._checks import check_bytes, check_expected, check_new, check_reason
+from mlwb.registry._checks import (
+    check_bytes,
+    check_current,
+    check_expected,
+    check_new,
+    check_reason,
+    check_target,
+)
 from mlwb.registry._remote_channels import project
 from mlwb.registry._remote_copies import registered
 from mlwb.registry._remote_doctor import left_over
@@ -186,8 +193,7 @@ class RemoteRegistry(RemoteReader):
         """
         check_reason(reason)
         state = self._changing()
-        self._check_latest(state)
-        check_expected(state, expect_current)
+        check_current(state, expect_current, is_there=self.is_audited())
         if version == state.latest:
             raise StaleStateError(f"{version} is latest already")
 
@@ -232,15 +238,7 @@ class RemoteRegistry(RemoteReader):
         check_reason(reason)
         state = self._changing()
         check_expected(state, expect_current or state.latest)
-        version = target or state.previous
-        if version is None:
-            raise PromotionRefusedError("there is no previous version to go back to")
-        if version not in state.promoted:
-            raise PromotionRefusedError(
-                f"{version} never was latest", todo="promote it, with a decision"
-            )
-        if version == state.latest and self.is_audited():
-            raise PromotionRefusedError(f"{version} is latest already")
+        version = check_target(state, target, is_there=self.is_audited)
 
         def holds(now: State) -> None:
             check_expected(now, state.latest)
@@ -345,14 +343,6 @@ class RemoteRegistry(RemoteReader):
             raise PromotionRefusedError(
                 f"{info.version} does not load, latest is {state.latest} as before: {error}"
             ) from error
-
-    def _check_latest(self, state: State) -> None:
-        if not self.is_audited():
-            raise StaleStateError(
-                "latest was moved by hand",
-                expected=f"{state.latest}, as the log says",
-                todo=f"roll back to {state.latest}",
-            )
 
 
 def _intact(path: Path) -> VersionInfo:

@@ -5,39 +5,33 @@ Whoever only reads never writes and, but for doctor, never lists.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 from mlwb.core.chain import Problem
 from mlwb.core.errors import (
     ArtifactError,
-    ArtifactNotFoundError,
     BrokenChainError,
     EvidenceError,
     SignatureError,
     StorageError,
 )
-from mlwb.core.ids import check_version
 from mlwb.core.signing import Signer
-from mlwb.registry._channels import CHANNELS
 from mlwb.registry._checks import check_bytes
-from mlwb.registry._compare import Difference, compare
+from mlwb.registry._reader import Reader
 from mlwb.registry._remote_channels import agrees, read_pointer
 from mlwb.registry._remote_copies import Copies, registered
 from mlwb.registry._remote_doctor import examine
 from mlwb.registry._remote_files import extra_files, read_file
 from mlwb.registry._remote_log import RemoteLog
 from mlwb.registry._remote_memory import LogMemory
-from mlwb.registry._retire import garbage
 from mlwb.registry._state import State
 from mlwb.registry._store import ObjectStore
-from mlwb.registry._version import VersionInfo, check_signature, read_version, verify_version
+from mlwb.registry._version import check_signature, read_version, verify_version
 
 __all__ = ["RemoteReader"]
 
 
-class RemoteReader:
+class RemoteReader(Reader):
     """What can be asked of the model versions below one prefix of an object store.
 
     Parameters
@@ -73,27 +67,10 @@ class RemoteReader:
             self._memory.keep(self._log.links)
         return state
 
-    def status(self) -> dict[str, Any]:
-        """Channels, versions and length of the log, for people and JSON."""
-        channels = {channel: self.pointed(channel) for channel in CHANNELS}
-        return {**channels, "versions": self.versions(), "seq": self.state().seq}
-
     def pointed(self, channel: str) -> str | None:
         """The version a channel stands for, None for none; one request, nothing is listed."""
         pointer, _ = read_pointer(self.store, channel)
         return pointer.version if pointer else None
-
-    def latest(self) -> str | None:
-        """The version `latest` stands for now, None when there is none."""
-        return self.pointed("latest")
-
-    def candidate(self) -> str | None:
-        """The version registered last and not promoted yet, None when there is none."""
-        return self.pointed("candidate")
-
-    def previous(self) -> str | None:
-        """The version a rollback without a target goes back to, None when there is none."""
-        return self.pointed("previous")
 
     def is_audited(self, channel: str = "latest") -> bool:
         """Whether a channel says what the log said, up to the line it names."""
@@ -124,10 +101,6 @@ class RemoteReader:
         path = self._copies.fetched(state, version)
         check_bytes(state, path)
         return path
-
-    def show(self, name: str) -> VersionInfo:
-        """Manifest of a version or channel."""
-        return read_version(self.resolve(name))
 
     def read(self, name: str, file: str) -> bytes:
         """One file of a version or channel, hashed against manifest and log.
@@ -179,20 +152,6 @@ class RemoteReader:
                 found.append(Problem("incomplete", version, error.what))
         return tuple(found)
 
-    def garbage(self, cited: Collection[str] = ()) -> tuple[str, ...]:
-        """Versions that may go, oldest first: neither new, nor ever `latest`, nor cited."""
-        return garbage(self.state(), cited)
-
-    def compare(self, before: str, after: str) -> tuple[Difference, ...]:
-        """What differs between two versions or channels: training record and files."""
-        return compare(self.show(before), self.show(after))
-
     def signed_by(self, name: str) -> str:
         """Id of the pinned key that signed a version or channel; empty where none is pinned."""
         return check_signature(self.resolve(name), self.signer) if self.signer.is_pinned else ""
-
-    def _named(self, name: str) -> str:
-        version = self.pointed(name) if name in CHANNELS else check_version(name)
-        if version is None:
-            raise ArtifactNotFoundError(f"{name!r} points at no version", todo="promote one first")
-        return version
