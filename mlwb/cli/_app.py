@@ -25,7 +25,7 @@ from mlwb.cli import (
     _smoke,
     _train,
 )
-from mlwb.cli._common import console, errors
+from mlwb.cli._common import API_KEY, console, errors
 from mlwb.core.errors import MlwbError
 
 __all__ = ["app", "main"]
@@ -80,7 +80,10 @@ def main() -> int:
         return done.code if isinstance(done.code, int) else int(done.code is not None)
     except MlwbError as error:
         errors.print(f"[bold red]error[/] [dim]{error.code}[/]", end=" ")
-        errors.print(str(error), markup=False, soft_wrap=True)
+        hint = (
+            f"; put one into {API_KEY}" if getattr(error, "problem", "") == "unauthorized" else ""
+        )
+        errors.print(f"{error}{hint}", markup=False, soft_wrap=True)
         return error.exit_code
     except BrokenPipeError:
         sys.stderr.close()

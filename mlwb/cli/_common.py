@@ -22,6 +22,7 @@ from mlwb.params import Policy, load_policy
 from mlwb.registry import Registry, evidence_heads
 
 __all__ = [
+    "API_KEY",
     "DataOption",
     "JsonFlag",
     "ParamOption",
@@ -40,6 +41,9 @@ __all__ = [
     "read_policy",
     "registry",
 ]
+
+API_KEY = "MLWB_API_KEY"
+"""Variable that holds the key for a running server: a command line is one that others can read."""
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -106,7 +106,7 @@ def _audit(
     limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="Lines.")] = 20,
     as_json: JsonFlag = False,
 ) -> None:
-    """What was done with keys, newest first; exit 6 when the log was tampered with."""
+    """Who did what with keys and by route, newest first; exit 6 when the log was tampered with."""
     from mlwb.serve import AuditLog, audit_problems
 
     settings, _ = _open()
@@ -117,19 +117,12 @@ def _audit(
     if as_json:
         print_json({"lines": lines, "problems": [str(problem) for problem in problems]})
     else:
-        table = Table(box=None, header_style="dim")
-        for column in _AUDITED:
-            table.add_column(column, overflow="fold")
-        for line in lines:
-            shown = {**line, "ts": str(line.get("ts", ""))[:19]}
-            table.add_row(*(escape(str(shown.get(column, ""))) for column in _AUDITED))
-        console.print(table)
+        console.print(_audited(lines))
         print_problems(problems, "the chain is whole")
     if problems:
         raise typer.Exit(6)
 
 
-_AUDITED = ("ts", "what", "outcome", "who", "route", "reason")
 _COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
     "add": (_add, "mlwb keys add bot --role predict --days 30"),
     "list": (_list, "mlwb keys list --json"),
@@ -139,6 +132,19 @@ _COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
 }
 for _name, (_command, _example) in _COMMANDS.items():
     app.command(_name, epilog=f"Example: {_example}")(_command)
+
+
+def _audited(lines: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table(box=None, header_style="dim")
+    for column in ("ts", "what", "outcome", "who"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("about", overflow="fold")
+    for line in lines:
+        told = {name: str(line.get(name, "")) for name in ("what", "outcome", "who")}
+        about = f"{line.get('route', '')} {line.get('reason', '')}".strip()
+        cells = (str(line.get("ts", ""))[:19], *told.values(), about)
+        table.add_row(*(escape(cell) for cell in cells))
+    return table
 
 
 def _open() -> tuple[ServeSettings, KeyFile]:

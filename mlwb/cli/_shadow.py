@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mlwb.cli._common import (
+    API_KEY,
     JsonFlag,
     PolicyOption,
     ProfileOption,
@@ -95,7 +96,7 @@ def _run(
             policy=rules,
             clock=clock,
             folder=folder,
-            api_key=os.environ.get("MLWB_API_KEY", "") if url else "",
+            api_key=os.environ.get(API_KEY, "") if url else "",
             progress=bar.tell,
         )
     if as_json:

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from mlwb.cli._common import (
+    API_KEY,
     DataOption,
     JsonFlag,
     ParamOption,
@@ -48,7 +49,7 @@ def _smoke(
     ] = "",
     key_env: Annotated[
         str, typer.Option("--key-env", help="Variable that holds the key for --url.")
-    ] = "",
+    ] = API_KEY,
     compare: Annotated[
         bool, typer.Option("--compare", help="Exit 1 where the metrics differ from the last test.")
     ] = False,
@@ -103,10 +104,10 @@ def _smoke(
 
 
 def _key(url: str, name: str) -> str:
-    """The key in a variable: a key on a command line is one that others can read."""
-    if not name:
-        return ""
+    """The key in a variable, the usual one or the one that was named."""
     key = os.environ.get(name, "")
+    if name == API_KEY:
+        return key if url else ""
     if not url or not key:
         expected = "--url beside it, and a variable that holds a key"
         raise ParamsError("--key-env cannot be used so", expected=expected, got=name)

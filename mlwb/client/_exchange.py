@@ -107,7 +107,7 @@ class Exchanger:
             raise ServeError(detail, status=503, problem="tls") from error
         except OSError as error:
             left_s()
-            detail = "the server cannot be reached"
+            detail = f"the server cannot be reached at {self._address.host}:{self._address.port}"
             raise ServeError(detail, status=503, problem="unreachable") from error
         return was_kept
 

@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from mlwb.core.bars import INTERVAL_S, TS
 from mlwb.core.predictionlog import REQUEST_ID
-from mlwb.serve._decode import invalid_input
+from mlwb.serve._decode import UNREADABLE, unreadable
 from mlwb.serve._problems import problem_error
 
 __all__ = ["Bar", "BarQuery", "BarsAsked", "decode_bars"]
@@ -93,10 +93,8 @@ def decode_bars(body: bytes, max_bars: int) -> BarQuery:
     """
     try:
         asked = _decode(body)
-    except msgspec.ValidationError as error:
-        raise invalid_input(str(error), known="see /openapi.json for the names") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise problem_error("bad_json", "expected one JSON object in UTF-8") from error
+    except UNREADABLE as error:
+        raise unreadable(error, known="see /docs for the names") from error
     if (asked.bar is UNSET) is (asked.bars is UNSET):
         raise problem_error("invalid_input", "expected either bar or bars")
     bars = asked.bars if asked.bars is not UNSET else []

@@ -17,7 +17,7 @@ from mlwb.core.predictionlog import REQUEST_ID
 from mlwb.inference import Sidecar
 from mlwb.serve._problems import problem_error
 
-__all__ = ["Decoder", "Query", "invalid_input"]
+__all__ = ["UNREADABLE", "Decoder", "Query", "unreadable"]
 
 _LOCATED = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>[^`]*)`)?$", re.DOTALL)
 # Messages that can only hold our own words: types, limits and names of the model's fields.
@@ -26,6 +26,16 @@ _SAFE = re.compile(
     r"|Object missing required field `\w+`|Number out of range)$"
 )
 _MISSING = re.compile(r"^Object missing required field `(\w+)`$")
+
+_FORMS = {
+    "request_id": "1 to 64 of A-Z a-z 0-9 . _ -",
+    "schema_crc32": "eight digits of 0-9 a-f",
+    "symbol": "1 to 32 of A-Z a-z 0-9 . _ -, the first a letter or a digit",
+    "ts": "the bar's open in UTC, on the minute, as 2026-01-01T00:00:00Z",
+}
+
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding a body raises."""
 
 
 class Query(NamedTuple):
@@ -91,10 +101,8 @@ class Decoder:
         """
         try:
             request = self._decode(body)
-        except msgspec.ValidationError as error:
-            raise invalid_input(str(error)) from error
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise problem_error("bad_json", "expected one JSON object in UTF-8") from error
+        except UNREADABLE as error:
+            raise unreadable(error) from error
         features, rows = request.features, request.rows
         if (features is UNSET) is (rows is UNSET):
             raise problem_error("invalid_input", "expected either features or rows")
@@ -160,17 +168,20 @@ def _request_type(sidecar: Sidecar, max_rows: int) -> type[Any]:
     )
 
 
-def invalid_input(message: str, *, known: str = "read /ml/model/info for the names") -> ServeError:
+def unreadable(error: Exception, *, known: str = "read /ml/model/info for the names") -> ServeError:
     """The refusal for what msgspec found wrong, with a pointer and nothing of the input.
 
     Parameters
     ----------
-    message : str
-        Of ``msgspec.ValidationError``.
+    error : Exception
+        One of :data:`UNREADABLE`.
     known : str
         Where the names that are known stand.
     """
-    found = _LOCATED.match(message)
+    if not isinstance(error, msgspec.ValidationError):
+        detail = "expected one JSON object in UTF-8; NaN and Infinity are not JSON"
+        return problem_error("bad_json", detail)
+    found = _LOCATED.match(str(error))
     what, path = (found["what"], found["path"] or "") if found else ("", "")
     missing = _MISSING.match(what)
     pointer = "#" + re.sub(r"[.\[]", "/", path).replace("]", "")
@@ -180,6 +191,9 @@ def invalid_input(message: str, *, known: str = "read /ml/model/info for the nam
         )
     if what.startswith("Object contains unknown field"):
         what = f"an unknown field; {known}"
+    elif what.startswith("Invalid enum value"):
+        what = "not one of the words it may be; see /docs"
     elif _SAFE.match(what) is None:
-        what = "not the expected form"
+        form = _FORMS.get(pointer.rpartition("/")[2])
+        what = f"expected {form}" if form else "not the expected form; see /docs"
     return problem_error("invalid_input", what.replace("`", ""), pointer=pointer)

@@ -46,7 +46,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "kill_held": (409, "The kill switch is held by the environment"),
     "body_too_large": (413, "The body is too large"),
     "media_type": (415, "The body is not declared as JSON"),
-    "invalid_input": (422, "The input does not fit the model"),
+    "invalid_input": (422, "The input does not fit"),
     "repeated_key": (422, "A key stands twice"),
     "schema_mismatch": (422, "The input was made for another feature schema"),
     "rate_limited": (429, "Too many requests"),

@@ -75,7 +75,7 @@ _NEEDED = {
     "kill_file": "nobody could stop predictions on the machine itself",
     "audit_log": "nobody would know who did what",
     "rate_limit": "a key could take all there is",
-    "rate_limit_address": "keys could be guessed without end",
+    "rate_limit_address": "keys could be guessed without end; 60 is plenty",
 }
 
 

@@ -16,6 +16,7 @@ from starlette.routing import Route, compile_path
 
 from mlwb.core.errors import ServeError
 from mlwb.serve._audit import AuditLog
+from mlwb.serve._decode import UNREADABLE, unreadable
 from mlwb.serve._endpoints import Call, Endpoint, Permission
 from mlwb.serve._guard import CALLER, ROUTE, Guard
 from mlwb.serve._http import (
@@ -118,10 +119,8 @@ class _Route:
 def _decode(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
     try:
         return decoder.decode(body)
-    except msgspec.ValidationError as error:
-        raise problem_error("invalid_input", "the body does not fit this route") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise problem_error("bad_json", "expected one JSON object in UTF-8") from error
+    except UNREADABLE as error:
+        raise unreadable(error, known="see /docs for the names") from error
 
 
 async def _refuse(
@@ -135,7 +134,7 @@ async def _refuse(
         allowed |= {"HEAD"} if "GET" in allowed else set()
         extra = {"allow": ", ".join(sorted(allowed))}
         return _problem_response(problem, new_request_id(), path, extra)
-    problem = problem_error("not_found", "no such route; see the documentation")
+    problem = problem_error("not_found", "no such route; /docs lists them")
     return _problem_response(problem, new_request_id(), path)
 
 

@@ -259,8 +259,9 @@ def _bind(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
+        why = str(error.strerror or error).partition(" (while ")[0]  # which says the address again
         raise ServerStartError(
-            f"cannot listen on {host}:{port}: {error.strerror or error}",
+            f"cannot listen on {host}:{port}: {why}",
             todo="stop the other server, or choose another port (--port, MLWB_PORT)",
         ) from error
 

@@ -16,7 +16,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from mlwb.core.errors import ServeError
 from mlwb.core.predictionlog import REQUEST_ID
-from mlwb.serve._decode import invalid_input
+from mlwb.serve._decode import UNREADABLE, unreadable
 from mlwb.serve._models import Live
 from mlwb.serve._problems import problem_error
 
@@ -118,10 +118,8 @@ def read_infer(live: Live, body: bytes, length: bytes | None, *, max_rows: int) 
     text, tail = _split(body, length)
     try:
         request = _decode(text)
-    except msgspec.ValidationError as error:
-        raise invalid_input(str(error), known="read the model's metadata") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise problem_error("bad_json", "expected one JSON object in UTF-8") from error
+    except UNREADABLE as error:
+        raise unreadable(error, known="read the model's metadata") from error
     _check_keys(request, text)
     is_binary = _check_wishes(live, request)
     columns = _Columns(live, request.inputs, max_rows)

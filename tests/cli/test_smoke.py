@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mlwb.cli._app import app
+from mlwb.cli._smoke import _key
 from mlwb.core.canonical import canonical_bytes
 from mlwb.core.errors import ArtifactNotFoundError, MlwbError, ParamsError
 from mlwb.core.home import find_home
@@ -81,6 +82,14 @@ def test_a_key_comes_from_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
         refused = smoke(*options)
         assert isinstance(refused.exception, ParamsError)
         assert "secret" not in str(refused.exception)
+
+
+def test_the_usual_variable_is_for_a_server_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of every command that asks one; a server of its own gets no key, and none is no mistake."""
+    assert _key("http://x", "MLWB_API_KEY") == ""
+    monkeypatch.setenv("MLWB_API_KEY", "secret")
+    assert _key("http://x", "MLWB_API_KEY") == "secret"
+    assert _key("", "MLWB_API_KEY") == ""
 
 
 @pytest.mark.usefixtures("models")

@@ -147,7 +147,7 @@ def test_no_server(connect: Connect) -> None:
     assert len(client.waits) == 2
     assert 0 <= client.waits[0] <= 0.02
     assert 0 <= client.waits[1] <= 0.04
-    with pytest.raises(ServeError, match="cannot be reached"):
+    with pytest.raises(ServeError, match=r"cannot be reached at 127\.0\.0\.1:"):
         connect(f"http://127.0.0.1:{free_port()}").predict(ROW)
 
 

@@ -75,6 +75,26 @@ def test_the_switch_says_who_threw_it_and_why(settings: ServeSettings) -> None:
     assert _code(other) == "killed"
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "said"),
+    [
+        ("/ml/kill", {"on": True}, "#/reason: reason is missing"),
+        ("/ml/kill", {"on": "yes", "reason": "r"}, "#/on: Expected bool, got str"),
+        ("/ml/rollback", {"reason": ""}, "#/reason: Expected str of length >= 1"),
+        ("/ml/rollback", {"why": "r"}, "#: an unknown field; see /docs for the names"),
+        ("/ml/mode", {"mode": "asleep", "reason": "r"}, "#/mode: not one of the words it may be"),
+    ],
+)
+def test_a_wrong_order_is_told_what_is_wrong(
+    settings: ServeSettings, path: str, body: dict[str, object], said: str
+) -> None:
+    """Whoever types it at night reads which field it is."""
+    found = _post(create_app(settings), path, **body).json()
+    assert found["code"] == "invalid_input"
+    (wrong,) = found["errors"]
+    assert f"{wrong['pointer']}: {wrong['detail']}".startswith(said)
+
+
 def test_no_route_lifts_what_the_environment_says(models: Path) -> None:
     """409, and the file is left as it was."""
     settings = ServeSettings.from_env({"SERVE_KILL": "1"}, models_dir=models)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import re
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -253,6 +254,15 @@ class TestCommands:
         result = CliRunner().invoke(app, ["keys", "audit"])
         assert result.exit_code == 6
         assert "was edited" in result.output
+
+    def test_the_audit_fits_a_terminal(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Eighty columns hold when, what, how it ended and who, each on one line."""
+        self._run("add", "bot", "--role", "predict")
+        monkeypatch.setattr("mlwb.cli._common.console.width", 80)
+        told = CliRunner().invoke(app, ["keys", "audit"]).output
+        row = r"^ \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d +add_key +done +local:"
+        assert re.search(row, told, re.MULTILINE)
+        assert max(map(len, told.splitlines())) <= 80
 
     def test_text_shows_the_key_alone_on_its_line(self) -> None:
         """So that it can be copied, or read by a script."""

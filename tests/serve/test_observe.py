@@ -315,6 +315,27 @@ def test_nothing_implausible_is_taken_in(models: Path, name: str) -> None:
     assert send(app, market(1)).json()["ready"]
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("ts", "2026-01-01 00:00", "as 2026-01-01T00:00:00Z"),
+        ("ts", "2026-01-01T00:00:30Z", "on the minute"),
+        ("symbol", "BTC/USDT", "1 to 32 of A-Z a-z 0-9 . _ -"),
+        ("request_id", "a b", "1 to 64 of A-Z a-z 0-9 . _ -"),
+        ("schema_crc32", "CAFE", "eight digits"),
+    ],
+)
+def test_a_wrong_form_is_told_the_right_one(
+    models: Path, name: str, value: str, shown: str
+) -> None:
+    """The spellings people try first are answered with the one that is taken."""
+    write_observed(models, names=("bias",))
+    app = observing(models, market(1))
+    body = json.loads(bar_with())
+    (body["bar"] if name == "ts" else body)[name] = value
+    assert shown in call(app, "/ml/observe", json.dumps(body).encode()).json()["detail"]
+
+
 def test_bars_must_be_in_order(models: Path) -> None:
     """Within a request too; the pointer names the first that is not, and none is taken in."""
     write_observed(models, names=("bias",))
