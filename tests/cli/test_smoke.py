@@ -85,7 +85,7 @@ def test_a_key_comes_from_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_usual_variable_is_for_a_server_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As of every command that asks one; a server of its own gets no key, and none is no mistake."""
+    """As of every command that asks one; a server of its own gets no key."""
     assert _key("http://x", "MLWB_API_KEY") == ""
     monkeypatch.setenv("MLWB_API_KEY", "secret")
     assert _key("http://x", "MLWB_API_KEY") == "secret"
