@@ -1,9 +1,7 @@
 """The line a server writes for a row of features it scored, for the next training to read.
 
-One JSON object a line. No request ids and no client data: a market's features,
-the version that scored them, a time. Values are written so that reading them gives the same bits.
-The file is a log, not evidence: lines may be dropped under load (the server counts them) and the
-last one may be torn.
+One JSON object a line. No request ids and no client data: a market's features, the version that
+scored them, a time. Values are written so that reading them gives the same bits.
 """
 
 from __future__ import annotations
@@ -14,8 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from mlwb.core.errors import EvidenceSchemaError
-from mlwb.core.predictionlog import read_all_lines
+from mlwb.core.linelog import parse_stamped, read_all_lines
 
 __all__ = ["FeatureLine", "encode_features", "parse_features", "read_features"]
 
@@ -74,13 +71,7 @@ def parse_features(data: bytes) -> FeatureLine:
     EvidenceSchemaError
         Not such a line.
     """
-    try:
-        line = _DECODER.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise EvidenceSchemaError(f"not a line of a feature log: {error}") from error
-    if line.ts.tzinfo is None:
-        raise EvidenceSchemaError("not a line of a feature log: ts has no time zone")
-    return line
+    return parse_stamped(data, _DECODER, "feature log")
 
 
 def read_features(path: Path) -> Iterator[FeatureLine]:

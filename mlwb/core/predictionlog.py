@@ -1,23 +1,18 @@
 """The line a server writes for each score.
 
-One JSON object a line. No features, no client data: an id, a version, a score, a time. The file
-is a log, not evidence: lines may be dropped under load (the server counts them) and the last one
-may be torn.
+One JSON object a line. No features, no client data: an id, a version, a score, a time.
 """
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, TypeVar
 
 import msgspec
 
-from mlwb.core.errors import EvidenceSchemaError
+from mlwb.core.linelog import parse_stamped, read_all_lines, read_lines
 
 __all__ = [
     "REPLAYED",
@@ -26,10 +21,8 @@ __all__ = [
     "ShadowOutcome",
     "encode_line",
     "parse_line",
-    "read_all_lines",
     "read_all_predictions",
     "read_predictions",
-    "set_aside_files",
 ]
 
 REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{1,64}\Z")
@@ -103,8 +96,6 @@ class PredictionLine(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     shadow: ShadowOutcome | None = None
 
 
-_Line = TypeVar("_Line")
-
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(PredictionLine)
 
@@ -131,13 +122,7 @@ def parse_line(data: bytes) -> PredictionLine:
     EvidenceSchemaError
         Not such a line.
     """
-    try:
-        line = _DECODER.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise EvidenceSchemaError(f"not a line of a prediction log: {error}") from error
-    if line.ts.tzinfo is None:
-        raise EvidenceSchemaError("not a line of a prediction log: ts has no time zone")
-    return line
+    return parse_stamped(data, _DECODER, "prediction log")
 
 
 def read_predictions(path: Path) -> Iterator[PredictionLine]:
@@ -157,14 +142,7 @@ def read_predictions(path: Path) -> Iterator[PredictionLine]:
     EvidenceSchemaError
         A whole line cannot be read; the message names its number.
     """
-    with _open(path) as handle:
-        if handle:
-            yield from _lines(handle, path.name, parse_line)
-
-
-def set_aside_files(path: Path) -> list[Path]:
-    """Files of a log that were set aside, ``<name>.<UTC time>``, oldest first."""
-    return sorted(item for item in path.parent.glob(f"{path.name}.*") if item.is_file())
+    return read_lines(path, parse_line)
 
 
 def read_all_predictions(path: Path) -> Iterator[PredictionLine]:
@@ -185,54 +163,3 @@ def read_all_predictions(path: Path) -> Iterator[PredictionLine]:
         A whole line cannot be read; the message names file and number.
     """
     return read_all_lines(path, parse_line)
-
-
-def read_all_lines(path: Path, parse: Callable[[bytes], _Line]) -> Iterator[_Line]:
-    """Lines of any log of a server with the files that were set aside, oldest first.
-
-    A log may be set aside while it is read: no line is left out or comes twice. What is written
-    after the first line was asked for may be missing.
-
-    Parameters
-    ----------
-    path : Path
-        The named file; neither it nor any file beside it need exist.
-    parse : callable
-        Reads one line.
-
-    Yields
-    ------
-    object
-        What ``parse`` gives.
-
-    Raises
-    ------
-    EvidenceSchemaError
-        A whole line cannot be read; the message names file and number.
-    """
-    with _open(path) as newest:
-        # Set aside between the two looks, the newest stands among the old ones as well.
-        seen = os.fstat(newest.fileno()) if newest else None
-        for item in set_aside_files(path):
-            with _open(item) as older:
-                if older and not (seen and os.path.samestat(os.fstat(older.fileno()), seen)):
-                    yield from _lines(older, item.name, parse)
-        if newest:
-            yield from _lines(newest, path.name, parse)
-
-
-def _open(path: Path) -> BinaryIO | nullcontext[None]:
-    try:
-        return path.open("rb")
-    except FileNotFoundError:
-        return nullcontext()  # never written, or archived since it was listed
-
-
-def _lines(handle: BinaryIO, name: str, parse: Callable[[bytes], _Line]) -> Iterator[_Line]:
-    for number, data in enumerate(handle, start=1):
-        if not data.endswith(b"\n"):
-            return
-        try:
-            yield parse(data)
-        except EvidenceSchemaError as error:
-            raise EvidenceSchemaError(f"{name} line {number}: {error.what}") from error

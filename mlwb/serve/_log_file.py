@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mlwb.core import fsops
 from mlwb.core.clock import Clock
-from mlwb.core.predictionlog import set_aside_files
+from mlwb.core.linelog import set_aside_files
 
 __all__ = ["LogFile"]
 

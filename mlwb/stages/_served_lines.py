@@ -7,7 +7,8 @@ from pathlib import Path
 
 from mlwb.core.errors import EvidenceSchemaError
 from mlwb.core.home import Home
-from mlwb.core.predictionlog import PredictionLine, parse_line, read_all_lines
+from mlwb.core.linelog import read_all_lines
+from mlwb.core.predictionlog import PredictionLine, parse_line
 from mlwb.monitor import Fold
 
 __all__ = ["fold_logs", "prediction_log", "served_lines", "shadow_log"]

@@ -15,7 +15,7 @@ from mlwb.core.errors import (
     EvidenceMissingError,
 )
 from mlwb.core.featurelog import read_features
-from mlwb.core.predictionlog import set_aside_files
+from mlwb.core.linelog import set_aside_files
 from mlwb.evidence import Input, Record
 from mlwb.features import spec_digest
 from mlwb.gates import Verdict, evaluate, read_view

@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from mlwb.core.clock import ManualClock
+from mlwb.core.linelog import set_aside_files
 from mlwb.core.predictionlog import (
     PredictionLine,
     encode_line,
     read_all_predictions,
     read_predictions,
-    set_aside_files,
 )
 from mlwb.serve._log import LineLog
 from mlwb.serve._log_file import LogFile
@@ -165,7 +165,7 @@ def test_a_log_set_aside_just_before_it_is_listed(
         named.rename(named.with_name(f"{named.name}.20260101T000000.000000Z"))
         return set_aside_files(named)
 
-    monkeypatch.setattr("mlwb.core.predictionlog.set_aside_files", aside_first)
+    monkeypatch.setattr("mlwb.core.linelog.set_aside_files", aside_first)
     assert _ids(read_all_predictions(path)) == ["0", "1"]
 
 
