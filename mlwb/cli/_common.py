@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable
 from typing import Annotated, Any
@@ -123,6 +124,7 @@ def print_problems(problems: Iterable[object], else_: str) -> None:
         console.print(f"[green]{escape(else_)}[/]", soft_wrap=True)
 
 
-def print_json(value: Any) -> None:
-    """One line of canonical JSON on standard output."""
-    print(canonical_bytes(value).decode())
+def print_json(value: Any, *, indent: bool = False) -> None:
+    """One line of canonical JSON on standard output; indented for a person."""
+    line = canonical_bytes(value).decode()
+    print(json.dumps(json.loads(line), indent=2) if indent else line)

@@ -72,7 +72,7 @@ def _show(version: str) -> None:
     """Print a version's manifest and training record as JSON."""
     info = selected().show(version)
     training = parse_json((info.path / "training_manifest.json").read_bytes())
-    print_json({"manifest": to_plain(info), "training": training})
+    print_json({"manifest": to_plain(info), "training": training}, indent=console.is_terminal)
 
 
 @app.command("verify", epilog="Example: mlwb registry verify v1.8.1")

@@ -144,7 +144,7 @@ def _request_type(sidecar: Sidecar, max_rows: int) -> type[Any]:
     named = msgspec.defstruct(
         "Features",
         list(zip(cells, values, strict=True)),
-        namespace={"__doc__": "Raw values by name, each within the range that was trained on."},
+        namespace={"__doc__": "Raw values by name, each within the range that is scored."},
         rename=dict(zip(cells, sidecar.names, strict=True)),
         forbid_unknown_fields=True,
         frozen=True,

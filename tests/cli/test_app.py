@@ -13,6 +13,7 @@ import pytest
 import typer
 
 from mlwb.cli._app import app
+from mlwb.cli._common import print_json
 from mlwb.core.home import find_project
 from mlwb.gates import GATES
 
@@ -104,6 +105,16 @@ def test_a_file_that_is_no_market_is_refused(content: str, tmp_path: Path) -> No
     done = mlwb("data", "quality", "bars.csv", home=tmp_path)
     assert (done.returncode, "Traceback" in done.stderr) == (3, False), done.stderr
     assert "bars.csv" in done.stderr
+
+
+def test_json_for_a_person_is_indented(capsys: pytest.CaptureFixture[str]) -> None:
+    """One line for a machine, a line a value for a terminal; the same document."""
+    print_json({"b": 1, "a": [2]})
+    line = capsys.readouterr().out
+    print_json({"b": 1, "a": [2]}, indent=True)
+    lines = capsys.readouterr().out
+    assert (line, len(lines.splitlines())) == ('{"a":[2],"b":1}\n', 6)
+    assert json.loads(line) == json.loads(lines)
 
 
 def test_json_is_json(tmp_path: Path) -> None:

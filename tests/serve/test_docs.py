@@ -9,6 +9,7 @@ from typing import get_args, get_type_hints
 
 import pytest
 
+from mlwb.params import load_params
 from mlwb.registry import Registry
 from mlwb.serve import ROLES, VARIABLES, App, ServeSettings, create_app
 from mlwb.serve._metrics import HELP
@@ -40,6 +41,14 @@ def test_the_routes(app: App) -> None:
     assert {(method, path, role) for method, path, role, _ in _table("Routes")} == {
         (endpoint.method, endpoint.path, endpoint.permission.value) for endpoint in app.endpoints
     }
+
+
+def test_the_rows_to_try_are_rows_of_the_default_model() -> None:
+    """Pasted as they stand, they are answered."""
+    names = load_params("training", _DOCS.parent / "params").features.names
+    text = PAGE + (_DOCS / "bot.md").read_text(encoding="utf-8")
+    rows = re.findall(r"\[(1, 0\.0001[^\]]*)\]", text)
+    assert [len(row.split(",")) for row in rows] == [len(names)] * 3
 
 
 def test_the_settings() -> None:
