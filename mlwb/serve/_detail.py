@@ -29,9 +29,9 @@ class FileState(msgspec.Struct):
     name: str
     path: str
     exists: bool
-    bytes: int | None
-    age_s: float | None
     is_writable: bool
+    bytes: int | None = None
+    age_s: float | None = None
 
 
 class DiskState(msgspec.Struct):
@@ -226,10 +226,15 @@ def _file(name: str, path: Path, now_s: float) -> FileState:
         found = path.stat()
     except OSError:
         parent = next((item for item in path.parents if item.exists()), path)
-        return FileState(name, str(path), False, None, None, os.access(parent, os.W_OK))  # noqa: FBT003
-    size = None if path.is_dir() else found.st_size
-    is_writable = os.access(path, os.W_OK)
-    return FileState(name, str(path), True, size, max(0.0, now_s - found.st_mtime), is_writable)  # noqa: FBT003
+        return FileState(name, str(path), exists=False, is_writable=os.access(parent, os.W_OK))
+    return FileState(
+        name,
+        str(path),
+        exists=True,
+        is_writable=os.access(path, os.W_OK),
+        bytes=None if path.is_dir() else found.st_size,
+        age_s=max(0.0, now_s - found.st_mtime),
+    )
 
 
 def _memory_bytes() -> int | None:

@@ -101,7 +101,7 @@ class InferRoute(ScoringRoute[InferQuery]):
         length = next((value for name, value in scope["headers"] if name == _LENGTH), None)
         return read_infer(live, body, length, max_rows=self._max_rows)
 
-    async def respond(self, scope: Scope, send: Send, job: Comparison, query: InferQuery) -> None:  # noqa: ARG002
+    async def respond(self, scope: Scope, send: Send, job: Comparison, query: InferQuery) -> None:  # noqa: ARG002 - not needed
         """The scores as a tensor, in the form that was asked for."""
         live, scores = job.champion, job.scores
         tensor = OutputTensor(live.predictor.sidecar.output_name, "FP64", [len(scores)])

@@ -82,7 +82,7 @@ HELP = {
     "ml_ready": "gauge 1 while predictions are answered.",
     "ml_killed": "gauge 1 while the kill switch is on.",
     "ml_mode": "gauge 0 inference, 1 training, 2 maintenance.",
-    "ml_prediction_log_dropped_total": "counter Log lines lost because the buffer was full.",
+    "ml_log_dropped_total": "counter Lines of any log lost: too many waited, or the disk refused.",
     "ml_refused_total": "counter Requests refused before any work, by reason.",
     "ml_observe_bars_total": "counter Bars taken in.",
     "ml_observe_symbols": "gauge Symbols observed.",

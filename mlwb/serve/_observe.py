@@ -212,7 +212,7 @@ class ObserveRoute(ScoringRoute[_Asked]):
             is_new=n_new > 0,
         )
 
-    async def respond(self, scope: Scope, send: Send, job: Comparison, query: _Asked) -> None:  # noqa: ARG002
+    async def respond(self, scope: Scope, send: Send, job: Comparison, query: _Asked) -> None:  # noqa: ARG002 - not needed
         """Features, readiness and score of the last bar."""
         live = job.champion
         answer = Observation(

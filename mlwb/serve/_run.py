@@ -162,6 +162,7 @@ def _run_workers(
 ) -> None:
     board, crew_pid = Board(settings.workers), os.getpid()
 
+    # The crew calls it by position.
     def work(slot: int, is_substitute: bool, say: Callable[[Word], None]) -> None:  # noqa: FBT001
         clock = SystemClock()
         app = create_app(settings, clock=clock, tally=Tally(board, slot, clock))

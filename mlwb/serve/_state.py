@@ -166,7 +166,7 @@ class State:
             **self.versions.readings,
             **self.canary.readings,
             **self.shadow.readings,
-            "ml_prediction_log_dropped_total": sum(log.dropped for log in self.logs),
+            "ml_log_dropped_total": sum(log.dropped for log in self.logs),
             "ml_audit_lost_total": self.audit.lost,
         }
         return {**self.metrics.samples(readings, self.drift.gauges), **self.observer.samples}

@@ -12,6 +12,7 @@ import pytest
 from mlwb.params import load_params
 from mlwb.registry import Registry
 from mlwb.serve import ROLES, VARIABLES, App, ServeSettings, create_app
+from mlwb.serve._exposition import GAUGES_OF_ALL
 from mlwb.serve._metrics import HELP
 from mlwb.serve._observe import Observation
 from mlwb.serve._observer import WHY_NOT_OBSERVING
@@ -70,6 +71,13 @@ def test_the_metrics() -> None:
     """Every name with its kind."""
     shown = {name: about.partition(" ")[0] for name, about in HELP.items()}
     assert {name: kind for name, kind, _ in _table("Metrics")} == shown
+
+
+def test_the_gauges_of_several_workers() -> None:
+    """Each one that is made of those of all workers is named where the page says how."""
+    (said,) = [line for line in PAGE.splitlines() if line.startswith("With several workers a scr")]
+    gauges = said.partition("Gauges: ")[2]
+    assert {name for name in GAUGES_OF_ALL if f"`{name}`" not in gauges} == set()
 
 
 @pytest.mark.parametrize(
