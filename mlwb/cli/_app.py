@@ -15,6 +15,7 @@ from mlwb.cli import (
     _gate,
     _keys,
     _market,
+    _monitor,
     _nightly,
     _psi,
     _registry,
@@ -61,6 +62,7 @@ _psi.add(app)
 _nightly.add(app)
 _serve.add(app)
 _smoke.add(app)
+_monitor.add(app)
 _market.add(app)
 _features.add(app)
 app.add_typer(_drift.app, name="drift")

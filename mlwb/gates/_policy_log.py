@@ -111,6 +111,11 @@ def _changes(old: Policy | None, new: Policy) -> list[str]:
         found += [f"{gate}: {was} -> {now}"] if was != now else []
         if (before.severity, before.settings) != (after.severity, after.settings):
             found.append(f"{gate}: its severity or settings")
+    found += [
+        f"{group}: its settings"
+        for group, settings in new.watch_settings.items()
+        if dict(settings) != dict(old.watch_settings.get(group, {}))
+    ]
     return found or [ONLY_WORDS]
 
 

@@ -1,9 +1,10 @@
-"""What happened while a version served: hours covered, numbers of a day, critical alerts.
+"""What happened while a version served, and whether it may go on: days, alerts, rollback triggers.
 
 Belongs here: folding the server's logs, one line at a time and in flat memory, into the numbers
-of a day or of a window; reading counters that start anew; asking the policy's rollback limits.
-Does not belong here: reading files or asking servers (``stages``), writing evidence, drawing,
-deciding on a promotion (``gates``), rolling back (``registry``).
+of a day or of a window; reading counters that start anew; asking the policy's rollback limits,
+look after look, and having the registry roll back; how messages about it leave.
+Does not belong here: reading logs (``stages``), writing evidence, drawing, deciding on a promotion
+(``gates``), how a rollback is done (``registry``).
 """
 
 from mlwb.monitor._alerts import (
@@ -15,8 +16,17 @@ from mlwb.monitor._alerts import (
 )
 from mlwb.monitor._binned import LATENCY_EDGES_MS, Binned
 from mlwb.monitor._coverage import Beats, Coverage, Gap, coverage
+from mlwb.monitor._delivery import command_hook, sign_notice, webhook
 from mlwb.monitor._fold import Answers, Comparisons, Fold
+from mlwb.monitor._look import Look, Page, Watcher
+from mlwb.monitor._memory import Memory, alone
+from mlwb.monitor._notices import Notice, Outbox
 from mlwb.monitor._pairs import PairSample
+from mlwb.monitor._plan import Plan, plan_rollback
+from mlwb.monitor._records import Suggestion, suggest_retraining, trading_readings
+from mlwb.monitor._scrape import Scrape, parse_scrape
+from mlwb.monitor._traffic import Traffic
+from mlwb.monitor._triggers import Measurement, Row, Rules, Trigger, judge_readings
 
 __all__ = [
     "LATENCY_EDGES_MS",
@@ -29,9 +39,32 @@ __all__ = [
     "Coverage",
     "Fold",
     "Gap",
+    "Look",
+    "Measurement",
+    "Memory",
+    "Notice",
+    "Outbox",
+    "Page",
     "PairSample",
+    "Plan",
     "Reading",
+    "Row",
+    "Rules",
+    "Scrape",
+    "Suggestion",
+    "Traffic",
+    "Trigger",
+    "Watcher",
+    "alone",
+    "command_hook",
     "coverage",
+    "judge_readings",
+    "parse_scrape",
+    "plan_rollback",
     "record_alerts",
     "rollback_alerts",
+    "sign_notice",
+    "suggest_retraining",
+    "trading_readings",
+    "webhook",
 ]

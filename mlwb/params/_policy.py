@@ -60,6 +60,18 @@ _SETTINGS: Mapping[str, frozenset[str]] = {
     "nightly": frozenset({"judged"}),
     "evidence": frozenset({"kinds", "waiver_max_days"}),
     "confirmation": frozenset({"phrase"}),
+    "rollback": frozenset(
+        {
+            "looks",
+            "at_once",
+            "clear_margin",
+            "cooldown_h",
+            "never_back_h",
+            "crash_window_s",
+            "trading_days",
+            "drift_days",
+        }
+    ),
 }
 _TOP = frozenset({"name", "about", "extends", "defaults", "gates", "watch"})
 _DEFAULTS = frozenset({"max_age_h", "origins"})
@@ -165,6 +177,8 @@ class Policy:
         Every gate of :data:`GATE_IDS`, in that order.
     watch : mapping of str to tuple of Limit
         ``canary_abort``, ``drift_check`` and ``rollback``: limits that must hold while serving.
+    watch_settings : mapping of str to mapping
+        What such a group is told beside its limits; of ``rollback``, when triggers fire.
     content : mapping
         The resolved file; :func:`parse_policy` makes the same policy of it.
     """
@@ -173,6 +187,7 @@ class Policy:
     digest: str
     gates: Mapping[str, GatePolicy]
     watch: Mapping[str, tuple[Limit, ...]]
+    watch_settings: Mapping[str, Mapping[str, str | tuple[str, ...]]] = field(default_factory=dict)
     content: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -285,11 +300,14 @@ def parse_policy(content: Mapping[str, Any], *, is_old: bool = False) -> Policy:
     watched = _mapping(content.get("watch"), "watch")
     watches = tuple(name for name in _WATCHES if name in watched or not is_old)
     _complete(watched, watches, "watch")
+    settings = {name: _watch_settings(name, watched[name], is_old=is_old) for name in watches}
+    limits = {name: _unsettled(name, watched[name]) for name in watches}
     return Policy(
         name=_text(content, "name", "the policy"),
         digest=digest(content),
         gates=MappingProxyType({gate: _gate(gate, written[gate], defaults) for gate in GATE_IDS}),
-        watch=MappingProxyType({name: _limits(name, watched[name], defaults) for name in watches}),
+        watch=MappingProxyType({name: _limits(name, limits[name], defaults) for name in watches}),
+        watch_settings=MappingProxyType(settings),
         content=content,
     )
 
@@ -320,6 +338,20 @@ def _settings(gate: str, value: object) -> Mapping[str, str | tuple[str, ...]]:
     for key, item in body.items():
         found[key] = item if isinstance(item, str) else _texts(item, f"{gate}.settings.{key}")
     return MappingProxyType(found)
+
+
+def _unsettled(group: str, value: object) -> Mapping[str, Any]:
+    """The limits of a watched group, which stand beside its settings."""
+    return {key: item for key, item in _mapping(value, group).items() if key != "settings"}
+
+
+def _watch_settings(
+    group: str, value: object, *, is_old: bool
+) -> Mapping[str, str | tuple[str, ...]]:
+    found = _settings(group, _mapping(value, group).get("settings", {}))
+    if not is_old:
+        _complete(found, tuple(sorted(_SETTINGS.get(group, ()))), f"setting of {group}")
+    return found
 
 
 def _limits(group: str, value: object, defaults: Mapping[str, Any]) -> tuple[Limit, ...]:

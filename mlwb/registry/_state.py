@@ -38,6 +38,8 @@ class State:
         Versions collected or put into quarantine; their names stay taken.
     registered_at, promoted_at : mapping of str to str
         When a version was registered, and when it last became `latest`: UTC with ``Z``.
+    rolled_back_at : mapping of str to str
+        When a version was last rolled back from: UTC with ``Z``. A promotion does not clear it.
     used_decisions, used_confirmations : frozenset of str
         Digests of decisions, and run ids of confirmations, that a promotion used up.
     """
@@ -53,6 +55,7 @@ class State:
     retired: frozenset[str] = frozenset()
     registered_at: Mapping[str, str] = field(default_factory=dict)
     promoted_at: Mapping[str, str] = field(default_factory=dict)
+    rolled_back_at: Mapping[str, str] = field(default_factory=dict)
     used_decisions: frozenset[str] = frozenset()
     used_confirmations: frozenset[str] = frozenset()
 
@@ -110,8 +113,10 @@ def _commit(state: State, intent: Mapping[str, Any]) -> State:
     if version in kept and intent["action"] == "rollback":
         kept = kept[: kept.index(version)]
     used = frozenset({intent["decision_sha256"]} - {""})
+    left = state.latest if intent["action"] == "rollback" and version != state.latest else None
     return replace(
         state,
+        rolled_back_at={**state.rolled_back_at, **({left: intent.get("time", "")} if left else {})},
         history=(*kept, version),
         flipped=intent["seq"],
         moved=intent["action"],

@@ -78,6 +78,40 @@ class RateAlarm:
             before = at
         return replace(self, log_r=log_r, highest=highest, n_obs=self.n_obs + len(events))
 
+    def update_batch(self, n_events: int, n_obs: int) -> RateAlarm:
+        """Take observations of which only the number and that of the events is known.
+
+        ``R <- (R + 1) L`` once, L the likelihood ratio of the whole batch: the mean between false
+        alarms is then counted in batches, of whatever size.
+
+        Parameters
+        ----------
+        n_events, n_obs : int
+            ``0 <= n_events <= n_obs``; a batch without observations changes nothing.
+
+        Raises
+        ------
+        DataSchemaError
+            There are more events than observations, or fewer than none.
+
+        Examples
+        --------
+        >>> RateAlarm.start(0.05).update_batch(40, 60).sounds(100_000.0)
+        True
+        """
+        if not 0 <= n_events <= n_obs:
+            raise DataSchemaError(
+                "no batch", expected="0 <= events <= observations", got=f"{n_events} of {n_obs}"
+            )
+        if not n_obs:
+            return self
+        over = rates_above(self.limit)
+        gain = n_events * np.log(over / self.limit)
+        loss = (n_obs - n_events) * np.log((1.0 - over) / (1.0 - self.limit))
+        log_r = np.asarray(np.logaddexp(self.log_r, 0.0) + gain + loss)
+        highest = max(self.highest, float(log_mean(log_r)))
+        return replace(self, log_r=log_r, highest=highest, n_obs=self.n_obs + n_obs)
+
     def sounds(self, mean_between: float) -> bool:
         """Whether it has ever alarmed, at a mean of so many observations between false alarms."""
         return self.highest >= math.log(mean_between)
