@@ -50,8 +50,9 @@ def add(app: typer.Typer) -> None:
 def _monitor(
     once: Annotated[bool, typer.Option("--once", help="Look once; the default.")] = False,
     every: Annotated[
-        float, typer.Option("--every", min=0.1, help="Look every so many seconds, until stopped.")
-    ] = 0.0,
+        float | None,
+        typer.Option("--every", min=0.1, help="Look every so many seconds, until stopped."),
+    ] = None,
     url: Annotated[str, typer.Option("--url", help="The server.")] = "http://127.0.0.1:4010",
     act: Annotated[
         bool, typer.Option("--act", help="Roll back; without it, say only what would be done.")

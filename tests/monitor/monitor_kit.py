@@ -71,7 +71,8 @@ class FakeServer:
             f'ml_predict_requests_total{{{name},status="server_error"}} {self.errors}\n'
             f"{buckets}"
             f'ml_model_reload_total{{result="loaded"}} {self.loads}\n'
-            f"ml_model_info{{{name}}} 1\nml_ready {self.ready}\nml_killed {self.killed}\nml_mode 0\n"
+            f"ml_model_info{{{name}}} 1\nml_mode 0\n"
+            f"ml_ready {self.ready}\nml_killed {self.killed}\n"
             f"ml_shadow_rank_corr {self.rank_corr}\nml_shadow_success_total 5000\n"
             'ml_psi_score{feature="prediction"} NaN\nml_psi_rows 0\n',
             self.shadow,

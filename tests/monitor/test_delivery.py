@@ -19,7 +19,7 @@ from mlwb.core.clock import ManualClock, SystemClock
 from mlwb.core.errors import EvidenceSchemaError, ParamsError
 from mlwb.monitor import Notice, Outbox, command_hook, webhook
 
-SECRET = "a secret of twenty-odd characters"
+SECRET = "x" * 20
 NOTICE = Notice(
     event="fired",
     version="v2",
