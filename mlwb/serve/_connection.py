@@ -7,8 +7,9 @@ has none.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, TypeAlias, cast
 
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
@@ -16,12 +17,15 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
-from mlwb.serve._http import new_request_id, problem_headers
+from mlwb.serve._http import Header, Scope, Write, new_request_id, problem_headers
 from mlwb.serve._metrics import Metrics
 from mlwb.serve._problems import problem_body, problem_error
 from mlwb.serve._settings import ServeSettings
 
-__all__ = ["GuardedProtocol", "sweep"]
+__all__ = ["Direct", "GuardedProtocol", "sweep"]
+
+Direct: TypeAlias = Callable[[Scope, bytes, Write], None]
+"""A route that answers a whole request at once."""
 
 _DETAILS = {
     "bad_request": "expected one HTTP/1.1 request with one Host",
@@ -30,6 +34,7 @@ _DETAILS = {
     "slow_request": "the request did not arrive in time",
 }
 _REASONS = {"overloaded": "load"}
+_CLOSE = (b"connection", b"close")
 # Of a body that was refused already and is read only so that its sender sees the refusal.
 _DISCARDED_BODIES = 256
 
@@ -45,10 +50,24 @@ class GuardedProtocol(HttpToolsProtocol):
         The limits.
     metrics : Metrics
         Counts what is refused.
+    direct : mapping of bytes to callable, optional
+        By target, routes that answer a whole request at once: ``(scope, body, write)``. A request
+        to one of them that arrives in one piece, as a row of features does, needs no task, no
+        queue and no event; any other goes through ASGI, to the same route.
     """
 
-    def __init__(self, *args: Any, settings: ServeSettings, metrics: Metrics, **named: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        settings: ServeSettings,
+        metrics: Metrics,
+        direct: Mapping[bytes, Direct] = MappingProxyType({}),
+        **named: Any,
+    ) -> None:
         super().__init__(*args, **named)
+        self._routes, self._body = direct, b""
+        self._route: Direct | None = None
+        self._has_answered = False
         self._settings, self._metrics = settings, metrics
         self._max_headers, self._header_limit = settings.max_headers, settings.header_limit
         self._most_bytes = settings.header_limit + _DISCARDED_BODIES * settings.body_limit
@@ -69,6 +88,8 @@ class GuardedProtocol(HttpToolsProtocol):
         was_head, was_reading = self._is_head, self._is_reading
         self._is_suspect = len(data) > self._header_limit
         super().data_received(data)
+        if self._route is not None:
+            self._go_on()
         # What came together with the beginning of the message is bounded by one read.
         if was_reading and self._is_reading and not self.transport.is_closing():
             self._later_bytes += len(data)
@@ -93,12 +114,57 @@ class GuardedProtocol(HttpToolsProtocol):
             self._problem = self._head_problem(hosts)
             if self._problem:
                 raise ValueError(self._problem)  # ends the parser, which calls send_400_response()
-        super().on_headers_complete()
+        if (route := self._routes.get(self.url)) is not None and self._is_usual():
+            self._route, self._body = route, b""
+        else:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Keep what may be answered at once."""
+        if self._route is None:
+            super().on_body(body)
+        else:
+            self._body += body
 
     def on_message_complete(self) -> None:
         """Wait no longer."""
-        super().on_message_complete()
+        if (route := self._route) is None:
+            super().on_message_complete()
+        else:
+            self._route, self._has_answered = None, True
+            self.server_state.total_requests += 1
+            scope = cast("dict[str, Any]", self.scope)
+            scope["method"], scope["path"], scope["query_string"] = "POST", self.url.decode(), b""
+            route(scope, self._body, self._write)
         self._is_reading = False
+
+    def _is_usual(self) -> bool:
+        """Whether nothing else is open on this connection, and nothing special is asked for."""
+        parser = self.parser
+        cycle: RequestResponseCycle | None = self.cycle
+        return (
+            parser.get_method() == b"POST"
+            and parser.get_http_version() == "1.1"
+            and parser.should_keep_alive()
+            and not (self.expect_100_continue | parser.should_upgrade() | self.flow.write_paused)
+            and (cycle is None or cycle.response_complete)
+        )
+
+    def _go_on(self) -> None:
+        """Hand over a request of which more is to come."""
+        self._route = None
+        super().on_headers_complete()
+        if self._body:
+            super().on_body(self._body)
+
+    def _write(self, status: int, headers: list[Header], body: bytes) -> None:
+        """Write a whole answer in one piece: names and values are ours, and hold no line ends."""
+        fixed = self.server_state.default_headers
+        length = b"content-length: %d\r\n\r\n" % len(body)
+        lines = [b"%b: %b\r\n" % header for header in (*fixed, *headers)]
+        self.transport.write(b"".join((STATUS_LINE[status], *lines, length, body)))
+        if _CLOSE in headers:
+            self.transport.close()
 
     def on_response_complete(self) -> None:
         """Go on with the next request. Silence is noticed by :meth:`look`: no timer a request."""
@@ -124,13 +190,14 @@ class GuardedProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         waited_s = now_s - self._since_s
+        cycle: RequestResponseCycle | None = self.cycle
+        has_asked = self._has_answered or cycle is not None
         if self._is_reading:
             if waited_s > self._settings.read_s:
                 self._refuse("slow_request")
             return
-        cycle: RequestResponseCycle | None = self.cycle
         # Who never asked is given the time of a request only: silence must not hold a place.
-        if waited_s > (self._settings.read_s if cycle is None else self._settings.idle_s):
+        if waited_s > (self._settings.idle_s if has_asked else self._settings.read_s):
             if cycle is None or cycle.response_complete:
                 self.transport.close()
             elif self.flow.write_paused:  # a client that does not take its answer
@@ -147,7 +214,8 @@ class GuardedProtocol(HttpToolsProtocol):
     def _refuse(self, problem: str) -> None:
         """Say why, where an answer can still be understood as one to this request, and close."""
         self._metrics.refused[_REASONS.get(problem, "http")] += 1
-        if self._may_answer():
+        is_untouched, self._route = self._route is not None, None
+        if is_untouched or self._may_answer():
             error = problem_error(problem, _DETAILS[problem])
             request_id = new_request_id()
             body = problem_body(error, request_id)

@@ -6,19 +6,28 @@ Two calls a request and nothing else where nothing is asked for: no middleware o
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from mlwb.serve._access import AccessLine
+from mlwb.serve._connection import Direct
 from mlwb.serve._guard import CALLER, QUOTA, ROUTE
-from mlwb.serve._http import Header, Receive, Scope, Send, new_request_id, send_problem
+from mlwb.serve._http import Header, Receive, Scope, Send, Write, new_request_id, send_problem
 from mlwb.serve._log import LineLog
 from mlwb.serve._problems import problem_error
 from mlwb.serve._rate import RateLimit
 from mlwb.serve._state import State
 
-__all__ = ["Edge"]
+__all__ = ["Edge", "direct"]
 
 _Answer: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class AtOnce(Protocol):
+    """A route that needs no waiting."""
+
+    def at_once(self, scope: Scope, body: bytes, write: Write) -> None:
+        """Answer a whole request."""
+
 
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 _NO_STORE = (b"cache-control", b"no-store")
@@ -120,6 +129,27 @@ class Edge:
         )
 
 
+def direct(route: AtOnce) -> Direct:
+    """A route that answers at once, with what every answer carries.
+
+    Of what the edge does this leaves out the number of requests at once: there is only one.
+
+    Parameters
+    ----------
+    route : PredictRoute
+        It.
+    """
+
+    def answer(scope: Scope, body: bytes, write: Write) -> None:
+        def complete(status: int, headers: list[Header], content: bytes) -> None:
+            _add_headers(scope, headers)
+            write(status, headers, content)
+
+        route.at_once(scope, body, complete)
+
+    return answer
+
+
 class _Exchange:
     """One request on its way out."""
 
@@ -136,15 +166,19 @@ class _Exchange:
         if "status" in message:
             self.status = message["status"]
             headers = self.headers = message["headers"]
-            scope = self.scope
-            if scope["method"] != "POST":
-                _keep_private(headers)
-            else:  # a POST is answered by us alone, and kept by no cache
-                headers.append(_NOSNIFF)
-            if QUOTA in scope:
-                _tell_quota(headers, *scope[QUOTA])
+            _add_headers(self.scope, headers)
             headers.extend(self.shared)
         return self._send(message)
+
+
+def _add_headers(scope: Scope, headers: list[Header]) -> None:
+    """What every answer carries, whoever asked."""
+    if scope["method"] != "POST":
+        _keep_private(headers)
+    else:  # a POST is answered by us alone, and kept by no cache
+        headers.append(_NOSNIFF)
+    if QUOTA in scope:
+        _tell_quota(headers, *scope[QUOTA])
 
 
 def _keep_private(headers: list[Header]) -> None:

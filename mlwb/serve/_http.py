@@ -19,6 +19,7 @@ __all__ = [
     "Receive",
     "Scope",
     "Send",
+    "Write",
     "new_request_id",
     "problem_headers",
     "read_body",
@@ -31,6 +32,8 @@ Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Header: TypeAlias = tuple[bytes, bytes]
+Write: TypeAlias = Callable[[int, list[Header], bytes], None]
+"""Takes status, headers and body of a whole answer."""
 
 _RETRY_AFTER_S = b"1"
 _CHALLENGE = b'Bearer realm="mlwb"'

@@ -11,8 +11,9 @@ from mlwb.core.predictionlog import ShadowOutcome
 from mlwb.serve._decode import Query
 from mlwb.serve._endpoints import Endpoint, Form, Parameter, Permission
 from mlwb.serve._guard import Guard
-from mlwb.serve._http import Scope, Send
+from mlwb.serve._http import Scope, Send, Write, problem_headers, read_head
 from mlwb.serve._models import Live
+from mlwb.serve._problems import refusal
 from mlwb.serve._scoring import ScoringRoute
 from mlwb.serve._shadow import Comparison, Shadow
 from mlwb.serve._split import sticky_key
@@ -139,11 +140,43 @@ class PredictRoute(ScoringRoute[Query]):
     async def respond(self, scope: Scope, send: Send, job: Comparison, query: Query) -> None:
         """The score, or the scores of a batch."""
         await self.send_answer(send, job, _answer(job, query))
+        self.compare(scope, job)
+
+    def compare(self, scope: Scope, job: Comparison) -> None:
+        """Show the candidate an answered request, where that is to be."""
         split = self._state.canary.split
-        if split is None or split.is_live or not self.is_split:
+        if split is None or split.is_live:
             return
         if split.takes(sticky_key(scope, job.request_id)):
             self._shadow.later(job)
+
+    def at_once(self, scope: Scope, body: bytes, write: Write) -> None:
+        """Answer a request that is there as a whole: what a call does, without waiting.
+
+        Parameters
+        ----------
+        scope : mapping
+            Of the request.
+        body : bytes
+            All of it.
+        write : callable
+            Takes status, headers and body of the answer.
+        """
+        start = self._now()
+        head = read_head(scope["headers"], self._limit, self.kinds)
+        try:
+            live = self._admit(scope, head)
+            job, query = self._job(live, scope, head.request_id, body, start_s=start)
+            answer = _answer(job, query)
+        except Exception as error:  # noqa: BLE001 - as in a call
+            problem = self._refused(error)
+            found = refusal(problem, head.request_id, scope["path"])
+            said = problem_headers(problem, head.request_id)
+            write(found.status, [(b"content-type", found.media_type), *said], found.body)
+            return
+        write(200, self.headers(job), answer)
+        self._answered.add((job, query))
+        self.compare(scope, job)
 
 
 class ShadowedPredictRoute(PredictRoute):
@@ -160,12 +193,16 @@ class ShadowedPredictRoute(PredictRoute):
         """The candidate's side comes after the answer, or in it where that is asked for."""
         if scope["query_string"] != _WAIT:
             await self.send_answer(send, job, _answer(job, query))
-            self._shadow.later(job)
+            self.compare(scope, job)
             return
         outcomes = await self._shadow.now(job)
         shown: list[ShadowOutcome] | ShadowOutcome = outcomes if query.is_batch else outcomes[0]
         answer = _answer(job, query)[:-1] + b',"shadow":' + _encode(shown) + b"}"
         await self.send_answer(send, job, answer)
+
+    def compare(self, scope: Scope, job: Comparison) -> None:  # noqa: ARG002 - every request
+        """Show it every request."""
+        self._shadow.later(job)
 
 
 def predict_routes(state: State, guard: Guard, shadow: Shadow) -> dict[str, PredictRoute]:

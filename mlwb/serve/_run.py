@@ -193,7 +193,9 @@ class _Server(uvicorn.Server):
         self._telling: asyncio.Task[None] | None = None
         self.failure: BaseException | None = None
         settings = app.state.settings
-        protocol = partial(GuardedProtocol, settings=settings, metrics=app.state.metrics)
+        protocol = partial(
+            GuardedProtocol, settings=settings, metrics=app.state.metrics, direct=app.direct
+        )
         super().__init__(
             uvicorn.Config(
                 app,

@@ -23,6 +23,7 @@ from mlwb.serve._http import (
     JSON,
     JSON_ONLY,
     ClientGoneError,
+    Head,
     Header,
     Receive,
     Scope,
@@ -120,36 +121,45 @@ class ScoringRoute(ABC, Generic[Q]):
             error = problem_error("method_not_allowed", "expected POST")
             await send_problem(send, error, new_request_id(), path=scope["path"], allow=b"POST")
             return
-        live = self._state.champion.live
         head = read_head(scope["headers"], self._limit, self.kinds)
-        request_id = head.request_id
         try:
-            self._guard.admit(head, self._permission, scope)
-            champion = self._ready(head.refusal)
-            query = self.decode(champion, scope, await read_body(receive, self._limit))
-            request_id = query.request_id or request_id
-            champion, scores = self._score(champion, query, scope, request_id)
+            champion = self._admit(scope, head)
+            body = await read_body(receive, self._limit)
+            job, query = self._job(champion, scope, head.request_id, body, start_s=start)
         except ClientGoneError:
             return
         except Exception as error:  # noqa: BLE001 - the one place where a fault becomes an answer
-            problem = _problem(error)
-            outcome = "client_error" if problem.status < 500 else "server_error"
-            self._state.metrics.count(live.version if live else NOBODY, outcome)
-            await send_problem(send, problem, request_id, path=scope["path"])
+            await send_problem(send, self._refused(error), head.request_id, path=scope["path"])
             return
-        job = Comparison(
-            self._state.candidate.live,
-            champion,
-            query.rows,
-            scores,
-            request_id,
-            (self._now() - start) * 1e3,
-            self._state.clock.now(),
-        )
         try:
             await self.respond(scope, send, job, query)
         finally:
             self._answered.add((job, query))
+
+    def _admit(self, scope: Scope, head: Head) -> Live:
+        """The version that answers, if this request is to be answered."""
+        self._guard.admit(head, self._permission, scope)
+        if head.refusal is not None:
+            raise head.refusal
+        return self._state.answering()
+
+    def _job(
+        self, live: Live, scope: Scope, request_id: str, body: bytes, *, start_s: float
+    ) -> tuple[Comparison, Q]:
+        """Decode and score."""
+        query = self.decode(live, scope, body)
+        request_id = query.request_id or request_id
+        champion, scores = self._score(live, query, scope, request_id)
+        taken_ms = (self._now() - start_s) * 1e3
+        candidate, now = self._state.candidate.live, self._state.clock.now()
+        return Comparison(candidate, champion, query.rows, scores, request_id, taken_ms, now), query
+
+    def _refused(self, error: Exception) -> ServeError:
+        """Count a fault, and give it the form of a refusal."""
+        problem, live = _problem(error), self._state.champion.live
+        outcome = "client_error" if problem.status < 500 else "server_error"
+        self._state.metrics.count(live.version if live else NOBODY, outcome)
+        return problem
 
     async def send_answer(
         self,
@@ -161,10 +171,14 @@ class ScoringRoute(ABC, Generic[Q]):
         extra: Sequence[Header] = (),
     ) -> None:
         """Send an answer, JSON unless ``kind`` says otherwise."""
-        headers = [(b"content-type", kind), (b"x-request-id", job.request_id.encode()), *extra]
+        await send_body(send, 200, [*self.headers(job, kind), *extra], answer)
+
+    def headers(self, job: Comparison, kind: bytes = JSON) -> list[Header]:
+        """What an answer says of itself."""
+        headers = [(b"content-type", kind), (b"x-request-id", job.request_id.encode())]
         if self._state.is_draining:
             headers.append((b"connection", b"close"))
-        await send_body(send, 200, headers, answer)
+        return headers
 
     def _score(
         self, champion: Live, query: Q, scope: Scope, request_id: str
@@ -173,11 +187,6 @@ class ScoringRoute(ABC, Generic[Q]):
         if (split := canary.split) is None or not (split.is_live and self.is_split):
             return champion, champion.score(query.rows)
         return canary.score(split, champion, query.rows, key=sticky_key(scope, request_id))
-
-    def _ready(self, refusal: ServeError | None) -> Live:
-        if refusal is not None:
-            raise refusal
-        return self._state.answering()
 
     def _settle(self, answered: list[tuple[Comparison, Q]]) -> None:
         for job, query in answered:

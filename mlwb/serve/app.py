@@ -13,7 +13,7 @@ from mlwb.serve._canary_routes import canary_endpoints
 from mlwb.serve._catalogue import catalogue_endpoints
 from mlwb.serve._control import control_endpoints
 from mlwb.serve._detail import detail_endpoints
-from mlwb.serve._edge import Edge
+from mlwb.serve._edge import Edge, direct
 from mlwb.serve._endpoints import Endpoint, Permission
 from mlwb.serve._guard import Guard
 from mlwb.serve._health import health_endpoints
@@ -56,6 +56,8 @@ class App:
         What answers and what was counted.
     endpoints : tuple of Endpoint
         Everything the application answers.
+    direct : mapping of bytes to callable
+        By target, the routes that a connection may ask without ASGI.
     """
 
     def __init__(self, settings: ServeSettings, clock: Clock, tally: Tally | None = None) -> None:
@@ -85,8 +87,12 @@ class App:
         )
         self.endpoints = (*described, *interface_endpoints(state, described))
         self._rest = rest_app(self.endpoints, guard, state.audit, body_limit=settings.body_limit)
+        predict = predict_routes(state, guard, self._shadow)
+        # Pages of other origins and the access log are the edge's.
+        is_bare = not settings.cors_origins and settings.access_log is None
+        self.direct = {path.encode(): direct(route) for path, route in predict.items() if is_bare}
         self._hot: dict[str, PredictRoute | ObserveRoute] = {
-            **predict_routes(state, guard, self._shadow),
+            **predict,
             observe[0].path: ObserveRoute(state, guard, observe[0], self._rest),
         }
         always = (e.path for e in self.endpoints if e.permission is Permission.OPEN)
