@@ -14,7 +14,7 @@
     |- EvidenceError          6  EvidenceSchemaError  EvidenceMissingError  BrokenChainError
     |- PromotionRefusedError  1
     |- RunError               7  NotebookFailedError  KernelDiedError  ServerStartError
-    `- ServeError             -  one class, HTTP status and code as fields
+    `- ServeError             7  one class, HTTP status and code as fields
 
 The number is the exit code of the command line (0 ok, 1 a gate said no).
 """
@@ -332,7 +332,7 @@ class ServeError(MlwbError, RuntimeError):
         JSON pointer to the offending field.
     """
 
-    code = "serve"
+    code, exit_code = "serve", 7
 
     def __init__(
         self,

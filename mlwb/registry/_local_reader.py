@@ -57,7 +57,7 @@ class LocalReader(Reader):
         """Directory of a version or channel; a channel is read once."""
         path = self.models_dir / self._named(name)
         if path.is_symlink() or not path.is_dir():
-            known = ", ".join(self.versions()) or "none is published"
+            known = ", ".join(self.versions()) or "one that is published, and none is"
             raise ArtifactNotFoundError(f"no model version {path.name}", expected=known)
         return path
 

@@ -17,6 +17,7 @@ __all__ = ["REMOTE_ENV", "TIMEOUT_ENV", "open_store"]
 
 REMOTE_ENV, TIMEOUT_ENV = "MLWB_REGISTRY", "MLWB_REGISTRY_TIMEOUT_S"
 _SCHEMES = ("s3://", "gs://", "az://")
+_ROLE_SERVICE = "169.254.169.254"
 _TIMEOUT_S = 10.0
 _RETRIES = 2
 
@@ -81,6 +82,15 @@ def _shown(url: str) -> str:
     scheme, _, rest = url.partition("://")
     place, slash, path = rest.partition("/")
     return f"{scheme}://{place.rpartition('@')[2]}{slash}{path}".rstrip("/") if rest else url
+
+
+def _remedy(error: BaseException) -> str:
+    safe = "what was there before still is"
+    if _ROLE_SERVICE in str(error):  # asked as a last resort, where nothing else gives keys
+        return (
+            f"set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give this machine a role; {safe}"
+        )
+    return f"{safe}; try again"
 
 
 def _first_line(error: BaseException) -> str:
@@ -170,5 +180,5 @@ class _Obstore:
         except BaseError as error:
             raise StoreUnavailableError(
                 f"{self.name} does not answer: cannot {what}", got=_first_line(error),
-                todo="what was there before still is; try again",
+                todo=_remedy(error),
             ) from error  # fmt: skip

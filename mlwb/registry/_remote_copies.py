@@ -29,7 +29,7 @@ def registered(state: State, version: str) -> str:
         The log does not have it.
     """
     if version not in state.registered:
-        known = ", ".join(sorted(state.registered)) or "none is published"
+        known = ", ".join(sorted(state.registered)) or "one that is published, and none is"
         raise ArtifactNotFoundError(f"no model version {version}", expected=known)
     return state.registered[version]
 

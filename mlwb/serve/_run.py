@@ -131,12 +131,16 @@ def run_server(
 def _check_model(app: App, *, wait: bool) -> None:
     champion = app.state.champion
     if champion.live is None and not wait:
-        remedy = "promote one first" if champion.problem in _ABSENT else "roll back or restore one"
+        remedy = (
+            "train one: mlwb run; promote one: mlwb registry promote"
+            if champion.problem in _ABSENT
+            else "roll back or restore one: mlwb registry doctor"
+        )
         raise ArtifactNotFoundError(
             "there is no model to serve",
             expected=f"a verified version behind {app.state.settings.models_dir / 'latest'}",
             got=f"{champion.problem}: {champion.why}" if champion.why else champion.problem,
-            todo=f"{remedy} (mlwb registry doctor), or start with --wait-for-model",
+            todo=f"{remedy}; or start with --wait-for-model",
         )
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from mlwb.core.errors import ParamsError, StorageError, StoreUnavailableError
 from mlwb.registry import MemoryStore, ObjectStore, open_store
+from mlwb.registry._obstore import _remedy
 from mlwb.registry._store import in_parallel, probe, put_right, write_once
 from tests.registry.faulty_store import Careless, Faulty, Stale
 
@@ -119,6 +120,13 @@ def test_the_probe_takes_no_lost_answer_for_a_careless_store(call: int) -> None:
             probe(store)
         except StorageError as error:
             assert "ignores" not in str(error)  # noqa: PT017 - most faults raise nothing
+
+
+def test_a_machine_without_keys_is_told_which_to_set() -> None:
+    """The service for roles is asked where nothing gives keys; its address alone helps nobody."""
+    asked = OSError("Error performing PUT http://169.254.169.254/latest/api/token")
+    assert "set AWS_ACCESS_KEY_ID" in _remedy(asked)
+    assert _remedy(OSError("timeout")) == "what was there before still is; try again"
 
 
 def test_importing_the_room_does_not_import_obstore() -> None:
