@@ -57,7 +57,7 @@ $(PEERS): $(STAMP)
 	@$(VENV)/peers/bin/python -m pip --quiet --quiet --disable-pip-version-check install --only-binary :all: --require-hashes -r tests/peers.lock
 	@touch $@
 
-.PHONY: setup run demo nightly test fast check lab serve smoke shadow drift-check promote rollback status verify bench clean help
+.PHONY: setup run demo nightly test fast check lab serve smoke shadow drift-check report archive scrape promote rollback status verify bench clean help
 
 setup: $(STAMP) ## set up .venv from requirements.lock (every other target does it by itself)
 
@@ -99,6 +99,15 @@ shadow: $(STAMP) ## what the server's shadow log says about the candidate (ARGS=
 
 drift-check: $(STAMP) ## the daily job: rows served until yesterday against the frozen reference
 	@$(PY) -m mlwb drift check $(ARGS)
+
+report: $(STAMP) ## the daily job: yesterday and the validation window (ARGS="--date 2026-01-31")
+	@$(PY) -m mlwb report daily $(ARGS)
+
+archive: $(STAMP) ## move evidence and logs past their time into a verified archive
+	@$(PY) -m mlwb evidence archive --apply $(ARGS)
+
+scrape: $(STAMP) ## note what a server has counted, once a minute
+	@$(PY) -m mlwb report scrape $(ARGS)
 
 promote: $(STAMP) ## make the candidate `latest`, if the newest decision about it says so
 	@$(PY) -m mlwb registry promote $(ARGS)

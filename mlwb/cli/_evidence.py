@@ -303,7 +303,8 @@ def _archive(
     store, clock = evidence_store(), SystemClock()
     rules = load_retention(home().params / "retention.yml", retention)
     plan = plan_retirement(store, rules.days_of, now=clock.now(), cited=_served_on(store))
-    files = _old_shadow_logs(clock, rules.days["shadow_predictions"])
+    files = _old_logs("shadow", "predictions.jsonl.*", clock, rules.days["shadow_predictions"])
+    files |= _old_logs("metrics", "*.jsonl", clock, rules.days["daily"])
     record = None
     if apply:
         context = Context(clock=clock, origin="live")
@@ -334,11 +335,11 @@ def _served_on(store: EvidenceStore) -> set[str]:
     return {item.run_id for record in decisions for item in record.upstream}
 
 
-def _old_shadow_logs(clock: SystemClock, days: int) -> dict[str, Path]:
-    """Rotated logs of shadow predictions; the one being written is never touched."""
-    folder, oldest = home().artifacts / "shadow", clock.now() - timedelta(days=days)
+def _old_logs(name: str, pattern: str, clock: SystemClock, days: int) -> dict[str, Path]:
+    """Logs of a folder of ``artifacts`` that nobody writes any more, past their time."""
+    folder, oldest = home().artifacts / name, clock.now() - timedelta(days=days)
     return {
-        f"shadow/{path.name}": path
-        for path in sorted(folder.glob("predictions.jsonl.*"))
+        f"{name}/{path.name}": path
+        for path in sorted(folder.glob(pattern))
         if path.is_file() and path.stat().st_mtime < oldest.timestamp()
     }

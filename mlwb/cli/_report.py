@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import UTC, date, timedelta
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from mlwb.cli._common import JsonFlag, PolicyOption, console, home, print_json
+from mlwb.cli._common import JsonFlag, PolicyOption, console, errors, home, print_json
 from mlwb.cli._run import STYLES
 from mlwb.cli._shadow import StrictFlag
+from mlwb.core import fsops
 from mlwb.core.clock import SystemClock
+from mlwb.core.errors import MlwbError, ParamsError
 from mlwb.evidence import Record
 from mlwb.gates import Verdict
 from mlwb.params import load_params
@@ -20,12 +23,123 @@ __all__ = ["app"]
 app = typer.Typer(help="What happened while a version served.", no_args_is_help=True)
 
 _RISK = {"OK": "green", "WARN": "yellow", "CRITICAL": "bold red"}
-_STATE = {"quiet": "green", "raised": "bold red", "not measured": "yellow"}
+_STATE = {"quiet": "green", "raised": "bold red", "warned": "yellow", "not measured": "yellow"}
 
 
 @app.callback()
 def _group() -> None:
     """What happened while a version served."""
+
+
+@app.command("daily", epilog="Example: mlwb report daily --date 2026-01-31")
+def _daily(
+    day: Annotated[str, typer.Option("--date", help="UTC day that is over; else yesterday.")] = "",
+    policy: PolicyOption = "policy.yml",
+    strict: StrictFlag = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Tell one UTC day, and record the validation window; exit 1 when the day was critical."""
+    from mlwb.report.daily import render_day
+    from mlwb.stages import daily_report, validation
+    from mlwb.stages.common import policy_of
+
+    params = load_params("daily_report", home().params, overrides={"run.policy": policy})
+    clock, rules = SystemClock(), policy_of(params.run)
+    inputs = daily_report.load(params, clock, _date(day) if day else None)
+    (told,) = daily_report.record(inputs, daily_report.measure(inputs), params, clock)
+    rows = _last(daily_report.history(params), params.report.trend_days, told.details["date"])
+    file = home().outputs / "daily" / f"report_{told.details['date']}.html"
+    fsops.make_dirs(file.parent)
+    fsops.write_atomic(file, render_day(told, rows, rules))
+    window: Record | None = None
+    try:
+        watched = validation.load(params, clock)
+        (window,) = validation.record(watched, validation.measure(watched), params, clock)
+    except MlwbError as error:  # the day stands, whatever the window lacks
+        errors.print(f"[yellow]validation window[/] {escape(str(error))}", soft_wrap=True)
+    if as_json:
+        print_json({"record": told, "validation": window, "page": str(file)})
+    else:
+        _show_day(told)
+        if window is not None:
+            covered = f"{window.value('covered_h'):.2f} h covered until now"
+            said = f"{escape(window.model_version)}, {covered}, {window.details['risk']}"
+            console.print(f"[dim]validation[/] {said}", soft_wrap=True)
+        console.print(f"[dim]report[/]     {escape(str(file))}", soft_wrap=True)
+    risk = told.details["risk"]
+    if risk == "CRITICAL" or (strict and risk != "OK"):
+        raise typer.Exit(1)
+
+
+@app.command("weekly", epilog="Example: mlwb report weekly --date 2026-01-31")
+def _weekly(
+    day: Annotated[str, typer.Option("--date", help="Its last UTC day; else yesterday.")] = "",
+    policy: PolicyOption = "policy.yml",
+    as_json: JsonFlag = False,
+) -> None:
+    """Seven days in one look, from the days that were told; exit 1 when one was critical."""
+    from mlwb.monitor import week_of
+    from mlwb.report.daily import render_week
+    from mlwb.stages import daily_report
+    from mlwb.stages.common import policy_of
+
+    params = load_params("daily_report", home().params, overrides={"run.policy": policy})
+    today = SystemClock().now().astimezone(UTC).date()
+    last = _date(day) if day else today - timedelta(days=1)
+    rows = daily_report.history(params)
+    week = week_of(rows, last)
+    file = home().outputs / "daily" / f"week_{last}.html"
+    fsops.make_dirs(file.parent)
+    shown = _last(rows, 7, str(last))
+    fsops.write_atomic(file, render_week(week, shown, policy_of(params.run)))
+    if as_json:
+        print_json({"week": week, "risk": week.risk, "page": str(file)})
+    else:
+        told = f"{week.days} of 7 days told, {week.rows:,} rows"
+        risk = f"[{_RISK[week.risk]}]{week.risk}[/]"
+        console.print(f"{week.first} to {week.last} {risk}, {told}", soft_wrap=True)
+        console.print(f"[dim]report[/] {escape(str(file))}", soft_wrap=True)
+    if week.risk == "CRITICAL":
+        raise typer.Exit(1)
+
+
+@app.command("scrape", epilog="Example: mlwb report scrape --url http://127.0.0.1:4010")
+def _scrape(
+    url: Annotated[
+        list[str] | None, typer.Option("--url", help="A running server; may be repeated.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Note what servers have counted, for the daily report; once a minute, by a timer."""
+    from mlwb.stages.scrape import scrape
+
+    noted = scrape(home(), url or ["http://127.0.0.1:4010"], SystemClock())
+    if as_json:
+        print_json({"series": noted})
+    else:
+        for target, n in noted.items():
+            console.print(f"{escape(target)}: {n} counters", soft_wrap=True)
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise ParamsError("--date is no UTC date", expected="2026-01-31", got=text) from error
+
+
+def _last(rows: list[dict[str, str]], n: int, last: str) -> list[dict[str, str]]:
+    """Days of the span of `n` that ends with a date."""
+    first = str(date.fromisoformat(last) - timedelta(days=n - 1))
+    return [row for row in rows if first <= row["date"] <= last]
+
+
+def _show_day(told: Record) -> None:
+    details = told.details
+    risk = details["risk"]
+    rows = f"{told.value('rows'):,} rows, {told.value('covered_h'):.2f} h"
+    console.print(f"{details['date']} [{_RISK[risk]}]{risk}[/], {rows}", soft_wrap=True)
+    _show_questions(told)
 
 
 @app.command("validation", epilog="Example: mlwb report validation")
@@ -63,11 +177,15 @@ def _show(record: Record, verdict: Verdict) -> None:
         f"{record.value('covered_h'):.2f} h covered until now, {record.value('rows'):,} rows",
         soft_wrap=True,
     )
-    for item in record.details["questions"]:
-        style = _STATE[item["state"]] if item["needed"] else "dim"
-        said = f"  [{style}]{item['state']:<12}[/] {item['id']}: {escape(item['reason'])}"
-        console.print(said, soft_wrap=True)
+    _show_questions(record)
     style = STYLES[verdict.outcome]
     console.print(
         f"GATE validation: [{style}]{verdict.outcome}[/] {escape(verdict.reason)}", soft_wrap=True
     )
+
+
+def _show_questions(record: Record) -> None:
+    for item in record.details["questions"]:
+        style = _STATE[item["state"]] if item["needed"] else "dim"
+        said = f"  [{style}]{item['state']:<12}[/] {item['id']}: {escape(item['reason'])}"
+        console.print(said, soft_wrap=True)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
 from mlwb.core.errors import EvidenceSchemaError
 
 __all__ = ["KNOWN_NAMES", "known_name"]
+
+_ABOUT = re.compile(r"_daily-(\d{4}-\d{2}-\d{2})_\d{8}T\d{6}Z_")
 
 KNOWN_NAMES: Mapping[str, str] = MappingProxyType(
     {
@@ -44,7 +47,7 @@ KNOWN_NAMES: Mapping[str, str] = MappingProxyType(
 """Kind of evidence to the file name of its byte-identical newest copy."""
 
 
-def known_name(kind: str, timestamp: str) -> str:
+def known_name(kind: str, timestamp: str, run_id: str = "") -> str:
     """File name, relative to the evidence directory, of the newest record of a kind.
 
     Parameters
@@ -53,6 +56,9 @@ def known_name(kind: str, timestamp: str) -> str:
         A key of :data:`KNOWN_NAMES`.
     timestamp : str
         RFC 3339 UTC with ``Z``, of the record.
+    run_id : str, default=""
+        Of the record. Where its phase names a date (``daily-2025-10-21``) the record is about that
+        day; else about the day it was written.
 
     Raises
     ------
@@ -65,6 +71,9 @@ def known_name(kind: str, timestamp: str) -> str:
     'canary_run_20251022T143000Z.json'
     >>> known_name("daily_report", "2025-10-22T14:30:00Z")
     'daily/report_2025-10-22.json'
+    >>> about = "mlwb_v1_daily-2025-10-21_20251022T002000Z_a1b2c3d4"
+    >>> known_name("daily_report", "2025-10-22T00:20:00Z", about)
+    'daily/report_2025-10-21.json'
     """
     try:
         pattern = KNOWN_NAMES[kind]
@@ -73,4 +82,5 @@ def known_name(kind: str, timestamp: str) -> str:
             "no such kind of evidence", expected=", ".join(KNOWN_NAMES), got=kind
         ) from error
     stamp = timestamp[:19].replace("-", "").replace(":", "") + "Z"
-    return pattern.format(stamp=stamp, date=timestamp[:10])
+    day = _ABOUT.search(run_id)
+    return pattern.format(stamp=stamp, date=day[1] if day else timestamp[:10])

@@ -186,7 +186,7 @@ def _announcement(
 
 def _remove(store: EvidenceStore, entry: Entry) -> None:
     """Take away a record's file, and the copy of it that stands under a name of its own."""
-    copy = store.root / known_name(entry.kind, entry.timestamp)
+    copy = store.root / known_name(entry.kind, entry.timestamp, entry.run_id)
     fsops.remove_file(store.path(entry.run_id))
     if copy.exists() and digest_bytes(fsops.read_bytes(copy)) == entry.sha256:
         fsops.remove_file(copy)

@@ -307,7 +307,9 @@ class EvidenceStore:
         if not final.exists():
             fsops.link_new(pending, final)
         record = Record.from_json(parse_json(data))
-        fsops.write_atomic(self.root / known_name(record.kind, record.timestamp), data)
+        fsops.write_atomic(
+            self.root / known_name(record.kind, record.timestamp, record.run_id), data
+        )
         if record.kind == "eval_result":
             fsops.write_atomic(self.root / "eval_result.txt", eval_text(record).encode())
         fsops.remove_file(pending)

@@ -117,7 +117,7 @@ class Audit:
         """Files that no line of the ledger names, and what they seem to be."""
         by_digest = {link.body["record"]: link.body["run_id"] for link in links}
         listed = {link.body["run_id"] for link in links}
-        copies = {known_name(link.body["kind"], link.body["timestamp"]) for link in links}
+        copies = {_copy_of(link) for link in links}
         strays = {
             path: _try_parse(path)
             for pattern in _FOLDERS
@@ -137,7 +137,7 @@ class Audit:
                 yield Problem("foreign", name, "the ledger does not name it")
 
     def _copies(self, links: tuple[Link, ...], shelf: Shelf) -> Iterator[Problem]:
-        newest = {known_name(link.body["kind"], link.body["timestamp"]): link for link in links}
+        newest = {_copy_of(link): link for link in links}
         for name, link in newest.items():
             run_id = link.body["run_id"]
             try:
@@ -185,3 +185,8 @@ def _parsed(data: bytes) -> dict[str, Any] | None:
 def _names_a_record(link: Link) -> bool:
     texts = [link.body.get(key) for key in (*_SAID, "record")]
     return all(isinstance(text, str) for text in texts) and link.body["kind"] in KNOWN_NAMES
+
+
+def _copy_of(link: Link) -> str:
+    """Name of the copy of a record, if it is the newest of that name."""
+    return known_name(link.body["kind"], link.body["timestamp"], link.body["run_id"])

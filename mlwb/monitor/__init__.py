@@ -11,13 +11,23 @@ from mlwb.monitor._alerts import (
     Alert,
     Alerts,
     Reading,
+    gate_warnings,
     record_alerts,
     rollback_alerts,
 )
 from mlwb.monitor._binned import LATENCY_EDGES_MS, Binned
+from mlwb.monitor._counters import Snapshot, increases, parse_counters, parse_snapshot
 from mlwb.monitor._coverage import Beats, Coverage, Gap, coverage
 from mlwb.monitor._delivery import command_hook, sign_notice, webhook
 from mlwb.monitor._fold import Answers, Comparisons, Fold
+from mlwb.monitor._history import (
+    HISTORY_COLUMNS,
+    Week,
+    history_csv,
+    history_row,
+    parse_history,
+    week_of,
+)
 from mlwb.monitor._look import Look, Page, Watcher
 from mlwb.monitor._memory import Memory, alone
 from mlwb.monitor._notices import Notice, Outbox
@@ -29,6 +39,7 @@ from mlwb.monitor._traffic import Traffic
 from mlwb.monitor._triggers import Measurement, Row, Rules, Trigger, judge_readings
 
 __all__ = [
+    "HISTORY_COLUMNS",
     "LATENCY_EDGES_MS",
     "Alert",
     "Alerts",
@@ -51,15 +62,24 @@ __all__ = [
     "Row",
     "Rules",
     "Scrape",
+    "Snapshot",
     "Suggestion",
     "Traffic",
     "Trigger",
     "Watcher",
+    "Week",
     "alone",
     "command_hook",
     "coverage",
+    "gate_warnings",
+    "history_csv",
+    "history_row",
+    "increases",
     "judge_readings",
+    "parse_counters",
+    "parse_history",
     "parse_scrape",
+    "parse_snapshot",
     "plan_rollback",
     "record_alerts",
     "rollback_alerts",
@@ -67,4 +87,5 @@ __all__ = [
     "suggest_retraining",
     "trading_readings",
     "webhook",
+    "week_of",
 ]

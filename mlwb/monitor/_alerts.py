@@ -11,7 +11,7 @@ from mlwb.evidence import Record
 from mlwb.gates import Check, Outcome, evaluate_watch, holds
 from mlwb.params import Policy
 
-__all__ = ["Alert", "Alerts", "Reading", "record_alerts", "rollback_alerts"]
+__all__ = ["Alert", "Alerts", "Reading", "gate_warnings", "record_alerts", "rollback_alerts"]
 
 _WATCHES = ("rollback", "drift_check")
 
@@ -48,8 +48,8 @@ class Alert:
     ----------
     id : str
         Of the limit in the policy, ``rollback.rank_corr``.
-    state : {"raised", "quiet", "not measured"}
-        What live numbers say.
+    state : {"raised", "warned", "quiet", "not measured"}
+        What live numbers say; ``warned`` is beyond what a gate asks for, not beyond a trigger.
     reason : str
         Value and limit, or why there is no value.
     is_needed : bool
@@ -87,11 +87,18 @@ class Alerts:
         return None if self.open else 0
 
     @property
+    def why(self) -> str:
+        """Why there is no count; empty where there is one."""
+        lacking = ", ".join(item.id for item in self.open)
+        return f"not measured: {lacking}" if self.count is None else ""
+
+    @property
     def risk(self) -> str:
-        """In a word: CRITICAL, WARN where something was not measured, OK."""
+        """In a word: CRITICAL, WARN beyond a gate or where something was not measured, OK."""
         if self.raised:
             return "CRITICAL"
-        return "WARN" if self.open else "OK"
+        is_warned = any(item.state == "warned" for item in self.questions)
+        return "WARN" if self.open or is_warned else "OK"
 
 
 def rollback_alerts(readings: Mapping[str, Reading], policy: Policy) -> tuple[Alert, ...]:
@@ -123,6 +130,30 @@ def rollback_alerts(readings: Mapping[str, Reading], policy: Policy) -> tuple[Al
             is_quiet = holds(reading.value, limit.comparator, limit.value)
             said = f"{limit.metric} = {reading.value:.6g}, must be {limit.comparator} {limit.value}"
             found.append(Alert(limit.id, "quiet" if is_quiet else "raised", said))
+    return tuple(found)
+
+
+def gate_warnings(readings: Mapping[str, Reading], policy: Policy) -> tuple[Alert, ...]:
+    """Hold numbers against what gates ask of a candidate, before a trigger fires.
+
+    Parameters
+    ----------
+    readings : mapping of str to Reading
+        By id of the limit, ``shadow.match_rate``; what is not known is not named.
+    policy : Policy
+        The limits.
+
+    Returns
+    -------
+    tuple of Alert
+        Those that warn only.
+    """
+    found = []
+    for name, reading in readings.items():
+        limit = policy.limit(name)
+        if reading.is_known and not holds(reading.value, limit.comparator, limit.value):
+            said = f"{limit.metric} = {reading.value:.6g}, must be {limit.comparator} {limit.value}"
+            found.append(Alert(limit.id, "warned", said))
     return tuple(found)
 
 

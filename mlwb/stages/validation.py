@@ -8,7 +8,7 @@ are told by their ids and count for nothing here.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from mlwb.core.clock import Clock, SystemClock, format_utc, parse_utc
 from mlwb.core.errors import EvidenceMissingError
-from mlwb.drift import SCORE, BinnedReference, psi_of_counts
+from mlwb.drift import SCORE, BinnedReference
 from mlwb.evidence import Interval, Metric, Record, Upstream, new_record, rate
 from mlwb.gates import Outcome, Verdict, evaluate_watch
 from mlwb.inference import load_reference
@@ -34,6 +34,15 @@ from mlwb.monitor import (
 from mlwb.params import DailyReportParams, Policy
 from mlwb.registry import Registry
 from mlwb.stages._served_lines import fold_logs
+from mlwb.stages._served_readings import (
+    answer_errors,
+    counted_between,
+    p95_of,
+    psi_of,
+    rank_corr_of,
+    requests_of,
+    share_of,
+)
 from mlwb.stages.common import (
     context,
     home_of,
@@ -48,8 +57,6 @@ from mlwb.stats import wilson
 __all__ = ["Inputs", "Result", "judge", "load", "measure", "record", "run", "to_record"]
 
 GATES = ("validation",)
-_P95_ROWS = 59
-"""Distribution-free: the least rows whose largest bounds a 95 % quantile at 95 %."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,8 @@ class Inputs:
         Scores of training.
     records : tuple of Record
         Live evidence about the version, written since the stretch began.
+    requests : mapping of str to int, or None
+        Requests it answered in the stretch by status; None where no counters were looked at.
     damaged : int
         Lines of the logs that cannot be read.
     """
@@ -83,6 +92,7 @@ class Inputs:
     rows: Fold
     reference: BinnedReference
     records: tuple[Record, ...]
+    requests: Mapping[str, int] | None
     damaged: int
 
 
@@ -153,6 +163,7 @@ def load(params: DailyReportParams, clock: Clock) -> Inputs:
         rows=rows,
         reference=frozen,
         records=_since(params, version, covered.started if covered.covered_s else whole.first_s),
+        requests=requests_of(counted_between(home, covered.started, covered.finished + 1), version),
         damaged=damaged,
     )
 
@@ -163,12 +174,12 @@ def measure(inputs: Inputs) -> Result:
     compared = rows.of(inputs.version)
     least = policy.limit("shadow.match_rate").min_n
     readings = {
-        "p95_ms": _p95(rows, compared),
-        "error_rate": _error_rate(rows, compared, least),
-        "prediction_psi": _psi(inputs.reference, rows, compared, least),
+        "p95_ms": p95_of(rows.answers.latency_ms, compared.latency_ms),
+        "error_rate": _error_rate(inputs, compared, least),
+        "prediction_psi": psi_of(inputs.reference, rows, compared, least),
     }
     if compared.asked or not rows.answers.n:
-        readings["rank_corr"] = _rank_corr(compared, least)
+        readings["rank_corr"] = rank_corr_of(compared, least)
     asked = rollback_alerts(readings, policy)
     broken = record_alerts(inputs.records, policy)
     checked = _drift_alerts(inputs.records, policy) if inputs.is_latest else ()
@@ -249,45 +260,15 @@ def _since(params: DailyReportParams, version: str, started: int) -> tuple[Recor
     return tuple(item for item in found if item.origin == "live")
 
 
-def _p95(rows: Fold, compared: Comparisons) -> Reading:
-    """The slower of the two ways the version works, each with enough rows to speak of it."""
-    both = [item for item in (rows.answers.latency_ms, compared.latency_ms) if item.n]
-    n = min((item.n for item in both), default=0)
-    if n < _P95_ROWS:
-        return Reading(math.nan, n, f"{n} rows timed, a 95 % quantile needs {_P95_ROWS}")
-    return Reading(max(item.quantile(0.95) for item in both), n)
-
-
-def _error_rate(rows: Fold, compared: Comparisons, least: int) -> Reading:
-    if rows.answers.n:
-        why = "a log of answers does not hold requests that failed"
-        return Reading(math.nan, rows.answers.n, why)
-    if compared.asked < least:
-        return Reading(math.nan, compared.asked, _few(compared.asked, least))
-    return Reading(compared.failed / compared.asked, compared.asked)
-
-
-def _rank_corr(compared: Comparisons, least: int) -> Reading:
-    if compared.compared < least:
-        return Reading(math.nan, compared.compared, _few(compared.compared, least))
-    value = compared.rank_corr()
-    why = "" if math.isfinite(value) else "one side gives the same score to every row"
-    return Reading(value, compared.compared, why)
-
-
-def _psi(reference: BinnedReference, rows: Fold, compared: Comparisons, least: int) -> Reading:
-    """Of the scores of the stretch against the frozen reference, the plain number."""
-    pairs = zip(rows.answers.score.counts, compared.score.counts, strict=True)
-    counts = np.zeros(len(reference.counts), dtype=np.int64)
-    counts[: reference.n_bins] = [answered + shadowed for answered, shadowed in pairs]
-    n = int(counts.sum())
-    if n < least:
-        return Reading(math.nan, n, _few(n, least))
-    return Reading(psi_of_counts(SCORE, reference.counts, counts).value, n)
-
-
-def _few(n: int, least: int) -> str:
-    return f"{n} rows, {least} are needed"
+def _error_rate(inputs: Inputs, compared: Comparisons, least: int) -> Reading:
+    """The worse of what it failed beside the champion and what it failed as the answer."""
+    beside = share_of(compared.failed, compared.asked, least)
+    if not inputs.rows.answers.n:
+        return beside
+    answered = answer_errors(inputs.requests, least)
+    both = [answered, *([beside] if compared.asked else [])]
+    unknown = [item for item in both if not item.is_known]
+    return unknown[0] if unknown else max(both, key=lambda item: item.value)
 
 
 def _drift_alerts(records: Sequence[Record], policy: Policy) -> tuple[Alert, ...]:
@@ -307,7 +288,6 @@ def _drift_alerts(records: Sequence[Record], policy: Policy) -> tuple[Alert, ...
 
 def _metrics(result: Result) -> list[Metric]:
     covered, alerts, readings = result.coverage, result.alerts, result.readings
-    lacking = ", ".join(item.id for item in alerts.open)
     failed, asked = result.errors
     error = rate("error_rate", failed, asked, deterministic=False)
     if asked:
@@ -318,7 +298,7 @@ def _metrics(result: Result) -> list[Metric]:
                definition="newest stretch, until now, without a silence over the policy's"),
         Metric("seen_h", covered.seen_s / 3600.0, unit="h", n=covered.n_beats),
         Metric("longest_gap_s", covered.longest_gap_s, unit="s"),
-        Metric("critical_alerts", alerts.count, null_reason=f"not measured: {lacking}",
+        Metric("critical_alerts", alerts.count, null_reason=alerts.why,
                definition="rollback limits and hard drift limits that live numbers broke"),
         Metric("rows", result.n_rows),
         Metric("rows_replayed", result.replayed),

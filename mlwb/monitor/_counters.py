@@ -1,0 +1,119 @@
+"""Counters of a server that starts anew now and then: what they grew by."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from itertools import pairwise
+
+import msgspec
+
+from mlwb.core.errors import EvidenceSchemaError
+
+__all__ = ["Snapshot", "increases", "parse_counters", "parse_snapshot"]
+
+_SAMPLE = re.compile(r"^(ml_[a-z_]+_total(?:\{[^}]*\})?) ([0-9.e+]+)$")
+
+
+class Snapshot(msgspec.Struct, frozen=True, gc=False):
+    """What one server had counted at one moment.
+
+    Parameters
+    ----------
+    ts : datetime
+        Timezone-aware UTC.
+    target : str
+        Address of the server.
+    values : dict of str to float
+        By series, ``ml_predict_requests_total{model_version="v1",status="success"}``.
+    """
+
+    ts: datetime
+    target: str
+    values: dict[str, float]
+
+    def encode(self) -> bytes:
+        """A line of a log, with its newline."""
+        return msgspec.json.encode(self) + b"\n"
+
+
+_DECODER = msgspec.json.Decoder(Snapshot)
+
+
+def parse_snapshot(data: bytes) -> Snapshot:
+    """Inverse of :meth:`Snapshot.encode`.
+
+    Raises
+    ------
+    EvidenceSchemaError
+        Not such a line.
+    """
+    try:
+        found = _DECODER.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise EvidenceSchemaError(f"not a snapshot of counters: {error}") from error
+    if found.ts.tzinfo is None:
+        raise EvidenceSchemaError("not a snapshot of counters: ts has no time zone")
+    return found
+
+
+def parse_counters(text: str) -> dict[str, float]:
+    r"""Counters of an exposition; gauges and histograms are left out.
+
+    Examples
+    --------
+    >>> parse_counters('ml_ready 1\nml_refused_total{reason="key"} 3\n')
+    {'ml_refused_total{reason="key"}': 3.0}
+    """
+    matches = map(_SAMPLE.match, text.splitlines())
+    found = {match[1]: float(match[2]) for match in matches if match}
+    return {name: value for name, value in found.items() if math.isfinite(value)}
+
+
+def increases(snapshots: Iterable[Snapshot], first_s: int, last_s: int) -> dict[str, float] | None:
+    """What each series grew by within a window, all servers together.
+
+    Parameters
+    ----------
+    snapshots : iterable of Snapshot
+        In any order; several servers and repeated lines may be among them.
+    first_s, last_s : int
+        Seconds since 1970; ``last_s`` is outside. What grew between two looks belongs to the
+        window of the later one, so that windows side by side count everything once.
+
+    Returns
+    -------
+    dict of str to float, or None
+        None where no server was looked at twice with the later look in the window. A number lower
+        than before is that of a server started anew, and is counted from 0.
+
+    Examples
+    --------
+    >>> from datetime import UTC
+    >>> def look(ts, n): return Snapshot(datetime.fromtimestamp(ts, UTC), "a", {"ml_x_total": n})
+    >>> increases([look(0, 5), look(60, 9), look(120, 2)], 0, 180)
+    {'ml_x_total': 6.0}
+    """
+    looks: dict[str, dict[float, Mapping[str, float]]] = {}
+    for item in snapshots:
+        ts = item.ts.timestamp()
+        if ts < last_s:
+            looks.setdefault(item.target, {})[ts] = item.values
+    found: dict[str, float] = {}
+    is_known = False
+    for of_target in looks.values():
+        ordered = sorted(of_target)
+        for before, after in pairwise(ordered):
+            if after < first_s:
+                continue
+            is_known = True
+            _grow(found, of_target[before], of_target[after])
+    return found if is_known else None
+
+
+def _grow(found: dict[str, float], before: Mapping[str, float], after: Mapping[str, float]) -> None:
+    for name, value in after.items():
+        start = before.get(name, 0.0)
+        found[name] = found.get(name, 0.0) + (value - start if value >= start else value)

@@ -1,0 +1,8 @@
+"""The pages of days and weeks: self-contained, the same bytes for the same numbers."""
+
+from __future__ import annotations
+
+from mlwb.report._daily_figure import trends
+from mlwb.report._daily_page import render_day, render_week
+
+__all__ = ["render_day", "render_week", "trends"]
