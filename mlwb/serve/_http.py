@@ -26,6 +26,7 @@ __all__ = [
     "read_head",
     "send_body",
     "send_problem",
+    "too_large",
 ]
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -117,11 +118,12 @@ def _refusal(
         return problem_error("media_type", "expected a body without Content-Encoding")
     # Counted by digits first: int() of a very long text is slow, and refused by Python.
     if length.isdigit() and (len(length) > 15 or int(length) > limit):
-        return _too_large(limit)
+        return too_large(limit)
     return None
 
 
-def _too_large(limit: int) -> ServeError:
+def too_large(limit: int) -> ServeError:
+    """The refusal of a body beyond the limit."""
     return problem_error("body_too_large", f"expected at most {limit} bytes")
 
 
@@ -142,7 +144,7 @@ async def read_body(receive: Receive, limit: int) -> bytes:
             raise ClientGoneError
         body += message.get("body", b"")
         if len(body) > limit:
-            raise _too_large(limit)
+            raise too_large(limit)
         more = message.get("more_body", False)
     return body
 

@@ -89,7 +89,15 @@ def plain(said: bytes) -> bytes:
     return b"\r\n".join(sorted(head.split(b"\r\n"))) + b"\r\n\r\n" + body
 
 
+def chunked(body: bytes) -> bytes:
+    """The same without a length."""
+    head = post(b"", transfer_encoding="chunked").replace(b"content-length: 0\r\n", b"")
+    return head + b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+
+
 REQUESTS = {
+    "in a chunk": chunked(ROW),
+    "too large a chunk": chunked(ROW + b" " * 70_000),
     "by array": post(),
     "by name": post(
         b'{"features": {"bias": 1, "mid_logret_1m": 0.1, "spread_bp": 2, "rsi14_z": 0.5}}'
