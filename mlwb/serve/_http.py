@@ -20,13 +20,13 @@ __all__ = [
     "Scope",
     "Send",
     "Write",
+    "check_size",
     "new_request_id",
     "problem_headers",
     "read_body",
     "read_head",
     "send_body",
     "send_problem",
-    "too_large",
 ]
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -118,12 +118,23 @@ def _refusal(
         return problem_error("media_type", "expected a body without Content-Encoding")
     # Counted by digits first: int() of a very long text is slow, and refused by Python.
     if length.isdigit() and (len(length) > 15 or int(length) > limit):
-        return too_large(limit)
+        return _too_large(limit)
     return None
 
 
-def too_large(limit: int) -> ServeError:
-    """The refusal of a body beyond the limit."""
+def check_size(body: bytes, limit: int) -> None:
+    """A body, or as much of it as is there, is within the limit.
+
+    Raises
+    ------
+    ServeError
+        413.
+    """
+    if len(body) > limit:
+        raise _too_large(limit)
+
+
+def _too_large(limit: int) -> ServeError:
     return problem_error("body_too_large", f"expected at most {limit} bytes")
 
 
@@ -143,8 +154,7 @@ async def read_body(receive: Receive, limit: int) -> bytes:
         if message["type"] != "http.request":
             raise ClientGoneError
         body += message.get("body", b"")
-        if len(body) > limit:
-            raise too_large(limit)
+        check_size(body, limit)
         more = message.get("more_body", False)
     return body
 

@@ -11,7 +11,7 @@ from mlwb.core.predictionlog import ShadowOutcome
 from mlwb.serve._decode import Query
 from mlwb.serve._endpoints import Endpoint, Form, Parameter, Permission
 from mlwb.serve._guard import Guard
-from mlwb.serve._http import Scope, Send, Write, problem_headers, read_head, too_large
+from mlwb.serve._http import Scope, Send, Write, check_size, problem_headers, read_head
 from mlwb.serve._models import Live
 from mlwb.serve._problems import refusal
 from mlwb.serve._scoring import ScoringRoute
@@ -166,8 +166,7 @@ class PredictRoute(ScoringRoute[Query]):
         head = read_head(scope["headers"], self._limit, self.kinds)
         try:
             live = self._admit(scope, head)
-            if len(body) > self._limit:  # in chunks, which tell no length before
-                raise too_large(self._limit)
+            check_size(body, self._limit)  # chunks tell no length before
             job, query = self._job(live, scope, head.request_id, body, start_s=start)
             answer = _answer(job, query)
         except Exception as error:  # noqa: BLE001 - as in a call
