@@ -37,7 +37,7 @@ def check_decision(
         return
     if decision is None:
         raise PromotionRefusedError(
-            f"{info.version} has no decision", todo="let the gates decide first"
+            f"{info.version} has no decision", todo="let the gates decide: mlwb gate decide"
         )
     details = decision.get("details")
     if decision.get("kind") != "decision" or not isinstance(details, Mapping):
@@ -58,7 +58,7 @@ def _check_age(details: Mapping[str, Any], oldest: datetime | None) -> None:
     if not is_young:
         raise PromotionRefusedError(
             "the decision is too old", expected=f"made since {oldest:%Y-%m-%dT%H:%M:%SZ}",
-            got=made or "no time", todo="let the gates decide again",
+            got=made or "no time", todo="let the gates decide again: mlwb gate decide",
         )  # fmt: skip
 
 
@@ -88,7 +88,9 @@ def _check_subject(
             got=str(details.get("manifest_sha256")) or "none",
         )
     if decision_sha256 in state.used_decisions:
-        raise PromotionRefusedError("the decision was used before", todo="let the gates decide")
+        raise PromotionRefusedError(
+            "the decision was used before", todo="let the gates decide again: mlwb gate decide"
+        )
     reused = state.used_confirmations & set(confirmations({"details": details}))
     if reused:
         raise PromotionRefusedError("the confirmation was used before", got=", ".join(reused))

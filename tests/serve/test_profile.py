@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from mlwb.core.clock import ManualClock
 from mlwb.core.errors import ParamsError
+from mlwb.core.home import find_project
 from mlwb.serve import KeyFile, ServeSettings, create_app, run_server
 
 NOW = ManualClock().now()
@@ -145,3 +147,15 @@ def test_settings_that_mean_nothing_are_refused(variable: str, text: str) -> Non
     """A misspelt protection is not one that is silently off."""
     with pytest.raises(ParamsError, match=variable):
         ServeSettings.from_env({"MLWB_MODELS_DIR": "/models", variable: text})
+
+
+def test_the_unit_needs_a_key_and_nothing_else(models: Path) -> None:
+    """What `ops/systemd` starts is a production server, lacking what only a person can give."""
+    unit = find_project() / "ops" / "systemd" / "mlwb-serve.service"
+    lines = re.findall(r"^Environment=(\w+)=(.*)$", unit.read_text(), re.MULTILINE)
+    settings = ServeSettings.from_env(dict(lines), models_dir=models)
+    assert settings.profile == "production"
+    with pytest.raises(ParamsError, match=r"^\D*key\D*$"):
+        _start(settings)
+    KeyFile(models.parent / "keys.json").add("bot", ["predict"], now=NOW, days=30)
+    _start(settings)
