@@ -72,7 +72,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._max_headers, self._header_limit = settings.max_headers, settings.header_limit
         self._most_bytes = settings.header_limit + _DISCARDED_BODIES * settings.body_limit
         self._problem = ""
-        self._is_head = self._is_reading = False
+        self._is_head = self._is_reading = self._has_begun = False
         self._is_suspect = False  # more arrived at once than the headers may have
         self._since_s, self._later_bytes = 0.0, 0
 
@@ -85,13 +85,13 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse, and hold what is not whole yet against the limits."""
-        was_head, was_reading = self._is_head, self._is_reading
-        self._is_suspect = len(data) > self._header_limit
+        was_head = self._is_head
+        self._is_suspect, self._has_begun = len(data) > self._header_limit, False
         super().data_received(data)
         if self._route is not None:
             self._go_on()
         # What came together with the beginning of the message is bounded by one read.
-        if was_reading and self._is_reading and not self.transport.is_closing():
+        if self._is_reading and not self._has_begun and not self.transport.is_closing():
             self._later_bytes += len(data)
             most = self._header_limit if was_head and self._is_head else self._most_bytes
             if self._later_bytes > most or len(self.headers) > self._max_headers:
@@ -100,7 +100,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin to wait for the rest."""
         super().on_message_begin()
-        self._is_head = self._is_reading = True
+        self._is_head = self._is_reading = self._has_begun = True
         self._since_s, self._later_bytes = self.loop.time(), 0
 
     def on_headers_complete(self) -> None:
