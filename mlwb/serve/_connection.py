@@ -7,9 +7,9 @@ has none.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, TypeAlias, cast
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
@@ -17,15 +17,12 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
-from mlwb.serve._http import Header, Scope, Write, new_request_id, problem_headers
+from mlwb.serve._http import Direct, Header, new_request_id, problem_headers
 from mlwb.serve._metrics import Metrics
 from mlwb.serve._problems import problem_body, problem_error
 from mlwb.serve._settings import ServeSettings
 
-__all__ = ["Direct", "GuardedProtocol", "sweep"]
-
-Direct: TypeAlias = Callable[[Scope, bytes, Write], None]
-"""A route that answers a whole request at once."""
+__all__ = ["GuardedProtocol", "sweep"]
 
 _DETAILS = {
     "bad_request": "expected one HTTP/1.1 request with one Host",
