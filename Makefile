@@ -57,7 +57,7 @@ $(PEERS): $(STAMP)
 	@$(VENV)/peers/bin/python -m pip --quiet --quiet --disable-pip-version-check install --only-binary :all: --require-hashes -r tests/peers.lock
 	@touch $@
 
-.PHONY: setup run demo nightly test fast check lab serve smoke shadow drift-check report archive scrape promote rollback status verify bench clean help
+.PHONY: setup run demo nightly test fast check lab serve smoke shadow canary drift-check report archive scrape promote rollback status verify bench clean help
 
 setup: $(STAMP) ## set up .venv from requirements.lock (every other target does it by itself)
 
@@ -96,6 +96,9 @@ smoke: $(STAMP) ## 1,000 requests from held-out bars to a server of its own (ARG
 
 shadow: $(STAMP) ## what the server's shadow log says about the candidate (ARGS=--record; CSV=file sends its rows)
 	@$(PY) -m mlwb shadow $(if $(CSV),run --csv $(CSV),compare) $(ARGS)
+
+canary: $(STAMP) ## the candidate on the running server, phase by phase (ARGS=--dry-run|--live|--resume; else it observes)
+	@$(PY) -m mlwb canary run $(or $(ARGS),--observe-only)
 
 drift-check: $(STAMP) ## the daily job: rows served until yesterday against the frozen reference
 	@$(PY) -m mlwb drift check $(ARGS)

@@ -7,6 +7,7 @@ Does not belong here: sending requests (``client``), limits (``params``), a prom
 """
 
 from mlwb.canary._comparisons import covered_s, shadow_traffic
+from mlwb.canary._guide import Dwell, RolloutGuide, Step, StepKind
 from mlwb.canary._judge import (
     Finding,
     JudgeLimits,
@@ -22,13 +23,17 @@ from mlwb.canary._watch import RolloutWatch
 
 __all__ = [
     "AbortLimits",
+    "Dwell",
     "Finding",
     "JudgeLimits",
     "Judgement",
     "Outcome",
     "Phase",
     "Question",
+    "RolloutGuide",
     "RolloutWatch",
+    "Step",
+    "StepKind",
     "Summary",
     "Traffic",
     "abort_reason",

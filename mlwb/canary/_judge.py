@@ -152,7 +152,7 @@ class Judgement:
 def questions_of(
     traffic: Traffic, limits: JudgeLimits, *, match_delta: float
 ) -> tuple[Question, ...]:
-    """The five questions that shadowed traffic answers.
+    """The five questions that shadowed traffic answers; the first four where it was split.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ def questions_of(
     """
     ok = traffic.status == 200
     asked = ok & traffic.shadowed
-    answered = asked & np.isfinite(traffic.shadow_score) & np.isfinite(traffic.score)
+    answered = traffic.answered
     everything, late = np.ones(len(traffic), dtype=bool), traffic.latency_ms
     apart = np.abs(traffic.shadow_score - traffic.score) > match_delta
     own, stop, least = traffic.shadow_ms, limits.abort_p95_ms, limits.candidate_p95_ms
@@ -186,7 +186,7 @@ def questions_of(
     )
     return tuple(
         Question(name, np.flatnonzero(who), stops[who], limit[0], counts[who], limit[1], weight)
-        for name, weight, who, stops, counts, limit in rows
+        for name, weight, who, stops, counts, limit in (rows[:-1] if traffic.is_split else rows)
     )
 
 

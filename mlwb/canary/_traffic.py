@@ -31,6 +31,9 @@ class Traffic:
         Candidate's answer; NaN where it was not asked or failed.
     shadow_ms : ndarray of shape (n,), float64
         Candidate's time inside the server.
+    is_split : bool, default=False
+        The candidate answered the requests it was asked, in the champion's place: they have no
+        second score, and no agreement can be told.
     """
 
     status: Int1D
@@ -39,6 +42,18 @@ class Traffic:
     shadowed: Bool1D
     shadow_score: Float1D
     shadow_ms: Float1D
+    is_split: bool = False
+
+    @property
+    def answered(self) -> Bool1D:
+        """Requests that the candidate was asked and answered."""
+        known = np.isfinite(self.shadow_score) & (np.isfinite(self.score) | self.is_split)
+        return np.asarray(self.shadowed & (self.status == 200) & known)
+
+    @property
+    def compared(self) -> Bool1D:
+        """Requests that both versions answered."""
+        return np.asarray(self.answered & np.isfinite(self.score))
 
     def __len__(self) -> int:
         return len(self.status)
@@ -125,8 +140,8 @@ def summarise(traffic: Traffic, *, match_delta: float) -> Summary:
     ok = traffic.status == 200
     p50, p95, p99 = _quantiles(traffic.latency_ms)
     asked = traffic.shadowed & ok
-    compared = asked & np.isfinite(traffic.shadow_score) & np.isfinite(traffic.score)
-    shadow_p50, shadow_p95, shadow_p99 = _quantiles(traffic.shadow_ms[compared])
+    answered, compared = traffic.answered, traffic.compared
+    shadow_p50, shadow_p95, shadow_p99 = _quantiles(traffic.shadow_ms[answered])
     found = agreement(
         traffic.score[compared], traffic.shadow_score[compared], match_delta=match_delta
     )
@@ -138,7 +153,7 @@ def summarise(traffic: Traffic, *, match_delta: float) -> Summary:
         p99_ms=p99,
         max_ms=float(traffic.latency_ms.max()) if len(traffic) else math.nan,
         n_shadowed=int(asked.sum()),
-        n_shadow_errors=int((asked & ~compared).sum()),
+        n_shadow_errors=int((asked & ~answered).sum()),
         n_compared=found.n,
         n_matched=found.n_matched,
         mean_abs_delta=found.mean_abs_delta,

@@ -35,6 +35,13 @@ class RolloutWatch:
         self.log_evidence = 0.0
         self._limits, self._match_delta = limits, match_delta
         self._bets: dict[str, MeanBets] = {}
+        self._below: dict[str, MeanBets] = {}
+        self._shown: set[str] = set()
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether each question was shown to be within its limit, at some look."""
+        return bool(self._below) and len(self._shown) == len(self._below)
 
     def look(self, fresh: Traffic) -> str:
         """Take the requests since the last look.
@@ -53,6 +60,7 @@ class RolloutWatch:
         for question in questions:
             bets = self._bets.get(question.name) or MeanBets.start([question.stop_limit])
             self._bets[question.name] = bets.update(question.stops.astype(np.float64))
+            self._show(question)
         weights = np.array([question.weight for question in questions])
         each = np.array([math.log(self._bets[q.name].e_above[0]) for q in questions])
         each += np.log(weights / weights.sum())
@@ -60,6 +68,12 @@ class RolloutWatch:
         if self.log_evidence < -math.log(self._limits.level):
             return ""
         return self._reason(questions[int(each.argmax())])
+
+    def _show(self, question: Question) -> None:
+        below = self._below.get(question.name) or MeanBets.start([question.limit])
+        self._below[question.name] = below.update(question.counts.astype(np.float64))
+        if self._below[question.name].e_below[0] >= 1.0 / self._limits.level:
+            self._shown.add(question.name)
 
     def _reason(self, worst: Question) -> str:
         bets = self._bets[worst.name]

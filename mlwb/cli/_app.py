@@ -9,6 +9,7 @@ import typer
 
 from mlwb import __version__
 from mlwb.cli import (
+    _canary,
     _drift,
     _evidence,
     _features,
@@ -65,6 +66,7 @@ _smoke.add(app)
 _monitor.add(app)
 _market.add(app)
 _features.add(app)
+app.add_typer(_canary.app, name="canary")
 app.add_typer(_drift.app, name="drift")
 app.add_typer(_shadow.app, name="shadow")
 app.add_typer(_report.app, name="report")

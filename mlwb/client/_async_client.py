@@ -150,6 +150,17 @@ class AsyncPredictClient(BaseClient):
         """
         return await self._lines.run(self._metrics())
 
+    async def get_raw(self, path: str) -> tuple[int, bytes]:
+        """As :meth:`PredictClient.get_raw`.
+
+        Raises
+        ------
+        ServeError
+            No answer.
+        """
+        reply = await self._lines.run(self._get(path))
+        return reply.status, reply.body
+
     async def post_raw(self, path: str, body: bytes) -> tuple[int, bytes, float]:
         """As :meth:`PredictClient.post_raw`.
 

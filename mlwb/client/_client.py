@@ -197,6 +197,17 @@ class PredictClient(BaseClient):
         """
         return self._lines.run(self._metrics())
 
+    def get_raw(self, path: str) -> tuple[int, bytes]:
+        """One try at any other page of the server: its status and body.
+
+        Raises
+        ------
+        ServeError
+            No answer.
+        """
+        reply = self._lines.run(self._get(path))
+        return reply.status, reply.body
+
     def post_raw(self, path: str, body: bytes) -> tuple[int, bytes, float]:
         """One try, no retry, no breaker, no fallback: for load tools and replays.
 

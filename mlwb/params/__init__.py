@@ -22,10 +22,12 @@ from mlwb.params._policy import (
     parse_policy,
 )
 from mlwb.params._retention import RETENTION_CLASSES, Retention, load_retention
+from mlwb.params._rollout import RolloutParams
 from mlwb.params._stages import (
     STAGES,
     BacktestParams,
     CanaryAnalysisParams,
+    CanaryRolloutParams,
     CheckParams,
     CostParams,
     CvParams,
@@ -60,6 +62,7 @@ __all__ = [
     "STAGES",
     "BacktestParams",
     "CanaryAnalysisParams",
+    "CanaryRolloutParams",
     "CheckParams",
     "CostParams",
     "CvParams",
@@ -80,6 +83,7 @@ __all__ = [
     "ReplayParams",
     "ResampleParams",
     "Retention",
+    "RolloutParams",
     "RunParams",
     "SearchParams",
     "ShadowCompareParams",

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import Field, dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from mlwb.core.bars import INTERVAL_S
 from mlwb.core.errors import ParamsError
+from mlwb.params._fields import between, may_be_empty, one_of, one_of_or_reference
+from mlwb.params._rollout import RolloutParams
 
 __all__ = [
     "STAGES",
     "BacktestParams",
     "CanaryAnalysisParams",
+    "CanaryRolloutParams",
     "CheckParams",
     "CostParams",
     "CvParams",
@@ -28,6 +31,7 @@ __all__ = [
     "ReleaseReviewParams",
     "ReplayParams",
     "ResampleParams",
+    "RolloutParams",
     "RunParams",
     "SearchParams",
     "ShadowCompareParams",
@@ -36,27 +40,6 @@ __all__ = [
     "TrainingParams",
     "WindowParams",
 ]
-
-
-def _between(low: float | None = None, high: float | None = None, *, step: int = 0) -> Any:
-    found: Field[Any] = field(metadata={"low": low, "high": high, "step": step})
-    return found
-
-
-def _one_of(*choices: str) -> Any:
-    found: Field[Any] = field(metadata={"choices": choices})
-    return found
-
-
-def _one_of_or_reference(*choices: str) -> Any:
-    """One of the choices, or where something is that mlwb does not ship: ``module:NAME``."""
-    found: Field[Any] = field(metadata={"choices": choices, "reference": True})
-    return found
-
-
-def _may_be_empty() -> Any:
-    found: Field[Any] = field(metadata={"empty": True})
-    return found
 
 
 @dataclass(frozen=True)
@@ -103,8 +86,8 @@ class DataParams:
     source: tuple[str, ...]
     profile: str
     symbol: str
-    days: int = _between(3, 3650)
-    seed: int = _between(0, None)
+    days: int = between(3, 3650)
+    seed: int = between(0, None)
 
 
 @dataclass(frozen=True)
@@ -135,14 +118,14 @@ class LabelParams:
         ``direction`` under another name, and its trials would be counted apart.
     """
 
-    kind: str = _one_of("volatility", "direction", "triple_barrier")
-    horizon_s: int = _between(60, 86_400, step=60)
-    theta: float = _between(0.0, 1.0)
-    median_window_s: int = _between(3_600, 30 * 86_400)
-    upper_barrier: float = _between(0.01, 10_000.0)
-    lower_barrier: float = _between(0.01, 10_000.0)
-    barrier_unit: str = _one_of("sigma", "bp")
-    at_horizon: str = _one_of("sign", "drop")
+    kind: str = one_of("volatility", "direction", "triple_barrier")
+    horizon_s: int = between(60, 86_400, step=60)
+    theta: float = between(0.0, 1.0)
+    median_window_s: int = between(3_600, 30 * 86_400)
+    upper_barrier: float = between(0.01, 10_000.0)
+    lower_barrier: float = between(0.01, 10_000.0)
+    barrier_unit: str = one_of("sigma", "bp")
+    at_horizon: str = one_of("sign", "drop")
 
     def __post_init__(self) -> None:
         is_one_bar = self.horizon_s == INTERVAL_S and self.at_horizon == "sign"
@@ -167,7 +150,7 @@ class FeatureParams:
     """
 
     names: tuple[str, ...]
-    modules: tuple[str, ...] = _may_be_empty()
+    modules: tuple[str, ...] = may_be_empty()
 
 
 @dataclass(frozen=True)
@@ -180,7 +163,7 @@ class FeatureModuleParams:
         As for training.
     """
 
-    modules: tuple[str, ...] = _may_be_empty()
+    modules: tuple[str, ...] = may_be_empty()
 
 
 @dataclass(frozen=True)
@@ -195,8 +178,8 @@ class WindowParams:
         The candidate is trained on bars before this share; the rest is held out.
     """
 
-    champion_end: float = _between(0.2, 0.95)
-    train_end: float = _between(0.3, 0.97)
+    champion_end: float = between(0.2, 0.95)
+    train_end: float = between(0.3, 0.97)
 
     def __post_init__(self) -> None:
         if self.champion_end > self.train_end:
@@ -224,11 +207,11 @@ class CvParams:
         Of the combinatorial scheme that puts whole out-of-sample histories together.
     """
 
-    n_splits: int = _between(2, 50)
-    embargo_s: int = _between(0, 7 * 86_400)
-    n_segments: int = _between(2, 100)
-    n_groups: int = _between(3, 12)
-    n_test_groups: int = _between(1, 6)
+    n_splits: int = between(2, 50)
+    embargo_s: int = between(0, 7 * 86_400)
+    n_segments: int = between(2, 100)
+    n_groups: int = between(3, 12)
+    n_test_groups: int = between(1, 6)
 
 
 @dataclass(frozen=True)
@@ -248,18 +231,18 @@ class SearchParams:
         Of everything random in a fit.
     """
 
-    families: tuple[str, ...] = _one_of_or_reference("logistic", "boosting")
-    c: tuple[float, ...] = _between(1e-9, 1e9)
-    challenger_margin: float = _between(0.0, 0.5)
-    seed: int = _between(0, None)
+    families: tuple[str, ...] = one_of_or_reference("logistic", "boosting")
+    c: tuple[float, ...] = between(1e-9, 1e9)
+    challenger_margin: float = between(0.0, 0.5)
+    seed: int = between(0, None)
 
 
 @dataclass(frozen=True)
 class CostParams:
     """What a trade costs beside half the spread, bp one way."""
 
-    fee_bp: float = _between(0.0, 1_000.0)
-    slippage_bp: float = _between(0.0, 1_000.0)
+    fee_bp: float = between(0.0, 1_000.0)
+    slippage_bp: float = between(0.0, 1_000.0)
 
 
 @dataclass(frozen=True)
@@ -284,15 +267,15 @@ class BacktestParams:
         Share of ``max_position`` held while a large move is likely.
     """
 
-    latency_bars: int = _between(0, 60)
-    max_position: float = _between(0.0, 100.0)
-    max_exposure: float = _between(0.0, 100.0)
-    max_turnover: float = _between(0.0, 1e6)
-    max_daily_loss: float = _between(0.0001, 1.0)
-    half_life_bars: float = _between(0.01, 100_000.0)
-    enter: float = _between(0.0, 1.0)
-    leave: float = _between(0.0, 1.0)
-    wild_exposure: float = _between(0.0, 0.999)
+    latency_bars: int = between(0, 60)
+    max_position: float = between(0.0, 100.0)
+    max_exposure: float = between(0.0, 100.0)
+    max_turnover: float = between(0.0, 1e6)
+    max_daily_loss: float = between(0.0001, 1.0)
+    half_life_bars: float = between(0.01, 100_000.0)
+    enter: float = between(0.0, 1.0)
+    leave: float = between(0.0, 1.0)
+    wild_exposure: float = between(0.0, 0.999)
 
     def __post_init__(self) -> None:
         if self.leave > self.enter:
@@ -308,15 +291,15 @@ class BacktestParams:
 class ResampleParams:
     """Block bootstrap."""
 
-    n_resamples: int = _between(99, 1_000_000)
-    seed: int = _between(0, None)
+    n_resamples: int = between(99, 1_000_000)
+    seed: int = between(0, None)
 
 
 @dataclass(frozen=True)
 class PsiParams:
     """Reference bins and the block null."""
 
-    n_bins: int = _between(3, 100)
+    n_bins: int = between(3, 100)
 
 
 @dataclass(frozen=True)
@@ -335,11 +318,11 @@ class TrafficParams:
         A request without an answer for this long is an error.
     """
 
-    phases: tuple[float, ...] = _between(0.1, 100.0)
-    smoke_requests: int = _between(100, 10_000_000)
-    shadow_requests: int = _between(100, 10_000_000)
-    observed_per_phase: int = _between(20, 10_000_000)
-    timeout_ms: float = _between(1.0, 60_000.0)
+    phases: tuple[float, ...] = between(0.1, 100.0)
+    smoke_requests: int = between(100, 10_000_000)
+    shadow_requests: int = between(100, 10_000_000)
+    observed_per_phase: int = between(20, 10_000_000)
+    timeout_ms: float = between(1.0, 60_000.0)
 
 
 @dataclass(frozen=True)
@@ -354,7 +337,7 @@ class FeatureStudyParams:
     costs: CostParams
     resample: ResampleParams
     psi: PsiParams
-    horizons_s: tuple[int, ...] = _between(60, 86_400, step=60)
+    horizons_s: tuple[int, ...] = between(60, 86_400, step=60)
 
 
 @dataclass(frozen=True)
@@ -407,7 +390,7 @@ class CheckParams:
         UTC days of the rolling window, which ends with yesterday.
     """
 
-    rolling_days: int = _between(1, 31)
+    rolling_days: int = between(1, 31)
 
 
 @dataclass(frozen=True)
@@ -428,7 +411,7 @@ class DailyParams:
         UTC days that the page and its pictures show.
     """
 
-    trend_days: int = _between(2, 366)
+    trend_days: int = between(2, 366)
 
 
 @dataclass(frozen=True)
@@ -473,6 +456,14 @@ class CanaryAnalysisParams:
 
 
 @dataclass(frozen=True)
+class CanaryRolloutParams:
+    """A canary on a running server."""
+
+    run: RunParams
+    rollout: RolloutParams
+
+
+@dataclass(frozen=True)
 class ReleaseReviewParams:
     """Stage 05: all verdicts on one page."""
 
@@ -488,6 +479,7 @@ STAGES: dict[str, type[Any]] = {
     "daily_report": DailyReportParams,
     "shadow_compare": ShadowCompareParams,
     "canary_analysis": CanaryAnalysisParams,
+    "canary_rollout": CanaryRolloutParams,
     "release_review": ReleaseReviewParams,
 }
 """Stage name to its parameter class; ``params/<stage>.yml`` holds the values."""

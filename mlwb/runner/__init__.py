@@ -10,6 +10,15 @@ from mlwb.runner._finish import finish_run, past_runs
 from mlwb.runner._notebook import NotebookRun, raise_for_status, run_notebook
 from mlwb.runner._pipeline import STEPS, Event, Outcome, Step, run_loop
 from mlwb.runner._render import RenderedReport, render_html
+from mlwb.runner._rollout import (
+    RolloutEnd,
+    RolloutOptions,
+    RolloutProgress,
+    rollout_abort,
+    rollout_run,
+)
+from mlwb.runner._rollout_server import CanaryServer
+from mlwb.runner._rollout_state import RolloutFiles, RolloutState
 from mlwb.runner._server import RunningServer, server_process
 from mlwb.runner._session import NotebookEvent
 from mlwb.runner._shadow import ShadowRun, shadow_run, shadow_server
@@ -18,12 +27,18 @@ from mlwb.runner._traffic import send_traffic
 
 __all__ = [
     "STEPS",
+    "CanaryServer",
     "Event",
     "NotebookEvent",
     "NotebookRun",
     "Options",
     "Outcome",
     "RenderedReport",
+    "RolloutEnd",
+    "RolloutFiles",
+    "RolloutOptions",
+    "RolloutProgress",
+    "RolloutState",
     "RunningServer",
     "ShadowRun",
     "SmokeOptions",
@@ -32,6 +47,8 @@ __all__ = [
     "past_runs",
     "raise_for_status",
     "render_html",
+    "rollout_abort",
+    "rollout_run",
     "run_loop",
     "run_notebook",
     "send_traffic",

@@ -207,9 +207,10 @@ class _Control:
 
     def _lines(self, limit: int, verify: str | None) -> AuditLines:
         path, audit = self._state.settings.audit_log, self._state.audit
-        newest, lines, problems = audit.newest, audit.recent(limit), None
+        lines = audit.recent(limit)
+        problems = None
         if path is not None and verify == "1":
-            problems = [str(problem) for problem in audit_problems(path, newest)]
+            problems = [str(problem) for problem in audit_problems(path)]
         status: Literal["intact", "broken", "memory"] = "memory"
         if path is not None:
             status = "intact" if _is_chained(lines) and not problems else "broken"

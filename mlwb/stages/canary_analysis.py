@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from mlwb.evidence import Context, Input, Metric, Record, new_record, rate
 from mlwb.gates import Verdict
 from mlwb.params import CanaryAnalysisParams, Policy
 from mlwb.registry import Registry
+from mlwb.stages._rollout_records import RolloutFacts, latency_metrics, rollout_record
 from mlwb.stages._served import Served, served_record
 from mlwb.stages._traffic_limits import abort_limits, judge_limits
 from mlwb.stages._traffic_log import (
@@ -45,7 +45,6 @@ from mlwb.stages.common import (
     home_of,
     judge_gates,
     match_delta_of,
-    null,
     policy_of,
     store_of,
     traffic_path,
@@ -247,28 +246,6 @@ def run(params: CanaryAnalysisParams, policy: Policy, clock: Clock) -> tuple[Ver
     return judge(record(measure(load(params)), params, clock), policy, clock)
 
 
-LEAST = {"p50_ms": 1, "p95_ms": 59, "p99_ms": 299, "max_ms": 1}
-"""Observations below which a percentile is no more than the maximum (95 % one-sided, free of any
-distribution)."""
-
-
-def latency_metrics(summary: Summary, segment: str = "") -> list[Metric]:
-    """p50, p95, p99 and maximum of the client's latency, where there are enough requests."""
-    values = {
-        "p50_ms": summary.p50_ms,
-        "p95_ms": summary.p95_ms,
-        "p99_ms": summary.p99_ms,
-        "max_ms": summary.max_ms,
-    }
-    n = summary.n_requests
-    return [
-        Metric(name, value, unit="ms", n=n, segment=segment, deterministic=False)
-        if n >= LEAST[name]
-        else null(name, f"{n} requests are too few for it", "ms", segment)
-        for name, value in values.items()
-    ]
-
-
 def smoke_details(header: TrafficHeader, versions: tuple[str, ...]) -> dict[str, Any]:
     """Who was asked, who answered, and whether each request had a connection of its own."""
     return {
@@ -293,79 +270,14 @@ def smoke_metrics(found: Summary, score_mismatches: int) -> list[Metric]:
 
 def _canary(result: Result, shared: Context) -> Record:
     header = result.inputs.log.header
-    metrics = [
-        rate("phases_completed", _completed(result), len(header.phases)),
-        Metric("aborted", int(bool(header.aborted))),
-        Metric("model_versions", len(result.versions), definition="candidates seen in answers"),
-    ]
-    for name, found in result.phases.items():
-        metrics += [
-            *latency_metrics(found, name),
-            share("error_rate", found.n_errors, found.n_requests, name),
-            share("shadow_error_rate", found.n_shadow_errors, found.n_shadowed, name),
-            Metric(
-                "shadow_p95_ms",
-                found.shadow_p95_ms,
-                unit="ms",
-                n=found.n_compared,
-                segment=name,
-                definition="the candidate's time inside the server",
-                deterministic=False,
-            ),
-            share("match_rate", found.n_matched, found.n_compared, name),
-            Metric("observed", found.n_compared, segment=name),
-            Metric("mean_abs_delta", found.mean_abs_delta, n=found.n_compared, segment=name),
-        ]
-    metrics += _judged(result.judgement)
-    details = {
-        "mode": "observe_only",
-        "champion": header.champion,
-        "candidate": header.candidate,
-        "versions": result.versions,
-        "aborted": header.aborted,
-        "phases": list(header.phases),
-        "judged": {
-            "outcome": str(result.judgement.outcome),
-            "after": result.judgement.at,
-            "leading": result.judgement.leading,
-        },
-    }
-    return new_record("canary_run", metrics, shared, details=details, phase="canary-100pct")
-
-
-def _judged(found: Judgement) -> list[Metric]:
-    """The evidence against the rollout, and what each question has shown."""
-    shown = [finding for finding in found.findings if finding.shown_at is not None]
-    highest = float(found.path.max(initial=0.0))
-    metrics = [
-        Metric(
-            "e_value_highest",
-            math.exp(min(highest, _LOG_MOST)),
-            n=len(found.path),
-            definition="evidence beyond the abort limits, all questions, at any request",
-            deterministic=False,
-        ),
-        rate("questions_shown", len(shown), len(found.findings), deterministic=False),
-    ]
-    for finding in found.findings:
-        metrics += [
-            share("beyond_limit", finding.k, finding.n, finding.name),
-            Metric(
-                "e_value_shown",
-                math.exp(min(finding.log_e_shown, _LOG_MOST)),
-                n=finding.n,
-                segment=finding.name,
-                definition="evidence that the share beyond the limit is small enough",
-                deterministic=False,
-            ),
-        ]
-    return metrics
-
-
-_LOG_MOST = 100.0
-"""Evidence is written down up to here; beyond, nobody doubts."""
-
-
-def _completed(result: Result) -> int:
-    reached = len(result.phases)
-    return reached - 1 if result.inputs.log.header.aborted and reached else reached
+    found = RolloutFacts(
+        mode="observe_only",
+        champion=header.champion,
+        candidate=header.candidate,
+        planned=header.phases,
+        aborted=header.aborted,
+        phases=result.phases,
+        versions=result.versions,
+        judgement=result.judgement,
+    )
+    return rollout_record(found, shared)

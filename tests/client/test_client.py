@@ -182,6 +182,12 @@ def test_a_connection_closed_between_calls_is_not_used(connect: Connect) -> None
     assert script.connections == 2
 
 
+def test_any_page_can_be_read_as_it_is(connect: Connect) -> None:
+    """A refusal too: status and body, unread."""
+    with scripted(answer(403, b"no")) as script:
+        assert connect(script.url).call("get_raw", "/ml/canary") == (403, b"no")
+
+
 @pytest.mark.parametrize("scene", ["hang up", "slam"])
 def test_a_fresh_connection_that_breaks_is_lost(connect: Connect, scene: Any) -> None:
     """The request may have been worked on: it is not sent twice."""

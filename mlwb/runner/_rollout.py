@@ -1,0 +1,487 @@
+"""A candidate through its phases on a running server: ``mlwb canary run`` and ``abort``."""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+
+from mlwb.canary import Dwell, RolloutGuide, StepKind
+from mlwb.core.clock import Clock, format_utc, parse_utc
+from mlwb.core.errors import EvidenceMissingError, PromotionRefusedError, ServeError
+from mlwb.core.home import Home
+from mlwb.evidence import Record
+from mlwb.gates import Verdict
+from mlwb.params import CanaryRolloutParams, Policy
+from mlwb.runner._rollout_server import CanaryServer, Counters
+from mlwb.runner._rollout_state import RolloutFiles, RolloutState
+from mlwb.stages import canary_rollout
+from mlwb.stages.canary_preflight import lock_of
+from mlwb.stages.canary_rollout import (
+    Answers,
+    Exchange,
+    Lock,
+    Mode,
+    Ran,
+    failures,
+    phase_names,
+    traffic_of,
+)
+from mlwb.stages.common import match_delta_of
+from mlwb.stages.replay import abort_limits, judge_limits
+
+__all__ = ["RolloutEnd", "RolloutOptions", "RolloutProgress", "rollout_abort", "rollout_run"]
+
+
+@dataclass(frozen=True)
+class RolloutOptions:
+    """What kind of rollout, and who may order it.
+
+    Parameters
+    ----------
+    mode : {"observe_only", "live"}
+        Whether the candidate answers.
+    confirmation : str, default=""
+        Run id of a person's yes; a live rollout needs one.
+    is_resumed : bool, default=False
+        Go on with the one that was left.
+    """
+
+    mode: Mode
+    confirmation: str = ""
+    is_resumed: bool = False
+
+
+@dataclass(frozen=True)
+class RolloutProgress:
+    """Where it is.
+
+    Parameters
+    ----------
+    phase : str
+        Its name.
+    number, n_phases : int
+        Of the phase, from 1, and of all.
+    observed, needed : int
+        Requests that the candidate was asked in this phase, and has to be.
+    elapsed_s : float
+        Since the phase began.
+    log_evidence : float
+        Against the rollout, natural logarithm.
+    """
+
+    phase: str
+    number: int
+    n_phases: int
+    observed: int
+    needed: int
+    elapsed_s: float
+    log_evidence: float
+
+
+@dataclass(frozen=True)
+class RolloutEnd:
+    """How it ended.
+
+    Parameters
+    ----------
+    record : Record
+        The evidence.
+    verdict : Verdict
+        Of the gate ``canary`` on it.
+    aborted : str
+        Why it ended early; empty when it did not.
+    back_ms : float or None
+        From the decision to end until the server said that the share is 0; None where it did not.
+    """
+
+    record: Record
+    verdict: Verdict
+    aborted: str
+    back_ms: float | None
+
+
+Tell = Callable[[RolloutProgress], None]
+
+
+class _Rollout:
+    """One rollout, begun or taken up again."""
+
+    def __init__(
+        self,
+        state: RolloutState,
+        params: CanaryRolloutParams,
+        *,
+        policy: Policy,
+        clock: Clock,
+        server: CanaryServer,
+        files: RolloutFiles,
+        sleep: Callable[[float], None],
+    ) -> None:
+        rollout = replace(params.rollout, phases=tuple(state.phases))
+        params = replace(params, rollout=rollout)
+        self.state, self._params, self._policy = state, params, policy
+        self._clock, self._server, self._files, self._sleep = clock, server, files, sleep
+        self._lock = Lock(**state.lock)
+        self._items: list[tuple[datetime, Exchange]] = []
+        self._foreign = ""
+        self._answers = Answers(params, self._lock, state.mode, since=parse_utc(state.started))
+        self._guide = RolloutGuide(
+            len(state.phases),
+            Dwell(
+                "duration" if rollout.by == "duration" else "evidence",
+                rollout.least_s,
+                rollout.most_s,
+                rollout.observed_per_phase,
+            ),
+            limits=abort_limits(policy),
+            judged=judge_limits(policy),
+            match_delta=match_delta_of(policy),
+            is_split=state.mode == "live",
+        )
+
+    def begin(self) -> str:
+        """Open the first phase; why it must end again at once, or empty.
+
+        Raises
+        ------
+        PromotionRefusedError
+            The server does not open it.
+        """
+        self._answers.skip()
+        why = self._open_next()
+        if self.state.begun:
+            return why
+        self.close("it did not begin")
+        self.state.aborted, self.state.finished = why, format_utc(self._clock.now())
+        self._files.write(self.state)
+        raise PromotionRefusedError(f"the canary did not begin: {why}")
+
+    def take_up(self) -> str:
+        """Read what was observed so far; why it cannot go on, or empty."""
+        if wish := self._files.wish:
+            return wish
+        if problem := self._problem():
+            return problem
+        self.restore()
+        parts = [self._of(number) for number in range(len(self.state.begun))]
+        self._guide.resume([traffic_of(part, self.state.mode) for part in parts])
+        return f"invalid: {self._foreign} was seen" if self._foreign else ""
+
+    def restore(self) -> None:
+        """Read everything again: lines from the logs, failures from the state."""
+        self._take(self._clock.now())
+        for when, errors, fallbacks in self.state.counted:
+            self._count(parse_utc(when), errors, fallbacks)
+
+    def follow(self, tell: Tell | None) -> str:
+        """Look until it is over; why it stopped early, or empty."""
+        rollout, away_since = self._params.rollout, None
+        while True:
+            self._sleep(rollout.poll_s)
+            now_s = self._clock.monotonic_s()
+            try:
+                if problem := self._files.wish or self._problem():
+                    return problem
+                is_over, why = self._look()
+                away_since = None
+            except ServeError as error:
+                away_since = away_since or now_s
+                if now_s - away_since >= rollout.patience_s:
+                    return f"the server was away for {now_s - away_since:.0f} s: {error.what}"
+                continue
+            self._tell(tell)
+            if is_over or why:
+                return why
+
+    def _look(self) -> tuple[bool, str]:
+        """Take what is new and decide: whether it is over, and why it stops."""
+        now = self._clock.now()
+        n_before = len(self._items)
+        counters = self._server.counters()
+        errors, fallbacks = counters.since(Counters(*self.state.counters))
+        self.state.counters = counters
+        self._take(now)
+        if errors or fallbacks:
+            self.state.counted.append((format_utc(now), errors, fallbacks))
+            self._count(now, errors, fallbacks, first=n_before)
+        fresh = [item for _, item in self._items[n_before:]]
+        if self._foreign:
+            return True, f"invalid: {self._foreign} was seen"
+        step = self._guide.look(traffic_of(fresh, self.state.mode), elapsed_s=self._elapsed_s(now))
+        why = step.reason
+        if step.kind is StepKind.NEXT:
+            why = self._open_next()
+        self.state.observed = self._guide.n_observed
+        self.state.log_evidence = self._guide.log_evidence
+        self._files.write(self.state)
+        return step.kind is StepKind.FINISH, why
+
+    def end(self, aborted: str) -> RolloutEnd:
+        """Back to 0, then the last lines, then the evidence."""
+        state = self.state
+        back_ms = self.close(aborted or "all phases are done")
+        if back_ms is None:
+            aborted += "; the server could not be told" if aborted else "the server is away"
+        self._sleep(self._params.rollout.settle_s if back_ms is not None else 0.0)
+        self._take(self._clock.now())
+        state.aborted = f"{state.phase}: {aborted}" if aborted else ""
+        state.finished = format_utc(self._clock.now())
+        ran = Ran(
+            params=self._params,
+            mode=state.mode,
+            lock=self._lock,
+            exchanges=tuple(
+                item for number in range(len(state.begun)) for item in self._of(number)
+            ),
+            aborted=state.aborted,
+            started=state.started,
+            finished=state.finished,
+            foreign=self._foreign,
+            more={
+                "back_ms": back_ms,
+                "begun": list(state.begun),
+                "confirmation": state.confirmation,
+                "server": state.base_url,
+            },
+        )
+        (record,) = canary_rollout.record(canary_rollout.measure(ran), ran, self._clock)
+        (verdict,) = canary_rollout.judge([record], self._policy, self._clock)
+        state.record = record.run_id
+        self._files.write(state)
+        return RolloutEnd(record, verdict, state.aborted, back_ms)
+
+    def close(self, why: str) -> float | None:
+        """Tell the server; how long that took, None where it was not heard."""
+        start_s = self._clock.monotonic_s()
+        try:
+            self._server.close(f"mlwb canary: {why}")
+        except ServeError:
+            return None
+        self.state.is_open = False
+        return (self._clock.monotonic_s() - start_s) * 1e3
+
+    def _open_next(self) -> str:
+        state = self.state
+        percent = state.phases[len(state.begun)]
+        state.is_open = True
+        self._files.write(state)
+        try:
+            shown = self._server.open(
+                state.mode, percent, lock=self._lock, reason=f"mlwb canary, {percent:g} %"
+            )
+        except ServeError as error:
+            return f"{percent:g}% was refused: {error.what}"
+        state.begun.append(format_utc(self._clock.now()))
+        self._files.write(state)
+        if wrong := self._lock.differences(shown.lock or {}):
+            return f"invalid: {wrong}"
+        return self._files.wish
+
+    def _problem(self) -> str:
+        """What is wrong with the server's canary; empty where it is ours."""
+        shown, state = self._server.show(), self.state
+        if shown.mode == "off":
+            if shown.ended:
+                return f"the server ended it: {shown.ended}"
+            return f"{shown.by or 'somebody'} ended it: {shown.reason}"
+        if wrong := self._lock.differences(shown.lock or {}):
+            return f"invalid: {wrong}"
+        percent = state.phases[len(state.begun) - 1]
+        if shown.percent != percent or (shown.mode == "live") is not (state.mode == "live"):
+            return f"{shown.by or 'somebody'} changed it to {shown.mode} {shown.percent:g} %"
+        return ""
+
+    def _take(self, now: datetime) -> None:
+        seen = self._answers.take(now)
+        self._items += seen.exchanges
+        self._foreign = self._foreign or seen.foreign
+
+    def _count(self, when: datetime, errors: int, fallbacks: int, *, first: int = 0) -> None:
+        """Work what the counters said into the requests from ``first`` on."""
+        times = [ts for ts, _ in self._items[first:]]
+        found = failures(errors, fallbacks, [item for _, item in self._items[first:]])
+        times += [when] * (len(found) - len(times))
+        self._items[first:] = list(zip(times, found, strict=True))
+
+    def _of(self, number: int) -> list[Exchange]:
+        """Requests of a phase."""
+        begun = [parse_utc(moment) for moment in self.state.begun]
+        name = phase_names(self._params)[number]
+        return [
+            replace(item, test=name)
+            for ts, item in self._items
+            if max(bisect_right(begun, ts) - 1, 0) == number
+        ]
+
+    def _elapsed_s(self, now: datetime) -> float:
+        return (now - parse_utc(self.state.begun[-1])).total_seconds()
+
+    def _tell(self, tell: Tell | None) -> None:
+        if tell is not None:
+            now = self._clock.now()
+            tell(
+                RolloutProgress(
+                    phase=self.state.phase,
+                    number=len(self.state.begun),
+                    n_phases=len(self.state.phases),
+                    observed=self._guide.n_observed,
+                    needed=self._params.rollout.observed_per_phase,
+                    elapsed_s=self._elapsed_s(now),
+                    log_evidence=self._guide.log_evidence,
+                )
+            )
+
+
+def rollout_run(
+    home: Home,
+    params: CanaryRolloutParams,
+    options: RolloutOptions,
+    *,
+    policy: Policy,
+    clock: Clock,
+    server: CanaryServer,
+    sleep: Callable[[float], None] = time.sleep,
+    progress: Tell | None = None,
+) -> RolloutEnd:
+    """Lead a candidate through its phases and write down what that showed.
+
+    Parameters
+    ----------
+    home : Home
+        Of the server: its registry, logs and evidence.
+    params : CanaryRolloutParams
+        Phases and times.
+    options : RolloutOptions
+        Which kind.
+    policy : Policy
+        When to stop.
+    clock : Clock
+        The machine's, which is the server's too.
+    server : CanaryServer
+        The running server.
+    sleep : callable, optional
+        Waits.
+    progress : callable, optional
+        Told after each look.
+
+    Returns
+    -------
+    RolloutEnd
+
+    Raises
+    ------
+    LockHeldError
+        Another runner is at work.
+    PromotionRefusedError
+        One was left unfinished, or a live one is not confirmed.
+    EvidenceMissingError
+        There is none to resume.
+    """
+    files = RolloutFiles(home)
+    with files.held():
+        left, lock = files.read(), lock_of(params, policy)
+        if options.is_resumed:
+            state = _left(left)
+        else:
+            state = _fresh(left, params.rollout.phases, options, lock)
+            files.forget_wish()
+            state.started, state.counters = format_utc(clock.now()), server.counters()
+        state.base_url = server.base_url
+        rollout = _Rollout(
+            state, params, policy=policy, clock=clock, server=server, files=files, sleep=sleep
+        )
+        try:
+            if options.is_resumed:
+                wrong = Lock(**state.lock).differences(asdict(lock))
+                why = f"invalid: {wrong}" if wrong else rollout.take_up()
+            else:
+                why = rollout.begin()
+            return rollout.end(why or rollout.follow(progress))
+        except KeyboardInterrupt:
+            return rollout.end("interrupted")
+        except BaseException:
+            rollout.close("the runner failed")
+            raise
+
+
+def rollout_abort(
+    home: Home,
+    params: CanaryRolloutParams,
+    *,
+    policy: Policy,
+    clock: Clock,
+    server: CanaryServer,
+    reason: str,
+) -> tuple[float | None, RolloutEnd | None]:
+    """End the rollout now; where its runner is gone, write its evidence too.
+
+    Parameters
+    ----------
+    home, params, policy, clock, server
+        As for :func:`rollout_run`.
+    reason : str
+        Why; stands in the evidence.
+
+    Returns
+    -------
+    float or None, RolloutEnd or None
+        Milliseconds until the share was 0, None where the server did not answer; the evidence
+        unless a runner is there to write it.
+    """
+    files = RolloutFiles(home)
+    files.ask_to_end(reason)
+    start_s = clock.monotonic_s()
+    try:
+        server.close(f"mlwb canary: {reason}")
+        back_ms: float | None = (clock.monotonic_s() - start_s) * 1e3
+    except ServeError:
+        back_ms = None
+    if files.is_held:
+        return back_ms, None
+    with files.held():
+        state = files.read()
+        if state is None or (state.finished and not state.is_open):
+            return back_ms, None
+        if state.finished:
+            state.is_open = back_ms is None
+            files.write(state)
+            return back_ms, None
+        rollout = _Rollout(
+            state, params, policy=policy, clock=clock, server=server, files=files, sleep=time.sleep
+        )
+        rollout.restore()
+        return back_ms, rollout.end(reason)
+
+
+def _left(state: RolloutState | None) -> RolloutState:
+    if state is None or state.finished or not state.begun:
+        raise EvidenceMissingError(
+            "no rollout was left unfinished", todo="begin one: mlwb canary run --observe-only"
+        )
+    return state
+
+
+def _fresh(
+    left: RolloutState | None, phases: Sequence[float], options: RolloutOptions, lock: Lock
+) -> RolloutState:
+    if left is not None and (not left.finished or left.is_open):
+        raise PromotionRefusedError(
+            f"the rollout of {left.started} was left at {left.phase}",
+            todo="mlwb canary run --resume, or mlwb canary abort",
+        )
+    if options.mode == "live" and not options.confirmation:
+        raise PromotionRefusedError(
+            "nobody has confirmed a live rollout", todo="type the phrase of mlwb canary preflight"
+        )
+    return RolloutState(
+        base_url="",
+        mode=options.mode,
+        lock=asdict(lock),
+        phases=list(phases),
+        started="",
+        begun=[],
+        confirmation=options.confirmation,
+    )

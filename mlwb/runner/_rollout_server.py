@@ -1,0 +1,167 @@
+"""A running server as a rollout sees it: who answers, the canary that is open, its counters."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+import msgspec
+
+from mlwb.client import PredictClient
+from mlwb.core.errors import ServeError
+from mlwb.stages.canary_preflight import Seen
+from mlwb.stages.canary_rollout import Lock, Mode
+
+__all__ = ["CanaryServer", "Counters", "ServerCanary"]
+
+_PATH = "/ml/canary"
+_TIMEOUT_S = 5.0
+_SERVER_MODE = {"observe_only": "observe", "live": "live"}
+
+
+class ServerCanary(msgspec.Struct):
+    """What ``GET /ml/canary`` says, as far as a rollout asks."""
+
+    mode: str
+    percent: float
+    lock: dict[str, str] | None = None
+    reason: str = ""
+    by: str = ""
+    ended: str = ""
+
+
+class Counters(NamedTuple):
+    """Totals since the server started, over its workers.
+
+    Parameters
+    ----------
+    errors : float
+        Requests answered with an error of the server.
+    fallbacks : float
+        Requests of the candidate's share that the champion answered.
+    """
+
+    errors: float
+    fallbacks: float
+
+    def since(self, before: Counters) -> tuple[int, int]:
+        """Errors and fallbacks in between; from 0 where the server started anew."""
+        changes = (
+            now - then if now >= then else now for now, then in zip(self, before, strict=True)
+        )
+        errors, fallbacks = map(int, changes)
+        return errors, fallbacks
+
+
+class CanaryServer:
+    """Asks a server; whatever it refuses is raised.
+
+    Parameters
+    ----------
+    base_url : str
+        Its address.
+    api_key : str, default=""
+        An administrator's, where the server has keys.
+    """
+
+    def __init__(self, base_url: str, *, api_key: str = "") -> None:
+        self.base_url = base_url
+        self._client = PredictClient(base_url, api_key=api_key, timeout_s=_TIMEOUT_S)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._client.close()
+
+    def seen(self) -> Seen:
+        """What a preflight asks the server."""
+        health = self._client.health()
+        models = self._read("/ml/models", *self._client.get_raw("/ml/models"))
+        digests = {item["version"]: item["sha256"] for item in models["versions"]}
+        return Seen(
+            base_url=self.base_url,
+            reasons=tuple(health["reasons"]),
+            champion=health["model_version"] or "",
+            candidate=health["candidate_version"] or "",
+            digests={version: sha256 or "" for version, sha256 in digests.items()},
+            canary=self.show().mode,
+        )
+
+    def show(self) -> ServerCanary:
+        """The canary that is open, or how the last one ended."""
+        return msgspec.convert(
+            self._read(_PATH, *self._client.get_raw(_PATH)), ServerCanary, strict=False
+        )
+
+    def open(self, mode: Mode, percent: float, *, lock: Lock, reason: str) -> ServerCanary:
+        """Give the candidate a share.
+
+        Parameters
+        ----------
+        mode : {"observe_only", "live"}
+            Whether it answers.
+        percent : float
+            Of the requests.
+        lock : Lock
+            Names the candidate that is meant.
+        reason : str
+            For the audit log.
+
+        Returns
+        -------
+        ServerCanary
+            As the server has it now.
+
+        Raises
+        ------
+        ServeError
+            It refuses, or does not answer.
+        """
+        order = {
+            "mode": _SERVER_MODE[mode],
+            "percent": percent,
+            "reason": reason,
+            "expect_candidate": lock.candidate,
+        }
+        return self._order(order)
+
+    def close(self, reason: str) -> ServerCanary:
+        """Go back to 0 at once."""
+        return self._order({"mode": "off", "reason": reason})
+
+    def counters(self) -> Counters:
+        """Totals from ``/ml/metrics``."""
+        values = dict.fromkeys(Counters._fields, 0.0)
+        for line in self._client.metrics().splitlines():
+            name, _, value = line.rpartition(" ")
+            if name.startswith("ml_predict_requests_total{") and 'status="server_error"' in name:
+                values["errors"] += float(value)
+            elif name == 'ml_canary_answers_total{status="fallback"}':
+                values["fallbacks"] += float(value)
+        return Counters(**values)
+
+    def _order(self, order: dict[str, Any]) -> ServerCanary:
+        reason = str(order["reason"])[:200]
+        body = msgspec.json.encode({**order, "reason": reason})
+        status, answer, _ = self._client.post_raw(_PATH, body)
+        return msgspec.convert(self._read(_PATH, status, answer), ServerCanary, strict=False)
+
+    def _read(self, path: str, status: int, body: bytes) -> Any:
+        try:
+            found = msgspec.json.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ServeError(f"{path} of the server cannot be read", status=status) from error
+        if status != 200:
+            detail = str(found.get("detail", "")) if isinstance(found, dict) else ""
+            raise ServeError(
+                f"the server refused {path}: {detail or status}",
+                status=status,
+                problem=str(found.get("code", "")) if isinstance(found, dict) else "",
+            )
+        return found

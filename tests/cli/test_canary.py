@@ -1,0 +1,81 @@
+"""`mlwb canary`: what is checked before, what is rehearsed, and who may begin a live one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from mlwb.cli._app import app
+from mlwb.core.errors import MlwbError, ParamsError, PromotionRefusedError
+from mlwb.evidence import EvidenceStore
+from mlwb.stages.canary_preflight import Preflight
+from tests.runner.rollout_kit import QUICK, Place, place, serving
+
+run = CliRunner().invoke
+GIVEN = [part for name, value in QUICK.items() for part in ("-p", f"{name}={value}")]
+
+
+@pytest.fixture
+def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """Champion and candidate are the same model."""
+    monkeypatch.setenv("MLWB_HOME", str(tmp_path))
+    return place(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "said", [[], ["--observe-only", "--live"], ["--resume", "--live"], ["--dry-run", "--resume"]]
+)
+def test_one_says_which(said: list[str]) -> None:
+    """Neither nothing nor two things that contradict each other."""
+    done = run(app, ["canary", "run", *said])
+    assert isinstance(done.exception, ParamsError)
+
+
+def test_status_without_a_rollout_or_a_server(at: Place) -> None:  # noqa: ARG001 - its home
+    """Says so, and is no fault."""
+    done = run(app, ["canary", "status", "--url", "http://127.0.0.1:1", "--json"])
+    assert done.exit_code == 0
+    assert json.loads(done.stdout)["rollout"] is None
+
+
+@pytest.mark.server
+@pytest.mark.slow
+def test_before_a_rollout(at: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Preflight and rehearsal record and change nothing; a live one takes the phrase, typed."""
+    store = EvidenceStore(at.home.evidence)
+    with serving(at) as started:
+        url = ["--url", started.url]
+        done = run(app, ["canary", "preflight", *url, "--json"])
+        assert done.exit_code == 0, done.output
+        found = json.loads(done.stdout)
+        assert found["phrase"].startswith("CONFIRM: promote v2.0.0")
+        assert found["thresholds"]["canary_abort.p95_ms"] == "p95_ms <= 120"
+        record = store.newest("canary_preflight")
+        assert record.details["lock"] == found["lock"]
+        assert (record.value("in_order", "bytes"), record.value("in_order", "psi")) == (1, 0)
+
+        done = run(app, ["canary", "run", "--dry-run", *url, "--json", *GIVEN])
+        assert done.exit_code == 0, done.output
+        assert [item["name"] for item in json.loads(done.stdout)["phases"]] == ["50%", "100%"]
+        assert store.newest("canary_dryrun").details["mode"] == "dry_run"
+
+        live = ["canary", "run", "--live", "--by", "ada", *url, *GIVEN]
+        assert "shadow: MISSING" in str(run(app, live).exception)
+        monkeypatch.setattr(Preflight, "missing", lambda *_, **__: ())
+        refused = run(app, live, input="yes\n").exception
+        assert isinstance(refused, PromotionRefusedError)
+        ended = run(
+            app,
+            [
+                *live,
+            ],
+            input=found["phrase"] + "\n",
+        )
+        assert not isinstance(ended.exception, MlwbError), ended.exception
+        rollout = store.newest("canary_run")
+        assert rollout.details["mode"] == "live"
+        assert rollout.details["confirmation"] == store.newest("confirmation").run_id
+        assert store.newest("confirmation").details["by"] == "ada"
