@@ -21,8 +21,9 @@ from mlwb.cli._common import (
 from mlwb.cli._registry_at import AtOption, choose, is_remote, selected
 from mlwb.core.canonical import parse_json, to_plain
 from mlwb.core.clock import SystemClock
-from mlwb.core.errors import EvidenceMissingError
+from mlwb.core.errors import EvidenceMissingError, MlwbError
 from mlwb.gates import Progress, progress_of
+from mlwb.registry import Registry, RemoteRegistry
 from mlwb.registry.promotion import promote_on_evidence
 
 __all__ = ["app"]
@@ -100,18 +101,27 @@ def _verify(
 @app.command("doctor", epilog="Example: mlwb registry doctor")
 def _doctor(as_json: JsonFlag = False) -> None:
     """Name everything that is not in order; exit 5 when something is."""
-    problems = selected().doctor()
+    models = selected()
+    problems = models.doctor()
     if as_json:
         print_json([str(problem) for problem in problems])
     else:
+        logged = _logged(models) if problems else ""
         for problem in problems:
             console.print(f"[bold red]![/] {escape(str(problem))}", soft_wrap=True)
-            if todo := _registry_care.remedy(problem):
+            if todo := _registry_care.remedy(problem, logged):
                 console.print(f"  {escape(todo)}", soft_wrap=True, style="dim")
         if not problems:
             console.print("[green]in order[/]")
     if problems:
         raise typer.Exit(5)
+
+
+def _logged(models: Registry | RemoteRegistry) -> str:
+    try:
+        return models.state().latest or ""
+    except MlwbError:  # a log that was edited names nothing
+        return ""
 
 
 @app.command("status", epilog="Example: mlwb registry status")

@@ -52,8 +52,11 @@ def add(app: typer.Typer) -> None:
         app.command(name, epilog=f"Example: {example}")(command)
 
 
-def remedy(problem: Problem) -> str:
-    """What to do about a problem that doctor names; empty where a person has to look first."""
+def remedy(problem: Problem, logged: str = "") -> str:
+    """What to do about a problem that doctor names; empty where a person has to look first.
+
+    ``logged`` is what the log calls latest, where it can be read.
+    """
     version = problem.where.split("/")[0]
     known = {
         "tampered": f"mlwb registry restore {version}",
@@ -66,7 +69,7 @@ def remedy(problem: Problem) -> str:
         "unsigned": "mlwb registry sign" + f" {version}" * (version not in _LOGS),
     }  # fmt: skip
     if problem.kind == "unaudited" and version == "latest":
-        return 'mlwb registry rollback <the version the log names> --reason "latest was moved"'
+        return f'mlwb registry rollback {logged} --reason "latest was moved"' if logged else ""
     return known.get(problem.kind, "")
 
 

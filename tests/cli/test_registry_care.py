@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,19 @@ def test_doctor_names_the_command_that_helps(home: Path) -> None:
     command = next(line.strip() for line in said.splitlines() if "mlwb registry" in line)
     assert command == "mlwb registry restore v1"
     assert _run(*command.split()[2:])[0] == 0
+    assert _run("doctor") == (0, "in order\n")
+
+
+def test_doctor_names_the_version_that_latest_was_moved_from(home: Path) -> None:
+    """Somebody moved the link by hand: the words on the screen, typed in, put it right."""
+    latest = home / "artifacts" / "models" / "latest"
+    latest.unlink()
+    latest.symlink_to("v2")
+    code, said = _run("doctor")
+    assert code == 5
+    command = next(line.strip() for line in said.splitlines() if "mlwb registry" in line)
+    assert command == 'mlwb registry rollback v1 --reason "latest was moved"'
+    assert _run(*shlex.split(command)[2:])[0] == 0
     assert _run("doctor") == (0, "in order\n")
 
 
