@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+import signal
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -41,6 +44,7 @@ __all__ = [
     "print_problems",
     "read_policy",
     "registry",
+    "until_told",
 ]
 
 API_KEY = "MLWB_API_KEY"
@@ -122,6 +126,21 @@ def print_problems(problems: Iterable[object], else_: str) -> None:
         console.print(f"[bold red]![/] {text}", soft_wrap=True)
     if not said:
         console.print(f"[green]{escape(else_)}[/]", soft_wrap=True)
+
+
+@contextmanager
+def until_told() -> Iterator[threading.Event]:
+    """An event that SIGTERM and Ctrl-C set, so that a look under way is finished."""
+    is_over = threading.Event()
+    before = {
+        number: signal.signal(number, lambda *_: is_over.set())
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    try:
+        yield is_over
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def print_json(value: Any, *, indent: bool = False) -> None:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,6 +20,7 @@ from mlwb.cli._common import (
     print_json,
     read_policy,
     registry,
+    until_told,
 )
 from mlwb.client import PredictClient
 from mlwb.core.canonical import parse_json
@@ -73,7 +71,11 @@ def _monitor(
     if once and every:
         raise ParamsError("look once, or every so many seconds: not both")
     folder = home().artifacts / "monitor"
-    with alone(folder), PredictClient(url, timeout_s=_LONG_ENOUGH_S) as client, _stop() as stopped:
+    with (
+        alone(folder),
+        PredictClient(url, timeout_s=_LONG_ENOUGH_S) as client,
+        until_told() as stopped,
+    ):
         watcher = _watcher(folder, client, policy, acts=act)
         found = _look(watcher, manual, as_json=as_json)
         while every and not stopped.wait(every):
@@ -126,21 +128,6 @@ def _hook() -> Callable[[Notice], str] | None:
     if not isinstance(arguments, list) or not all(isinstance(item, str) for item in arguments):
         raise ParamsError("MLWB_NOTIFY_COMMAND", expected='a JSON list: ["/usr/bin/program"]')
     return command_hook([str(item) for item in arguments])
-
-
-@contextmanager
-def _stop() -> Iterator[threading.Event]:
-    """Set when the process is asked to end, so that a look is never cut short."""
-    stopped = threading.Event()
-    before = {
-        number: signal.signal(number, lambda *_: stopped.set())
-        for number in (signal.SIGTERM, signal.SIGINT)
-    }
-    try:
-        yield stopped
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _look(watcher: Watcher, manual: str, *, as_json: bool) -> Look:

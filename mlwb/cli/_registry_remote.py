@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from mlwb.cli._common import JsonFlag, console, errors, home, print_json, registry
+from mlwb.cli._common import JsonFlag, console, errors, home, print_json, registry, until_told
 from mlwb.cli._registry_at import AtOption, remote_store, selected
 from mlwb.core.clock import SystemClock, format_utc
 from mlwb.core.errors import EvidenceMissingError, MlwbError
@@ -92,23 +89,8 @@ def _follow(
             errors.print(str(outcome), markup=False, soft_wrap=True)
 
     mirror = _mirror(into, at)
-    with _until_told() as is_over:
+    with until_told() as is_over:
         mirror.follow(every_s=every, tell=tell, is_over=is_over)
-
-
-@contextmanager
-def _until_told() -> Iterator[threading.Event]:
-    """An event that SIGTERM and Ctrl-C set, so that a look under way is finished."""
-    is_over = threading.Event()
-    before = {
-        number: signal.signal(number, lambda *_: is_over.set())
-        for number in (signal.SIGTERM, signal.SIGINT)
-    }
-    try:
-        yield is_over
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _plain(outcome: Pulled | MlwbError) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -32,6 +33,7 @@ __all__ = [
 JsonValue: TypeAlias = Any
 
 _EXACT = 2**53
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 """Whole numbers from here on are float64 and no more: 1e16 is written without a point."""
 
 
@@ -146,6 +148,8 @@ def digest_file(path: Path) -> str:
 def parse_json(data: bytes | str) -> JsonValue:
     """Parse strict JSON: no NaN, no Infinity, no number beyond float64, no repeated key.
 
+    No half of a surrogate pair either: such a text has no UTF-8 form.
+
     Parameters
     ----------
     data : bytes or str
@@ -169,15 +173,19 @@ def parse_json(data: bytes | str) -> JsonValue:
     mlwb.core.errors.EvidenceSchemaError: a number is not finite; got 1e999
     """
     try:
-        return json.loads(
-            data if isinstance(data, str) else data.decode("utf-8"),
+        text = data if isinstance(data, str) else data.decode("utf-8")
+        found: JsonValue = json.loads(
+            text,
             parse_constant=_refuse_constant,
             parse_float=_finite_float,
             parse_int=_finite_int,
             object_pairs_hook=_unique_keys,
         )
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        if _SURROGATE.search(text):
+            json.dumps(found, ensure_ascii=False).encode()
+    except (json.JSONDecodeError, UnicodeError, RecursionError) as error:
         raise EvidenceSchemaError(f"not JSON: {error}") from error
+    return found
 
 
 def _refuse_constant(name: str) -> float:

@@ -60,7 +60,11 @@ class Announced:
                 return self.is_unaudited
             # Once more when something moved meanwhile: a flip under way is no unannounced one. A
             # mirror brings the log over first and moves the link a moment later.
-            is_audited = self._is_silent() or self._registry.is_audited()
+            try:
+                is_audited = self._is_silent() or self._registry.is_audited()
+            except OSError:  # a log that the disk does not give now may be given later
+                is_audited, key = False, ()
+                break
             if is_audited:
                 break
             time.sleep(_SETTLE_S)
@@ -92,7 +96,7 @@ class Announced:
             return "unlogged"
         try:
             state = self._registry.state()
-        except MlwbError:
+        except (MlwbError, OSError):
             return "unaudited"
         intent = state.intent
         action = intent["action"] if intent and intent["version"] == version else state.moved

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from mlwb.core import fsops
 from mlwb.core.canonical import JsonValue, parse_json
-from mlwb.core.chain import Chain, Problem
+from mlwb.core.chain import Chain, Problem, next_link
 from mlwb.core.clock import Clock, format_utc
 from mlwb.core.errors import MlwbError
 
@@ -29,6 +29,7 @@ _LOG = logging.getLogger("mlwb.serve")
 _CAPACITY = 1_024
 _LOCK_S = 5.0
 _TEXT = 300
+_CALLS = _CAPACITY // 2  # places that single calls may take; the rest are for what was done
 # A line of these fields is shorter than this, whatever they hold: recent() reads that much a line.
 _LINE_BYTES = 8_192
 _IN_MEMORY = 1_000
@@ -48,19 +49,25 @@ class AuditLog:
     limit : int
         Bytes of a file before it is set aside.
     every_s : float, default=60.0
-        Refused attempts of callers that are nobody are counted, and written as one line for each
-        reason in this many seconds: an attacker cannot fill the disk.
+        Attempts of callers that are nobody or may not are counted, and written as one line for
+        each reason, key and route in this many seconds: an attacker cannot fill the disk.
+
+    Attributes
+    ----------
+    newest : str
+        Digest of the line written last, empty before the first: who cuts the file or chains it
+        anew does not know that it is remembered here.
     """
 
     def __init__(
         self, path: Path | None, clock: Clock, *, limit: int, every_s: float = 60.0
     ) -> None:
         self.lost = 0
-        self.problem = ""
+        self.problem = self.newest = ""
         self.capacity = _CAPACITY
         self._path, self._clock, self._limit, self._every_s = path, clock, limit, every_s
         self._waiting: queue.Queue[_Line | None] = queue.Queue(_CAPACITY)
-        self._counted: Counter[str] = Counter()
+        self._counted: Counter[tuple[str, ...]] = Counter()
         self._counting = threading.Lock()
         self._memory: deque[_Line] = deque(maxlen=_IN_MEMORY)
         self._thread: threading.Thread | None = None
@@ -77,6 +84,8 @@ class AuditLog:
     ) -> None:
         """Hand over one line; returns at once, also when it is lost because too many wait.
 
+        Calls leave room for acts: where many wait, they are counted as by :meth:`count`.
+
         Parameters
         ----------
         what : str
@@ -92,6 +101,9 @@ class AuditLog:
         request_id : str
             Of the answer.
         """
+        if what == "call" and self._waiting.qsize() >= _CALLS:
+            self.count(reason, what=what, outcome=outcome, who=who, route=route)
+            return
         self._add(
             {
                 "ts": format_utc(self._clock.now()),
@@ -104,16 +116,26 @@ class AuditLog:
             }
         )
 
-    def count(self, reason: str) -> None:
-        """Count one refused attempt of a caller that is nobody.
+    def count(
+        self,
+        reason: str,
+        *,
+        what: str = "authenticate",
+        outcome: str = "refused",
+        who: str = "nobody",
+        route: str = "",
+    ) -> None:
+        """Count one call instead of giving it a line; those of a caller that is nobody as default.
 
         Parameters
         ----------
         reason : str
             One of a few fixed words; nothing of the request.
+        what, outcome, who, route : str
+            As in :meth:`record`.
         """
         with self._counting:
-            self._counted[reason] += 1
+            self._counted[what, outcome, who, route, reason] += 1
 
     def recent(self, limit: int = 100) -> list[Mapping[str, JsonValue]]:
         """The newest lines, newest first. Reads the file: not on the event loop.
@@ -181,14 +203,14 @@ class AuditLog:
     def _write_counts(self) -> None:
         with self._counting:
             counted, self._counted = self._counted, Counter()
-        for reason, n in sorted(counted.items()):
+        for (what, outcome, who, route, reason), n in sorted(counted.items()):
             self._write(
                 {
                     "ts": format_utc(self._clock.now()),
-                    "what": "authenticate",
-                    "outcome": "refused",
-                    "who": "nobody",
-                    "route": "",
+                    "what": what,
+                    "outcome": outcome,
+                    "who": who,
+                    "route": route,
                     "reason": reason,
                     "request_id": "",
                     "n": n,
@@ -203,7 +225,7 @@ class AuditLog:
             fsops.make_dirs(self._path.parent)
             with FileLock(f"{self._path}.lock", timeout=_LOCK_S):
                 self._turn(self._path)
-                Chain(self._path).append(line)
+                self.newest = Chain(self._path).append(line).sha256
             self.problem = ""
         except (OSError, Timeout, MlwbError) as error:
             # The server goes on; health and the count tell of it.
@@ -213,32 +235,36 @@ class AuditLog:
             self.problem = getattr(error, "code", "unwritable")
 
     def _turn(self, path: Path) -> None:
-        """Set a file beyond its limit aside."""
+        """Set a file beyond its limit aside; killed half way, the next line does the rest."""
         if not path.exists() or path.stat().st_size <= self._limit:
             return
-        head = Chain(path).head()
-        fsops.link_new(path, _segment(path, len(_segments(path)) + 1))
-        fsops.remove_file(path)
-        Chain(path).append(
-            {
-                "ts": format_utc(self._clock.now()),
-                "what": "continue",
-                "after": "" if head is None else head.sha256,
-            }
-        )
+        head, parts = Chain(path).head(), _segments(path)
+        if not parts or Chain(parts[-1]).head() != head:
+            fsops.link_new(path, _segment(path, len(parts) + 1))
+        first: _Line = {
+            "ts": format_utc(self._clock.now()),
+            "what": "continue",
+            "after": "" if head is None else head.sha256,
+        }
+        fsops.write_atomic(path, next_link(first, None).line + b"\n")
 
 
-def audit_problems(path: Path) -> tuple[Problem, ...]:
+def audit_problems(path: Path, newest: str = "") -> tuple[Problem, ...]:
     """Everything wrong with an audit log and the files set aside before it.
 
     Parameters
     ----------
     path : Path
         ``audit.log``; need not exist.
+    newest : str, default=""
+        Digest of a line that must be there.
     """
     found: list[Problem] = []
-    before = ""
-    for part in (*_segments(path), path):
+    before, is_there = "", not newest
+    parts = [*_segments(path), path]
+    if len(parts) > 1 and path.exists() and path.samefile(parts[-2]):
+        del parts[-2]  # killed while it set the file aside: one file by two names
+    for part in parts:
         chain = Chain(part)
         problems = chain.problems()
         found += problems
@@ -249,6 +275,10 @@ def audit_problems(path: Path) -> tuple[Problem, ...]:
         if before and links and links[0].body.get("after") != before:
             found.append(Problem("missing", part.name, "a file before this one is gone"))
         before = links[-1].sha256 if links else ""
+        is_there = is_there or any(link.sha256 == newest for link in links)
+    if not (is_there or found):
+        what = "a line that this server wrote is gone: cut, or chained anew"
+        found.append(Problem("truncated", path.name, what))
     return tuple(found)
 
 

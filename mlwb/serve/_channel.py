@@ -96,14 +96,8 @@ class Channel:
             live = self._shelf.load(target).live if target and not problem else None
             why = f"{self._link} points at {target}, which is refused" if problem else ""
             return Look(order, seen, live, problem, why)
-        except MlwbError as error:
-            _LOG.warning("%s refused: %s", self._link, error)
-            return Look(order, seen, None, error.code, str(error))
-        except Exception:  # noqa: BLE001 - whatever a version raises, the last good one goes on
-            if seen == self._seen:
-                return None
-            _LOG.exception("%s cannot be loaded", self._link)
-            return Look(order, seen, None, "unreadable")
+        except Exception as error:  # noqa: BLE001 - whatever it raises, the last good one goes on
+            return self._refused(order, seen, error)
 
     def take(self, look: Look, *, keep: bool) -> str:
         """Make a look the state of the channel.
@@ -133,6 +127,19 @@ class Channel:
         elif not look.problem:
             self.problem = ArtifactNotFoundError.code
         return "rejected" if look.problem else ""
+
+    def _refused(self, order: int, seen: tuple[object, ...], error: Exception) -> Look | None:
+        """A refusal, once; what the disk did not give is asked for again with every look."""
+        cause = error if isinstance(error, OSError) else error.__cause__
+        if isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError):
+            seen = ("unread", *seen)
+        if seen == self._seen:
+            return None
+        if isinstance(error, MlwbError):
+            _LOG.warning("%s refused: %s", self._link, error)
+            return Look(order, seen, None, error.code, str(error))
+        _LOG.error("%s cannot be loaded", self._link, exc_info=error)
+        return Look(order, seen, None, "unreadable")
 
     def _target(self) -> tuple[str | None, str]:
         """Where the link points, and what admission says of exactly that."""

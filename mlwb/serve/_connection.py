@@ -7,9 +7,9 @@ has none.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, TypeAlias, cast
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
@@ -17,15 +17,12 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
-from mlwb.serve._http import Header, Scope, Write, new_request_id, problem_headers
+from mlwb.serve._http import Direct, Header, new_request_id, problem_headers
 from mlwb.serve._metrics import Metrics
 from mlwb.serve._problems import problem_body, problem_error
 from mlwb.serve._settings import ServeSettings
 
-__all__ = ["Direct", "GuardedProtocol", "sweep"]
-
-Direct: TypeAlias = Callable[[Scope, bytes, Write], None]
-"""A route that answers a whole request at once."""
+__all__ = ["GuardedProtocol", "sweep"]
 
 _DETAILS = {
     "bad_request": "expected one HTTP/1.1 request with one Host",
@@ -72,7 +69,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._max_headers, self._header_limit = settings.max_headers, settings.header_limit
         self._most_bytes = settings.header_limit + _DISCARDED_BODIES * settings.body_limit
         self._problem = ""
-        self._is_head = self._is_reading = False
+        self._is_head = self._is_reading = self._has_begun = False
         self._is_suspect = False  # more arrived at once than the headers may have
         self._since_s, self._later_bytes = 0.0, 0
 
@@ -85,13 +82,13 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse, and hold what is not whole yet against the limits."""
-        was_head, was_reading = self._is_head, self._is_reading
-        self._is_suspect = len(data) > self._header_limit
+        was_head = self._is_head
+        self._is_suspect, self._has_begun = len(data) > self._header_limit, False
         super().data_received(data)
         if self._route is not None:
             self._go_on()
         # What came together with the beginning of the message is bounded by one read.
-        if was_reading and self._is_reading and not self.transport.is_closing():
+        if self._is_reading and not self._has_begun and not self.transport.is_closing():
             self._later_bytes += len(data)
             most = self._header_limit if was_head and self._is_head else self._most_bytes
             if self._later_bytes > most or len(self.headers) > self._max_headers:
@@ -100,7 +97,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin to wait for the rest."""
         super().on_message_begin()
-        self._is_head = self._is_reading = True
+        self._is_head = self._is_reading = self._has_begun = True
         self._since_s, self._later_bytes = self.loop.time(), 0
 
     def on_headers_complete(self) -> None:

@@ -207,10 +207,9 @@ class _Control:
 
     def _lines(self, limit: int, verify: str | None) -> AuditLines:
         path, audit = self._state.settings.audit_log, self._state.audit
-        lines = audit.recent(limit)
-        problems = None
+        newest, lines, problems = audit.newest, audit.recent(limit), None
         if path is not None and verify == "1":
-            problems = [str(problem) for problem in audit_problems(path)]
+            problems = [str(problem) for problem in audit_problems(path, newest)]
         status: Literal["intact", "broken", "memory"] = "memory"
         if path is not None:
             status = "intact" if _is_chained(lines) and not problems else "broken"

@@ -9,9 +9,17 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Protocol, TypeAlias
 
 from mlwb.serve._access import AccessLine
-from mlwb.serve._connection import Direct
 from mlwb.serve._guard import CALLER, QUOTA, ROUTE
-from mlwb.serve._http import Header, Receive, Scope, Send, Write, new_request_id, send_problem
+from mlwb.serve._http import (
+    Direct,
+    Header,
+    Receive,
+    Scope,
+    Send,
+    Write,
+    new_request_id,
+    send_problem,
+)
 from mlwb.serve._log import LineLog
 from mlwb.serve._problems import problem_error
 from mlwb.serve._rate import RateLimit
@@ -136,8 +144,8 @@ def direct(route: AtOnce) -> Direct:
 
     Parameters
     ----------
-    route : PredictRoute
-        It.
+    route : AtOnce
+        Writes status, headers and body of its answer.
     """
 
     def answer(scope: Scope, body: bytes, write: Write) -> None:

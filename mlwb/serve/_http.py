@@ -14,6 +14,7 @@ __all__ = [
     "JSON",
     "JSON_ONLY",
     "ClientGoneError",
+    "Direct",
     "Head",
     "Header",
     "Receive",
@@ -35,6 +36,8 @@ Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Header: TypeAlias = tuple[bytes, bytes]
 Write: TypeAlias = Callable[[int, list[Header], bytes], None]
 """Takes status, headers and body of a whole answer."""
+Direct: TypeAlias = Callable[[Scope, bytes, Write], None]
+"""Answers a whole request at once."""
 
 _RETRY_AFTER_S = b"1"
 _CHALLENGE = b'Bearer realm="mlwb"'

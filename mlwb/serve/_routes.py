@@ -33,6 +33,8 @@ from mlwb.serve._problems import problem_error, refusal
 __all__ = ["rest_app"]
 
 _AUDITED = frozenset((Permission.OPS, Permission.ADMIN))
+# Costs the caller nothing and could be done without end: counted, one line for many.
+_TURNED_AWAY = frozenset(("forbidden", "rate_limited"))
 
 
 def rest_app(
@@ -103,14 +105,18 @@ class _Route:
         return _decode(self._decoder, await read_body(request.receive, self._limit))
 
     def _note(self, head: Head, scope: Scope, problem: str = "") -> None:
-        endpoint = self._endpoint
+        endpoint, who = self._endpoint, scope.get(CALLER, "anonymous")
         if endpoint.permission not in _AUDITED or problem == "unauthorized":
             return  # nobody's attempts are counted by the guard, one line for many
+        route = f"{endpoint.method} {endpoint.path}"
+        if problem in _TURNED_AWAY:
+            self._audit.count(problem, what="call", who=who, route=route)
+            return
         self._audit.record(
             "call",
             "failed" if problem == "internal" else "refused" if problem else "done",
-            who=scope.get(CALLER, "anonymous"),
-            route=f"{endpoint.method} {endpoint.path}",
+            who=who,
+            route=route,
             reason=problem,
             request_id=head.request_id,
         )

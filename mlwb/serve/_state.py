@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,6 +33,7 @@ from mlwb.serve._window import ScoredWindow
 
 __all__ = ["State"]
 
+_LOG = logging.getLogger("mlwb.serve")
 _T = TypeVar("_T")
 
 
@@ -59,6 +61,7 @@ class State:
         self.window = ScoredWindow(settings.stats_window)
         self.keys = KeyWatch(settings.keys_file)
         self.is_draining = False
+        self._failed: set[str] = set()
         self.audit = AuditLog(settings.audit_log, clock, limit=settings.log_limit)
         self.switches = Switches(settings, clock)
         self.observer = Observer(settings, clock)
@@ -114,6 +117,7 @@ class State:
             ("mode", "unreadable" if self.switches.is_mode_unreadable else ""),
             ("audit", self.audit.problem),
             ("keys", self.keys.problem),
+            ("watch", "failed" if self._failed else ""),
         )
         return tuple(f"{part}:{problem}" for part, problem in found if problem)
 
@@ -193,14 +197,33 @@ class State:
         self.canary.take(self.canary.look())
 
     async def watch(self) -> None:
-        """Look at links and switches again and again."""
+        """Look at links and switches again and again; nothing that one look meets ends the others.
+
+        Whoever stopped looking would go on with keys that were taken back.
+        """
+        looks = (self._look_at_switches, self._look_at_keys, self._look_at_versions)
         while True:
             await asyncio.sleep(self.settings.reload_s)
-            await asyncio.to_thread(self.switches.look)
-            self.keys.take(await asyncio.to_thread(self.keys.look))
-            await self.versions.look()
-            self.canary.take(await asyncio.to_thread(self.canary.look))
-            await asyncio.to_thread(self.versions.keep_previous)
+            failed = set()
+            for look in looks:
+                try:
+                    await look()
+                except Exception as error:  # noqa: BLE001 - said in log and health
+                    failed.add(repr(error))
+                    if repr(error) not in self._failed:
+                        _LOG.exception("a look at the files of the server failed")
+            self._failed = failed
+
+    async def _look_at_switches(self) -> None:
+        await asyncio.to_thread(self.switches.look)
+
+    async def _look_at_keys(self) -> None:
+        self.keys.take(await asyncio.to_thread(self.keys.look))
+
+    async def _look_at_versions(self) -> None:
+        await self.versions.look()
+        self.canary.take(await asyncio.to_thread(self.canary.look))
+        await asyncio.to_thread(self.versions.keep_previous)
 
 
 def _log(

@@ -137,13 +137,14 @@ def _split(body: bytes, length: bytes | None) -> tuple[bytes, bytes]:
 
 def _check_keys(request: InferRequest, text: bytes) -> None:
     # What was decoded is written again without its numbers: fewer quotes than were sent means
-    # that a key was sent twice and one was not read.
+    # that a key was sent twice and one was not read. A quote sent by its number would make up
+    # for one that was not read.
     shells = [
         item if item.data is UNSET else msgspec.structs.replace(item, data=[])
         for item in request.inputs
     ]
     written = _encode(msgspec.structs.replace(request, inputs=shells))
-    if written.count(b'"') != text.count(b'"'):
+    if written.count(b'"') != text.count(b'"') or b"\\u0022" in text:
         raise problem_error("repeated_key", "expected every key once, and no escaped quotes")
 
 

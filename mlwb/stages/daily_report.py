@@ -13,11 +13,11 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from mlwb.core import fsops
 from mlwb.core.clock import DAY_S, Clock, SystemClock, format_utc, parse_utc
-from mlwb.core.errors import EvidenceMissingError, ParamsError
+from mlwb.core.errors import EvidenceMissingError, LockHeldError, ParamsError
 from mlwb.core.home import Home
 from mlwb.drift import SCORE, psi_of_counts, read_live_hours, window_counts
 from mlwb.evidence import Record, metrics_digest, new_record
@@ -49,6 +49,8 @@ from mlwb.stages._served_readings import (
 from mlwb.stages.common import context, home_of, match_delta_of, policy_of, store_of
 
 __all__ = ["Inputs", "Result", "history", "judge", "load", "measure", "record", "run"]
+
+_PATIENCE_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -234,12 +236,17 @@ def history(params: DailyReportParams) -> list[dict[str, str]]:
 def _write_tables(folder: Path, told: Record) -> None:
     """The day's own table, and its row among the others; two reports at once take turns."""
     day = told.details["date"]
-    with FileLock(folder / ".lock", timeout=30.0):
-        fsops.write_atomic(folder / f"report_{day}.csv", daily_csv(told).encode())
-        path = folder / "ml_daily_reports.csv"
-        rows = parse_history(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        rows[day] = history_row(told)
-        fsops.write_atomic(path, history_csv(rows.values()).encode())
+    try:
+        with FileLock(folder / ".lock", timeout=_PATIENCE_S):
+            fsops.write_atomic(folder / f"report_{day}.csv", daily_csv(told).encode())
+            path = folder / "ml_daily_reports.csv"
+            rows = parse_history(path.read_text(encoding="utf-8")) if path.is_file() else {}
+            rows[day] = history_row(told)
+            fsops.write_atomic(path, history_csv(rows.values()).encode())
+    except Timeout as error:
+        raise LockHeldError(
+            "the table of days is held by another report", todo="try again later"
+        ) from error
 
 
 def _psi(home: Home, registry: Registry, version: str, first_hour: int) -> dict[str, Reading]:

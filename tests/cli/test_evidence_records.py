@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -159,3 +160,25 @@ def test_a_filter_that_means_nothing_is_no_empty_list(filters: list[str], said: 
     done = CliRunner().invoke(app, ["evidence", "list", *filters])
     assert isinstance(done.exception, ParamsError)
     assert said in str(done.exception)
+
+
+@pytest.mark.usefixtures("store")
+def test_logs_past_their_time_go_into_the_archive(tmp_path: Path) -> None:
+    """Set aside shadow logs and looks at counters; what is fresh, or still written, stays."""
+    now = ManualClock(elapsed_s=180 * DAY_S).now().timestamp()
+    files = {
+        "shadow/predictions.jsonl": 200,
+        "shadow/predictions.jsonl.1": 15,
+        "shadow/predictions.jsonl.2": 13,
+        "metrics/a.jsonl": 31,
+        "metrics/b.jsonl": 29,
+    }
+    for name, age_d in files.items():
+        path = tmp_path / "artifacts" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"{}\n")
+        os.utime(path, (now - age_d * DAY_S,) * 2)
+    found = json.loads(run("archive", "--apply", "--json"))["files"]
+    assert found == ["metrics/a.jsonl", "shadow/predictions.jsonl.1"]
+    left = {name for name in files if (tmp_path / "artifacts" / name).exists()}
+    assert left == set(files) - set(found)

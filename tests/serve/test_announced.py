@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import threading
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from mlwb.core import fsops
 from mlwb.core.clock import ManualClock
 from mlwb.core.signing import Signer
 from mlwb.registry import Registry
@@ -191,6 +193,24 @@ def test_the_log_is_read_again_only_when_something_changed(
     point(registry.models_dir, "latest", "v1.0.0")
     assert [announced.look() for _ in range(5)] == [True] * 5
     assert len(asked) == 2
+
+
+def test_a_log_the_disk_does_not_give_is_asked_for_again(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not announced as far as anybody knows, and taken up as soon as somebody does."""
+    app = _app(registry, "refuse")
+    promote(registry, "v3.0.0")
+    with monkeypatch.context() as broken:
+        broken.setattr(fsops, "read_bytes", _no_more_files)
+        app.state.refresh()
+    assert (_served(app), _gauge(app)) == ("v2.0.0", 1)
+    app.state.refresh()
+    assert (_served(app), _gauge(app)) == ("v3.0.0", 0)
+
+
+def _no_more_files(_path: Path) -> bytes:
+    raise OSError(errno.EMFILE, "Too many open files")
 
 
 def test_a_log_that_is_ahead_for_a_moment(registry: Registry) -> None:

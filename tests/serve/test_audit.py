@@ -108,8 +108,70 @@ def test_too_many_waiting_are_lost_and_counted(tmp_path: Path) -> None:
     """A disk that does not keep up costs lines, not memory and not answers."""
     log = AuditLog(tmp_path / "audit.log", ManualClock(), limit=1 << 20)
     for _ in range(1_500):
-        log.record("call", "done", who="one")
+        log.record("kill", "done", who="one")
     assert log.lost == 476
+
+
+def test_calls_leave_room_for_what_was_done(tmp_path: Path) -> None:
+    """However many calls somebody makes, none of them pushes a line about an act out."""
+    path = tmp_path / "audit.log"
+    log = AuditLog(path, ManualClock(), limit=1 << 20)
+    for _ in range(5_000):
+        log.record("call", "done", who="ops", route="GET /ml/health/detailed")
+    log.record("promote", "done", who="ada")
+    log.start()
+    log.close()
+    found = log.recent(1_000)
+    assert log.lost == 0
+    assert [line["who"] for line in found if line["what"] == "promote"] == ["ada"]
+    assert sum(int(str(line.get("n", 1))) for line in found if line["what"] == "call") == 5_000
+
+
+@pytest.mark.parametrize("step", ["link", "replace"])
+def test_a_crash_while_a_file_is_set_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Nothing is lost, nothing stands twice, and nobody is accused of having removed a line."""
+    path = tmp_path / "audit.log"
+    with writing(path, limit=1_000) as log:
+        while path.stat().st_size <= 1_000 if path.exists() else True:
+            log.record("call", "done", who="before")
+            log.settle()
+    n_before = path.read_bytes().count(b"before")
+    if step == "link":
+        path.with_name("audit.log.1").hardlink_to(path)
+    else:
+        with monkeypatch.context() as broken, writing(path, limit=1_000) as log:
+            broken.setattr(Path, "replace", _crash)
+            log.record("call", "done", who="lost")
+    assert audit_problems(path) == ()
+    with writing(path, limit=1_000) as log:
+        log.record("call", "done", who="after")
+    assert audit_problems(path) == ()
+    parts = sorted(tmp_path.glob("audit.log.[0-9]"))
+    whole = b"".join(part.read_bytes() for part in (*parts, path))
+    assert (whole.count(b"before"), whole.count(b'after"')) == (n_before, 2)  # "after" and its key
+
+
+def _crash(*_: object) -> None:
+    raise OSError(5, "killed here")
+
+
+@pytest.mark.parametrize("how", ["cut", "chained anew"])
+def test_what_a_chain_alone_does_not_show(tmp_path: Path, how: str) -> None:
+    """Who wrote a line knows when it is gone."""
+    path = tmp_path / "audit.log"
+    with writing(path) as log:
+        for who in ("one", "two"):
+            log.record("kill", "done", who=who)
+    assert audit_problems(path, log.newest) == ()
+    first = path.read_bytes().splitlines(keepends=True)[0]
+    path.write_bytes(first)
+    if how == "chained anew":
+        with writing(path) as forger:
+            forger.record("kill", "done", who="somebody else")
+    assert audit_problems(path) == ()
+    assert [problem.kind for problem in audit_problems(path, log.newest)] == ["truncated"]
 
 
 def test_what_a_caller_sends_is_cut_and_cleaned(tmp_path: Path) -> None:

@@ -220,6 +220,24 @@ def test_the_address_of_a_client(peer: str, forwarded: list[bytes], found: str) 
     assert client_address(scope, frozenset(("10.0.0.7", "10.0.0.8"))) == found
 
 
+def test_whoever_may_not_fills_no_log(models: Path, keys: dict[str, str]) -> None:
+    """Any number of calls beyond a role and a limit are a line for each reason."""
+    app = _app(models, audit_log=models.parent / "audit.log", rate_limit=10)
+
+    async def play() -> None:
+        async with running(app):
+            for _ in range(200):
+                await request(app, "/ml/kill", headers=shown(keys["predict"]))
+
+    asyncio.run(play())
+    lines = [line for line in app.state.audit.recent(1_000) if line["what"] == "call"]
+    assert {(line["reason"], line["n"]) for line in lines} == {
+        ("forbidden", 10),
+        ("rate_limited", 190),
+    }
+    assert {line["route"] for line in lines} == {"GET /ml/kill"}
+
+
 def test_a_new_route_of_an_operator_is_audited(models: Path, keys: dict[str, str]) -> None:
     """Done and refused calls, by key; attempts of nobody as one line."""
     path = models.parent / "audit.log"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -285,6 +286,20 @@ def test_requests_in_one_piece(target: Target) -> None:
         while (found := wire.answer()) is not None:
             statuses.append(found.status)
     assert statuses in ([], [200], [200, 200], [200, 200, 400], [400])
+
+
+def test_many_requests_in_one_piece(target: Target) -> None:
+    """More than one read takes: what went before is no part of the head that was cut in two."""
+    one = target.post(BODY)
+    n_requests = 600_000 // len(one)
+    with Wire(target.port) as wire:
+        writer = threading.Thread(target=wire.send, args=(one * n_requests,))
+        writer.start()
+        for _ in range(n_requests):
+            found = wire.answer()
+            assert found is not None
+            assert found.status == 200
+        writer.join()
 
 
 def test_too_many_connections(target: Target) -> None:

@@ -321,6 +321,16 @@ def test_a_key_that_stands_twice(app: App, text: str) -> None:
     _is_refusal(call(app, INFER, body.encode()), 400, "every key once")
 
 
+def test_a_quote_by_its_number_hides_no_key(app: App) -> None:
+    """As many more quotes written as there were fewer read: the balance alone proves nothing."""
+    once = json.dumps([_whole([ROW])])
+    n_quotes = once.count('"') + 2
+    for n in range(n_quotes + 1):
+        made_up = "\\u0022" * n
+        text = f'{{"inputs":{once},"inputs":{once},"parameters":{{"x":"{made_up}"}}}}'
+        _is_refusal(call(app, INFER, text.encode()), 400, "every key once")
+
+
 @pytest.mark.parametrize(
     "path",
     [

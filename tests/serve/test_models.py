@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mlwb.core import fsops
 from mlwb.core.signing import MANIFEST_TYPE, Signer, write_key_pair
 from mlwb.inference import Predictor
 from mlwb.serve import App, ServeSettings, create_app
@@ -190,6 +192,59 @@ def test_a_repaired_version_is_taken_up(app: App, models: Path) -> None:
     app.state.refresh()
     assert _served(app) == "v2.0.0"
     assert _reasons(app) == []
+
+
+def test_a_version_the_disk_does_not_give_is_asked_for_again(
+    app: App, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Refused once, and taken up as soon as it can be read: nobody has to touch a file."""
+    write_version(models, "v2.0.0", weights=OTHER)
+    point(models, "latest", "v2.0.0")
+    with monkeypatch.context() as broken:
+        broken.setattr(fsops, "read_bytes", _no_more_files)
+        for _ in range(3):
+            app.state.refresh()
+    assert (_served(app), _reasons(app)) == ("v1.0.0", ["latest:artifact.incomplete"])
+    assert app.state.metrics.reloads["rejected"] == 1
+    app.state.refresh()
+    assert (_served(app), _reasons(app)) == ("v2.0.0", [])
+
+
+def _no_more_files(_path: Path) -> bytes:
+    raise OSError(errno.EMFILE, "Too many open files")
+
+
+def test_what_one_look_meets_ends_no_other(
+    models: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A server never stops looking: said once in the log, and in health until it is over."""
+    app = create_app(ServeSettings(models, reload_s=0.01))
+    write_version(models, "v2.0.0", weights=OTHER)
+
+    async def play() -> None:
+        async with running(app):
+            with monkeypatch.context() as broken:
+                broken.setattr(app.state.keys, "look", _fail)
+                point(models, "latest", "v2.0.0")
+                while _answers(app) != "v2.0.0" or not app.state.troubles:
+                    await asyncio.sleep(0.001)
+                assert app.state.troubles == ("watch:failed",)
+            while app.state.troubles:
+                await asyncio.sleep(0.001)
+
+    asyncio.run(asyncio.wait_for(play(), 10))
+    assert [r.message for r in caplog.records].count(
+        "a look at the files of the server failed"
+    ) == 1
+
+
+def _fail() -> None:
+    raise UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed")
+
+
+def _answers(app: App) -> str:
+    live = app.state.champion.live
+    return "" if live is None else live.version
 
 
 def test_the_served_version_tampered_with(app: App, models: Path) -> None:
