@@ -47,9 +47,10 @@ def test_the_routes(app: App) -> None:
 def test_the_rows_to_try_are_rows_of_the_default_model() -> None:
     """Pasted as they stand, they are answered."""
     names = load_params("training", _DOCS.parent / "params").features.names
-    text = PAGE + (_DOCS / "bot.md").read_text(encoding="utf-8")
+    pages = (_DOCS.parent / "README.md", _DOCS / "bot.md")
+    text = PAGE + "".join(page.read_text(encoding="utf-8") for page in pages)
     rows = re.findall(r"\[(1, 0\.0001[^\]]*)\]", text)
-    assert [len(row.split(",")) for row in rows] == [len(names)] * 3
+    assert [len(row.split(",")) for row in rows] == [len(names)] * 4
 
 
 def test_the_settings() -> None:
