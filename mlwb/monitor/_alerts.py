@@ -107,8 +107,8 @@ def rollback_alerts(readings: Mapping[str, Reading], policy: Policy) -> tuple[Al
     Parameters
     ----------
     readings : mapping of str to Reading
-        By name of the metric. Every one given is needed; a limit without one (money, where nothing
-        trades) is named as not measured and proves nothing either way.
+        By name of the metric. Every one given is needed; a limit without one (money, restarts: what
+        the logs do not hold) is named as not measured and proves nothing either way.
     policy : Policy
         The limits.
 
@@ -121,7 +121,7 @@ def rollback_alerts(readings: Mapping[str, Reading], policy: Policy) -> tuple[Al
     for limit in policy.watch["rollback"]:
         reading = readings.get(limit.metric)
         if reading is None:
-            why = "no live number of it in the window"
+            why = "a server's logs do not hold it; mlwb monitor asks"
             found.append(Alert(limit.id, "not measured", why, is_needed=False))
         elif not reading.is_known or reading.n < limit.min_n:
             why = reading.why or f"{reading.n} observations"

@@ -20,6 +20,7 @@ from mlwb.monitor import Binned, Comparisons, Fold, Reading, Snapshot, increases
 __all__ = [
     "answer_errors",
     "counted_between",
+    "flips_of",
     "p95_of",
     "psi_of",
     "rank_corr_of",
@@ -102,6 +103,14 @@ def answer_errors(requests: Mapping[str, int] | None, least: int) -> Reading:
         return Reading(math.nan, 0, "no server's counters were looked at: mlwb report scrape")
     failed = requests.get("server_error", 0)
     return share_of(failed, failed + requests.get("success", 0), least)
+
+
+def flips_of(grown: Mapping[str, float] | None) -> dict[str, Reading]:
+    """Flips of `latest` that no log explains, as a reading to ask the policy; empty if unknown."""
+    if grown is None:
+        return {}
+    n = round(grown.get('ml_registry_flips_total{status="unaudited"}', 0.0))
+    return {"unaudited": Reading(float(n), n)}
 
 
 def _few(n: int, least: int) -> str:

@@ -41,6 +41,7 @@ from mlwb.stages._served_lines import fold_logs
 from mlwb.stages._served_readings import (
     answer_errors,
     counted_between,
+    flips_of,
     p95_of,
     rank_corr_of,
     requests_of,
@@ -69,8 +70,8 @@ class Inputs:
         Live rows of the day, of all versions.
     psi : mapping of str to Reading
         By feature, the score last, of what servers counted that day for the version.
-    requests : mapping of str to int, or None
-        By status; None where no server's counters were looked at.
+    grown : mapping of str to float, or None
+        What every counter grew by; None where no server's counters were looked at.
     records : tuple of Record
         Live evidence written that day that speaks of rollback or drift.
     drift : Record or None
@@ -84,7 +85,7 @@ class Inputs:
     version: str
     rows: Fold
     psi: Mapping[str, Reading]
-    requests: Mapping[str, int] | None
+    grown: Mapping[str, float] | None
     records: tuple[Record, ...]
     drift: Record | None
     damaged: int
@@ -140,7 +141,7 @@ def load(params: DailyReportParams, clock: Clock, day: date | None = None) -> In
         version=version,
         rows=rows,
         psi=_psi(home, registry, version, first_s // 3_600),
-        requests=requests_of(counted_between(home, first_s, first_s + DAY_S)),
+        grown=counted_between(home, first_s, first_s + DAY_S),
         records=_records(params, first_s, first_s + DAY_S),
         drift=_drift(params, wanted, version),
         damaged=damaged,
@@ -155,7 +156,7 @@ def measure(inputs: Inputs) -> Result:
     nothing = Reading(float("nan"), 0, "no server counted rows of this version that day")
     readings = {
         "p95_ms": p95_of(rows.answers.latency_ms),
-        "error_rate": answer_errors(inputs.requests, least),
+        "error_rate": answer_errors(requests_of(inputs.grown), least),
         "prediction_psi": inputs.psi.get(SCORE, nothing),
     }
     beside = {
@@ -172,7 +173,7 @@ def measure(inputs: Inputs) -> Result:
     }
     outcome, reason = _drift_said(inputs.drift, policy)
     questions = (
-        *rollback_alerts(asked, policy),
+        *rollback_alerts({**asked, **flips_of(inputs.grown)}, policy),
         *record_alerts(inputs.records, policy),
         *gate_warnings(gates, policy),
     )
@@ -191,7 +192,7 @@ def record(
     metrics = daily_metrics(
         inputs.rows,
         result.readings,
-        requests=inputs.requests,
+        requests=requests_of(inputs.grown),
         psi=inputs.psi,
         alerts=result.alerts,
         damaged=inputs.damaged,

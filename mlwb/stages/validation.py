@@ -37,6 +37,7 @@ from mlwb.stages._served_lines import fold_logs
 from mlwb.stages._served_readings import (
     answer_errors,
     counted_between,
+    flips_of,
     p95_of,
     psi_of,
     rank_corr_of,
@@ -79,8 +80,8 @@ class Inputs:
         Scores of training.
     records : tuple of Record
         Live evidence about the version, written since the stretch began.
-    requests : mapping of str to int, or None
-        Requests it answered in the stretch by status; None where no counters were looked at.
+    grown : mapping of str to float, or None
+        What counters grew by in the stretch; None where no server's counters were looked at.
     damaged : int
         Lines of the logs that cannot be read.
     """
@@ -92,7 +93,7 @@ class Inputs:
     rows: Fold
     reference: BinnedReference
     records: tuple[Record, ...]
-    requests: Mapping[str, int] | None
+    grown: Mapping[str, float] | None
     damaged: int
 
 
@@ -163,7 +164,7 @@ def load(params: DailyReportParams, clock: Clock) -> Inputs:
         rows=rows,
         reference=frozen,
         records=_since(params, version, covered.started if covered.covered_s else whole.first_s),
-        requests=requests_of(counted_between(home, covered.started, covered.finished + 1), version),
+        grown=counted_between(home, covered.started, covered.finished + 1),
         damaged=damaged,
     )
 
@@ -180,7 +181,7 @@ def measure(inputs: Inputs) -> Result:
     }
     if compared.asked or not rows.answers.n:
         readings["rank_corr"] = rank_corr_of(compared, least)
-    asked = rollback_alerts(readings, policy)
+    asked = rollback_alerts({**readings, **flips_of(inputs.grown)}, policy)
     broken = record_alerts(inputs.records, policy)
     checked = _drift_alerts(inputs.records, policy) if inputs.is_latest else ()
     return Result(
@@ -265,7 +266,7 @@ def _error_rate(inputs: Inputs, compared: Comparisons, least: int) -> Reading:
     beside = share_of(compared.failed, compared.asked, least)
     if not inputs.rows.answers.n:
         return beside
-    answered = answer_errors(inputs.requests, least)
+    answered = answer_errors(requests_of(inputs.grown, inputs.version), least)
     both = [answered, *([beside] if compared.asked else [])]
     unknown = [item for item in both if not item.is_known]
     return unknown[0] if unknown else max(both, key=lambda item: item.value)

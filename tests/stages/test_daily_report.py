@@ -161,3 +161,17 @@ def test_a_damaged_history_is_not_written_over(home: Path) -> None:
     with pytest.raises(Exception, match="line 2"):
         _tell(home)
     assert path.read_text() == "date,rows\nyesterday,3\n"
+
+
+def test_an_unaudited_flip_makes_the_day_critical(home: Path) -> None:
+    """A server's counters saw `latest` move without a line in the registry's log."""
+    _served(home)
+    path = snapshots_path(home_of(_params(home).run), datetime.fromtimestamp(DAY, UTC))
+    flips = 'ml_registry_flips_total{status="unaudited"}'
+    looks = [Snapshot(datetime.fromtimestamp(DAY + s, UTC), "http://b", {flips: float(n)})
+             for s, n in ((10, 0), (70, 1))]  # fmt: skip
+    with path.open("ab") as handle:
+        handle.writelines(look.encode() for look in looks)
+    record = _tell(home)
+    states = {item["id"]: item["state"] for item in record.details["questions"]}
+    assert (record.details["risk"], states["rollback.unaudited"]) == ("CRITICAL", "raised")
