@@ -14,7 +14,7 @@ from mlwb.serve._guard import Guard
 from mlwb.serve._http import Scope, Send, Write, check_size, problem_headers, read_head
 from mlwb.serve._models import Live
 from mlwb.serve._problems import refusal
-from mlwb.serve._scoring import ScoringRoute
+from mlwb.serve._scoring import REQUEST, ScoringRoute
 from mlwb.serve._shadow import Comparison, Shadow
 from mlwb.serve._split import sticky_key
 from mlwb.serve._state import State
@@ -171,8 +171,9 @@ class PredictRoute(ScoringRoute[Query]):
             answer = _answer(job, query)
         except Exception as error:  # noqa: BLE001 - as in a call
             problem = self._refused(error)
-            found = refusal(problem, head.request_id, scope["path"])
-            said = problem_headers(problem, head.request_id)
+            request_id = scope.get(REQUEST, head.request_id)
+            found = refusal(problem, request_id, scope["path"])
+            said = problem_headers(problem, request_id)
             write(found.status, [(b"content-type", found.media_type), *said], found.body)
             return
         write(200, self.headers(job), answer)

@@ -41,7 +41,10 @@ from mlwb.serve._shadow import Comparison
 from mlwb.serve._split import sticky_key
 from mlwb.serve._state import State
 
-__all__ = ["ScoringRoute"]
+__all__ = ["REQUEST", "ScoringRoute"]
+
+REQUEST = "mlwb.request"
+"""Where a scope keeps the id that a body brought, for a refusal of what it asked."""
 
 _LOG = logging.getLogger("mlwb.serve")
 
@@ -129,7 +132,8 @@ class ScoringRoute(ABC, Generic[Q]):
         except ClientGoneError:
             return
         except Exception as error:  # noqa: BLE001 - the one place where a fault becomes an answer
-            await send_problem(send, self._refused(error), head.request_id, path=scope["path"])
+            request_id = scope.get(REQUEST, head.request_id)
+            await send_problem(send, self._refused(error), request_id, path=scope["path"])
             return
         try:
             await self.respond(scope, send, job, query)
@@ -148,7 +152,8 @@ class ScoringRoute(ABC, Generic[Q]):
     ) -> tuple[Comparison, Q]:
         """Decode and score."""
         query = self.decode(live, scope, body)
-        request_id = query.request_id or request_id
+        if query.request_id:
+            request_id = scope[REQUEST] = query.request_id
         champion, scores = self._score(live, query, scope, request_id)
         taken_ms = (self._now() - start_s) * 1e3
         candidate, now = self._state.candidate.live, self._state.clock.now()

@@ -10,6 +10,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
+from mlwb.core.errors import DegenerateModelError
 from mlwb.serve import App, ServeSettings, create_app
 from mlwb.serve._connection import GuardedProtocol
 from tests.inference.version_kit import point, write_version
@@ -157,6 +158,19 @@ def test_requests_in_a_row_are_answered_in_their_order(app: App) -> None:
     quick = [post(row, x_request_id=f"id-{n}") for n in (0, 2, 3)]
     said = talk(app, quick[0] + slow + quick[1] + quick[2]).said
     assert re.findall(rb"x-request-id: id-(.)", said) == [b"0", b"1", b"2", b"3"]
+
+
+def test_a_failure_names_the_request(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the id in its body where it has one, on either way."""
+
+    def fail(*_: object) -> list[float]:
+        raise DegenerateModelError("no number")
+
+    monkeypatch.setattr("mlwb.serve._models.Live.score", fail)
+    for is_direct in (True, False):
+        said = talk(app, post(x_request_id="h1"), is_direct=is_direct).said
+        assert said.startswith(b"HTTP/1.1 503 ")
+        assert (b"x-request-id: r1\r\n" in said, b'"instance":"r1"' in said) == (True, True)
 
 
 def test_a_server_that_drains_closes(app: App) -> None:
