@@ -16,6 +16,7 @@ import numpy as np
 
 from mlwb.core.clock import Clock, SystemClock, format_utc, parse_utc
 from mlwb.core.errors import EvidenceMissingError
+from mlwb.core.host_clock import HostClock, host_clock
 from mlwb.drift import SCORE, BinnedReference
 from mlwb.evidence import Interval, Metric, Record, Upstream, new_record, rate
 from mlwb.gates import Outcome, Verdict, evaluate_watch
@@ -84,6 +85,8 @@ class Inputs:
         What counters grew by in the stretch; None where no server's counters were looked at.
     damaged : int
         Lines of the logs that cannot be read.
+    host_clock : HostClock or None
+        Of this machine, which wrote the logs; None where its kernel does not say.
     """
 
     params: DailyReportParams
@@ -95,6 +98,7 @@ class Inputs:
     records: tuple[Record, ...]
     grown: Mapping[str, float] | None
     damaged: int
+    host_clock: HostClock | None
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,8 @@ class Result:
         Rows it scored in the stretch.
     replayed, damaged : int
         Rows left out of it, and lines of all logs that cannot be read.
+    host_clock : HostClock or None
+        Of the machine that wrote the logs.
     """
 
     version: str
@@ -127,6 +133,7 @@ class Result:
     n_rows: int
     replayed: int
     damaged: int
+    host_clock: HostClock | None
 
 
 def load(params: DailyReportParams, clock: Clock) -> Inputs:
@@ -166,6 +173,7 @@ def load(params: DailyReportParams, clock: Clock) -> Inputs:
         records=_since(params, version, covered.started if covered.covered_s else whole.first_s),
         grown=counted_between(home, covered.started, covered.finished + 1),
         damaged=damaged,
+        host_clock=host_clock(),
     )
 
 
@@ -193,6 +201,7 @@ def measure(inputs: Inputs) -> Result:
         n_rows=rows.answers.n + compared.compared,
         replayed=rows.replayed,
         damaged=inputs.damaged,
+        host_clock=inputs.host_clock,
     )
 
 
@@ -304,11 +313,22 @@ def _metrics(result: Result) -> list[Metric]:
         Metric("rows", result.n_rows),
         Metric("rows_replayed", result.replayed),
         Metric("lines_damaged", result.damaged),
+        _clock(result.host_clock),
         error,
         *(_metric(name, readings[name], unit)
           for name, unit in (("p95_ms", "ms"), ("prediction_psi", "nats"), ("rank_corr", "1"))
           if name in readings),
     ]  # fmt: skip
+
+
+def _clock(found: HostClock | None) -> Metric:
+    """Offset of the host's clock, where a time daemon keeps it; else nothing is known of it."""
+    if found is not None and found.is_synchronised:
+        about = "what the kernel still has to correct, either way"
+        return Metric("clock_offset_ms", abs(found.offset_ms), unit="ms", definition=about,
+                      deterministic=False)  # fmt: skip
+    why = "no time daemon keeps this clock" if found else "the kernel does not say"
+    return Metric("clock_offset_ms", None, unit="ms", null_reason=why, deterministic=False)
 
 
 def _metric(name: str, reading: Reading, unit: str) -> Metric:

@@ -14,6 +14,7 @@ import pytest
 from mlwb.core.clock import ManualClock
 from mlwb.core.errors import EvidenceMissingError
 from mlwb.core.home import find_project
+from mlwb.core.host_clock import HostClock
 from mlwb.core.predictionlog import PredictionLine, encode_line
 from mlwb.drift import SCORE
 from mlwb.evidence import Context, Metric, Record, check_record, lint, new_record
@@ -232,3 +233,32 @@ def test_nothing_to_validate_is_said(tmp_path: Path) -> None:
     """Without a version there is no window."""
     with pytest.raises(EvidenceMissingError, match="no version to validate"):
         validation.load(_params(tmp_path), ManualClock())
+
+
+@pytest.mark.parametrize(
+    ("found", "offset", "outcome"),
+    [
+        (HostClock(is_synchronised=True, offset_ms=-99.0, max_error_ms=200.0), 99.0, Outcome.PASS),
+        (
+            HostClock(is_synchronised=True, offset_ms=-100.0, max_error_ms=200.0),
+            100.0,
+            Outcome.FAIL,
+        ),
+        (HostClock(is_synchronised=False, offset_ms=0.0, max_error_ms=0.0), None, Outcome.UNPROVEN),
+        (None, None, Outcome.UNPROVEN),
+    ],
+)
+def test_the_clock_of_the_host_is_asked(
+    home: Path, found: HostClock | None, offset: float | None, outcome: Outcome
+) -> None:
+    """Beyond 100 ms it fails; a clock nobody keeps is unproven, which binds in production."""
+    clock, params = ManualClock(datetime.fromtimestamp(NOW, UTC)), _params(home)
+    inputs = replace(validation.load(params, clock), host_clock=found)
+    made = validation.to_record(inputs, validation.measure(inputs), params, clock)
+    check_record(made.to_json())
+    assert made.value("clock_offset_ms") == offset
+    known = "hard" if found and found.is_synchronised else "soft"
+    for name, severity in (("policy.yml", known), ("policy.strict.yml", "hard")):
+        (verdict,) = validation.judge([made], load_policy(PARAMS / name), clock)
+        check = next(item for item in verdict.checks if item.id == "validation.clock_offset_ms")
+        assert (check.outcome, check.severity) == (outcome, severity)
