@@ -232,7 +232,7 @@ def _row(before: Trigger, reading: Measurement, limit: Limit, rules: Rules) -> R
     if math.isnan(value) or reading.n < limit.min_n:
         state = "fired" if before.is_fired else "not measured"
         return Row(reading=reading, limit=limit, trigger=before, state=state)
-    if before.judged_at and reading.at <= parse_utc(before.judged_at):
+    if format_utc(reading.at) == before.judged_at:  # not "earlier": a clock may step back
         return Row(reading=reading, limit=limit, trigger=before, state=_state(before))
     after = _step(
         before,

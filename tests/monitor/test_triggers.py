@@ -91,6 +91,16 @@ def test_one_measurement_is_one_look() -> None:
     assert triggers["sharpe"].streak == 1
 
 
+def test_a_clock_that_steps_back_puts_no_trigger_to_sleep() -> None:
+    """Looks after it count as looks."""
+    triggers: dict[str, Trigger] = {}
+    for hours in (0, -5, -4):
+        bad = measured("error_rate", 1.0, NOW + timedelta(hours=hours))
+        rows = judge_readings(triggers, [bad], RULES)
+        triggers = {row.name: row.trigger for row in rows}
+    assert triggers["error_rate"].is_fired
+
+
 def test_some_fire_at_once() -> None:
     """Their number is about many looks, or is a fact."""
     assert set(RULES.at_once) == {"win_rate", "restarts", "unaudited", "error_alarm", "manual"}
