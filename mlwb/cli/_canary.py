@@ -30,7 +30,7 @@ from mlwb.cli._common import (
 )
 from mlwb.cli._run import STYLES, overrides_of
 from mlwb.core.clock import SystemClock
-from mlwb.core.errors import ParamsError, PromotionRefusedError, ServeError
+from mlwb.core.errors import EvidenceMissingError, ParamsError, PromotionRefusedError, ServeError
 from mlwb.evidence import Context
 from mlwb.gates import confirmation_record
 from mlwb.params import CanaryRolloutParams, Policy, load_params
@@ -38,6 +38,7 @@ from mlwb.params import CanaryRolloutParams, Policy, load_params
 if TYPE_CHECKING:
     from mlwb.runner import CanaryServer, RolloutEnd, RolloutProgress
     from mlwb.stages.canary_preflight import Preflight
+    from mlwb.stages.canary_rollout import Lock
 
 __all__ = ["app"]
 
@@ -65,6 +66,7 @@ def _preflight(
     from mlwb.stages import canary_preflight
 
     rules, params = read_policy(policy), _params(policy, param)
+    _need_candidate(canary_preflight.lock_of(params, rules))
     with _server(url) as server:
         found = _checked(server, params, rules)
     (record,) = canary_preflight.record(found, params, SystemClock())
@@ -246,10 +248,16 @@ def _let_in(
     return record.run_id
 
 
+def _need_candidate(lock: Lock) -> None:
+    if not lock.candidate:
+        raise EvidenceMissingError("no candidate to lead", todo="train one: mlwb run")
+
+
 def _rehearse(params: CanaryRolloutParams, rules: Policy, *, live: bool, as_json: bool) -> None:
     from mlwb.stages import canary_dryrun, canary_preflight
 
     clock, lock = SystemClock(), canary_preflight.lock_of(params, rules)
+    _need_candidate(lock)
     found = canary_dryrun.measure(params, lock, "live" if live else "observe_only", clock=clock)
     (record,) = canary_dryrun.record(found, params, clock)
     if as_json:

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mlwb.cli._app import app
-from mlwb.core.errors import MlwbError, ParamsError, PromotionRefusedError
+from mlwb.core.errors import EvidenceMissingError, MlwbError, ParamsError, PromotionRefusedError
 from mlwb.evidence import EvidenceStore
 from mlwb.stages.canary_preflight import Preflight
 from tests.runner.rollout_kit import QUICK, Place, place, serving
@@ -39,6 +39,17 @@ def test_status_without_a_rollout_or_a_server(at: Place) -> None:  # noqa: ARG00
     done = run(app, ["canary", "status", "--url", "http://127.0.0.1:1", "--json"])
     assert done.exit_code == 0
     assert json.loads(done.stdout)["rollout"] is None
+
+
+@pytest.mark.parametrize("said", [["preflight"], ["run", "--dry-run"]])
+def test_without_a_candidate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
+) -> None:
+    """There is nothing to record; it is said how to come by one."""
+    monkeypatch.setenv("MLWB_HOME", str(tmp_path))
+    done = run(app, ["canary", *said, "--url", "http://127.0.0.1:1"])
+    assert isinstance(done.exception, EvidenceMissingError)
+    assert "no candidate to lead" in str(done.exception)
 
 
 @pytest.mark.server
