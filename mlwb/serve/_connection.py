@@ -71,7 +71,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._problem = ""
         self._is_head = self._is_reading = self._has_begun = False
         self._is_suspect = False  # more arrived at once than the headers may have
-        self._since_s, self._later_bytes = 0.0, 0
+        self._since_s, self._later_bytes, self._closing_s = 0.0, 0, 0.0
+        self._running: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Refuse one connection too many."""
@@ -79,6 +80,14 @@ class GuardedProtocol(HttpToolsProtocol):
         self._since_s = self.loop.time()
         if len(self.connections) > self._settings.max_connections:
             self._refuse("overloaded")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the request that is being answered; uvicorn tells the one that was read last."""
+        if (running := self._running) is not None and not running.response_complete:
+            running.disconnected = True
+            running.message_event.set()
+        self.pipeline.clear()
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Parse, and hold what is not whole yet against the limits."""
@@ -163,6 +172,10 @@ class GuardedProtocol(HttpToolsProtocol):
         if _CLOSE in headers:
             self.transport.close()
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
     def on_response_complete(self) -> None:
         """Go on with the next request. Silence is noticed by :meth:`look`: no timer a request."""
         self.server_state.total_requests += 1
@@ -185,6 +198,10 @@ class GuardedProtocol(HttpToolsProtocol):
             Of the loop.
         """
         if self.transport.is_closing():
+            # It stays open until the client has taken what was written, which may be never.
+            self._closing_s = self._closing_s or now_s
+            if now_s - self._closing_s > self._settings.read_s:
+                self.transport.abort()
             return
         waited_s = now_s - self._since_s
         cycle: RequestResponseCycle | None = self.cycle

@@ -23,6 +23,7 @@ class Wire:
 
     def __init__(self) -> None:
         self.said, self.is_closed, self.writes = b"", False, 0
+        self.is_aborted = False
 
     def write(self, data: bytes) -> None:
         """Keep it."""
@@ -32,6 +33,10 @@ class Wire:
     def close(self) -> None:
         """Remember."""
         self.is_closed = True
+
+    def abort(self) -> None:
+        """Remember."""
+        self.is_aborted = True
 
     def is_closing(self) -> bool:
         """Whether it was closed."""
@@ -48,19 +53,25 @@ class Wire:
     pause_reading = resume_reading
 
 
+def connection(app: App, wire: Wire, *, is_direct: bool = True) -> GuardedProtocol:
+    """A connection that has just been made."""
+    config = uvicorn.Config(app, http="httptools", lifespan="off", log_config=None)
+    config.load()
+    protocol = GuardedProtocol(
+        config=config, server_state=ServerState(), app_state={},
+        settings=app.state.settings, metrics=app.state.metrics,
+        direct=app.direct if is_direct else {},
+    )  # fmt: skip
+    protocol.connection_made(wire)  # type: ignore[arg-type]
+    return protocol
+
+
 def talk(app: App, *pieces: bytes, is_direct: bool = True) -> Wire:
     """Bytes on one connection, with a moment between the pieces."""
 
     async def connected() -> Wire:
-        config = uvicorn.Config(app, http="httptools", lifespan="off", log_config=None)
-        config.load()
-        protocol = GuardedProtocol(
-            config=config, server_state=ServerState(), app_state={},
-            settings=app.state.settings, metrics=app.state.metrics,
-            direct=app.direct if is_direct else {},
-        )  # fmt: skip
         wire = Wire()
-        protocol.connection_made(wire)  # type: ignore[arg-type]
+        protocol = connection(app, wire, is_direct=is_direct)
         for piece in pieces:
             protocol.data_received(piece)
             for _ in range(20):
@@ -69,6 +80,46 @@ def talk(app: App, *pieces: bytes, is_direct: bool = True) -> Wire:
         return wire
 
     return asyncio.run(connected())
+
+
+def test_a_client_that_takes_no_answer_is_cut_off(app: App) -> None:
+    """Closing waits for what was written to be taken; nobody holds a place that way."""
+    read_s, idle_s = app.state.settings.read_s, app.state.settings.idle_s
+
+    async def held() -> list[bool]:
+        wire = Wire()
+        protocol = connection(app, wire)
+        protocol.data_received(post())
+        now_s = asyncio.get_running_loop().time() + idle_s + 1.0
+        found = []
+        for later_s in (0.0, 1.0, 1.0 + read_s, 2.0 + read_s):
+            protocol.look(now_s + later_s)
+            found.append(wire.is_aborted)
+        assert wire.is_closed
+        return found
+
+    assert asyncio.run(held()) == [False, False, False, True]
+
+
+def test_a_lost_connection_is_told_to_the_request_it_answers(
+    app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However many others were read behind it: nothing is written to nobody, nothing logged."""
+
+    async def lost() -> int:
+        wire = Wire()
+        protocol = connection(app, wire)
+        protocol.pause_writing()
+        protocol.data_received(post() * 3)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        protocol.connection_lost(None)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        return wire.writes
+
+    assert asyncio.run(lost()) == 0
+    assert caplog.records == []
 
 
 def post(body: bytes = ROW, path: str = "/ml/predict", **headers: str) -> bytes:
