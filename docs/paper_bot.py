@@ -128,14 +128,14 @@ def made_bars(n: int, end: datetime, seed: int) -> list[Bar]:
 def main(given: Sequence[str] | None = None) -> None:
     """Run the bot."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
-    parser.add_argument("url")
+    parser.add_argument("url", help="of the server, such as http://127.0.0.1:4010")
     parser.add_argument("--bars", type=int, default=60, help="bars to trade")
     parser.add_argument("--history", type=int, default=1500, help="bars told before")
     parser.add_argument("--every", type=float, default=0.0, help="seconds between two bars")
     parser.add_argument("--cap", type=float, default=1.0, help="units never exceeded")
     parser.add_argument("--loss-limit", type=float, default=0.01, help="loss that stops it")
     parser.add_argument("--dry-run", action="store_true", help="ask, but never trade")
-    parser.add_argument("--key-env", default="", help="variable that holds the key")
+    parser.add_argument("--key-env", default="MLWB_API_KEY", help="variable with the key")
     options = parser.parse_args(given)
     now = datetime.now(UTC).replace(second=0, microsecond=0)  # noqa: TID251 - a bot of its own
     symbol = f"PAPER{os.getpid()}"  # each run makes a market of its own
