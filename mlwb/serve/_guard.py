@@ -93,7 +93,8 @@ class Guard:
         self._take(self._by_key, scope, caller.name)
         if permission not in caller.roles:
             self._state.metrics.refused["key"] += 1
-            raise problem_error("forbidden", "the key does not permit this route")
+            detail = f"the key does not permit this route: it needs the role {permission.value}"
+            raise problem_error("forbidden", detail)
         return caller
 
     def _open(self, head: Head, scope: Scope) -> Caller:

@@ -49,9 +49,11 @@ def test_every_route_asks_for_its_permission(guarded: App, keys: dict[str, str])
         assert (_ask(guarded, endpoint, [JSON]).status != 401) is is_open, endpoint.path
         for role, key in keys.items():
             permitted = is_open or endpoint.permission in ROLES[role]
-            status = _ask(guarded, endpoint, shown(key)).status
-            assert status != 401, (endpoint.path, role)
-            assert (status != 403) is permitted, (endpoint.path, role)
+            reply = _ask(guarded, endpoint, shown(key))
+            assert reply.status != 401, (endpoint.path, role)
+            assert (reply.status != 403) is permitted, (endpoint.path, role)
+            if not permitted:
+                assert f"needs the role {endpoint.permission.value}".encode() in reply.body
 
 
 def test_every_permission_has_a_role() -> None:
