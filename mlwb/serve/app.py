@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import re
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeAlias
 
 from mlwb.core.clock import Clock, SystemClock
 from mlwb.serve._about import about_endpoints
@@ -35,6 +38,9 @@ from mlwb.serve._tally import Tally
 __all__ = ["App", "create_app"]
 
 
+Work: TypeAlias = Callable[[], Awaitable[None]]
+_LOG = logging.getLogger("mlwb.serve")
+_PAUSE_S = 1.0
 _INFER = re.compile(r"/v2/models/[^/]+(/versions/[^/]+)?/infer\Z")
 
 
@@ -117,10 +123,14 @@ class App:
         self.state.audit.start()
         for log in self.state.logs:
             log.start()
-        works = [self.state.watch(), self.state.drift.run(), self.state.observer.run()]
+        works: list[Work] = [
+            self.state.watch,
+            self.state.drift.run,
+            self.state.observer.run,
+        ]
         if self.state.tally is not None:
-            works.append(self.state.tally.run(self.state.write_tally))
-        tasks = [asyncio.create_task(work) for work in works]
+            works.append(partial(self.state.tally.run, self.state.write_tally))
+        tasks = [asyncio.create_task(_lasting(work)) for work in works]
         await send({"type": "lifespan.startup.complete"})
         await receive()
         for task in tasks:
@@ -136,6 +146,18 @@ class App:
         self.state.audit.close()
         self.state.write_tally()
         await send({"type": "lifespan.shutdown.complete"})
+
+
+async def _lasting(work: Work) -> None:
+    """Work beside the requests: whatever it meets, it begins again, and stopping is not its end."""
+    while True:
+        try:
+            await work()
+        except Exception:  # noqa: BLE001 - the log says what it was
+            _LOG.exception("work beside the requests failed; it begins again")
+            await asyncio.sleep(_PAUSE_S)
+        else:
+            return
 
 
 def create_app(

@@ -320,6 +320,31 @@ def test_through_starlettes_client(models: Path) -> None:
     assert len(list(read_predictions(models.parent / "p.jsonl"))) == 1
 
 
+def test_work_beside_the_requests_begins_again(
+    app: App, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What it did not foresee ends neither the work nor a clean stop, and stands in the log."""
+    monkeypatch.setattr("mlwb.serve.app._PAUSE_S", 0.0)
+    begun = asyncio.Event()
+
+    async def run(times: list[int] = []) -> None:  # noqa: B006 - its memory
+        times.append(1)
+        if len(times) == 1:
+            raise ValueError("a fault of ours")
+        begun.set()
+
+    monkeypatch.setattr(app.state.drift, "run", run)
+
+    async def play() -> None:
+        async with running(app):
+            await begun.wait()
+
+    asyncio.run(asyncio.wait_for(play(), 10))
+    assert [record.message for record in caplog.records] == [
+        "work beside the requests failed; it begins again"
+    ]
+
+
 def test_two_servers_do_not_disturb_each_other(models: Path, tmp_path: Path) -> None:
     """State belongs to an application, not to the module."""
     write_version(tmp_path / "other", "v2.0.0")
