@@ -90,6 +90,7 @@ def test_every_rule_is_tested_on_both_sides() -> None:
         assert found == {(r["alert"], fires) for r in _rules(name) for fires in (False, True)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
 def test_promtool_agrees(name: str, tool: Callable[[str], str]) -> None:
     """Promtool takes the rules, and they fire and keep silent where the test file says."""

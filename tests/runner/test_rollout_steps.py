@@ -81,6 +81,7 @@ def test_a_healthy_one_goes_through_all_phases(at: Place) -> None:
     assert EvidenceStore(at.home.evidence).newest("canary_run").run_id == record.run_id
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("word", "answer"),
     [

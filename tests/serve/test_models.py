@@ -339,6 +339,7 @@ def test_another_schema_is_taken_up_with_its_decoder(app: App, models: Path) -> 
     assert call(app, "/ml/predict", b'{"features":{"a":1,"b":0}}').status == 200
 
 
+@pytest.mark.slow
 def test_no_request_fails_while_versions_change(models: Path) -> None:
     """At least 2,000 requests over 50 flips: none fails, none mixes two versions."""
     write_version(models, "v2.0.0", weights=OTHER)

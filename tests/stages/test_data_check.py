@@ -46,6 +46,7 @@ def test_clean_recordings_pass(name: str, real_data: Path, tmp_path: Path) -> No
     assert verdict_of(real_data / name, tmp_path)[0] == "PASS"
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 @pytest.mark.parametrize(("name", "checks"), MESSY.items())
 def test_messy_recordings_are_refused(

@@ -180,6 +180,7 @@ def test_another_market_is_refused(trained: Path) -> None:
         psi_validation.load(small("psi_validation", trained, **{"data.symbol": "OTHER"}))
 
 
+@pytest.mark.slow
 def test_another_market_under_the_same_name_is_refused(trained: Path) -> None:
     """The days of training must hold the rows that training counted, whatever the symbol says."""
     with pytest.raises(DataSchemaError, match=r"another market.* 0 of \d+ of those days"):

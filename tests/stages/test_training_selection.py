@@ -33,6 +33,7 @@ def test_the_same_configuration_again_is_a_reproduction(home: Path) -> None:
     assert training.load(elsewhere).configuration.window_reuses == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("setting", "value"),
     [
