@@ -19,6 +19,8 @@ from tests.monitor.log_kit import comparison, write
 from tests.serve.server_kit import server
 from tests.stages.drift_kit import home_with_version
 
+pytestmark = pytest.mark.slow
+
 run = CliRunner().invoke
 
 

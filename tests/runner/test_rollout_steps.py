@@ -22,6 +22,8 @@ from mlwb.stages.common import match_delta_of
 from mlwb.stages.replay import abort_limits, judge_limits
 from tests.runner.rollout_kit import PARAMS, Place, ScriptedServer, made_traffic, place
 
+pytestmark = pytest.mark.slow
+
 POLICY = load_policy(PARAMS / "policy.yml")
 Hook = Callable[[ScriptedServer], None]
 

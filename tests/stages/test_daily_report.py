@@ -23,6 +23,8 @@ from mlwb.stages.common import home_of
 from tests.monitor.log_kit import DAY, answer, comparison, write
 from tests.stages.drift_kit import FIRST_DAY, home_with_version, serve_days
 
+pytestmark = pytest.mark.slow
+
 PARAMS = find_project() / "params"
 REQUESTS = 'ml_predict_requests_total{{model_version="v1.0.0",status="{}"}}'
 

@@ -25,6 +25,8 @@ from tests.inference.version_kit import NAMES, add_reference, rewrite
 from tests.serve.asgi_kit import call
 from tests.stages.drift_kit import FIRST_DAY, home_with_version, serve_days
 
+pytestmark = pytest.mark.slow
+
 PARAMS = find_project() / "params"
 POLICY = load_policy(PARAMS / "policy.yml")
 

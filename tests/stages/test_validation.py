@@ -27,6 +27,8 @@ from tests.inference.version_kit import add_reference, point, sidecar_for, write
 from tests.monitor.log_kit import DAY, answer, comparison, write
 from tests.stages.drift_kit import home_with_version
 
+pytestmark = pytest.mark.slow
+
 PARAMS = find_project() / "params"
 POLICY = load_policy(PARAMS / "policy.yml")
 NOW = DAY + 30 * 3_600
