@@ -19,6 +19,7 @@ from mlwb.monitor._binned import LATENCY_EDGES_MS, Binned
 from mlwb.monitor._counters import Snapshot, increases, parse_counters, parse_snapshot
 from mlwb.monitor._coverage import Beats, Coverage, Gap, coverage
 from mlwb.monitor._delivery import command_hook, sign_notice, webhook
+from mlwb.monitor._exposition import read_series
 from mlwb.monitor._fold import Answers, Comparisons, Fold
 from mlwb.monitor._history import (
     HISTORY_COLUMNS,
@@ -81,6 +82,7 @@ __all__ = [
     "parse_scrape",
     "parse_snapshot",
     "plan_rollback",
+    "read_series",
     "record_alerts",
     "rollback_alerts",
     "sign_notice",

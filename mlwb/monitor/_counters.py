@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from itertools import pairwise
@@ -11,10 +10,9 @@ from itertools import pairwise
 import msgspec
 
 from mlwb.core.errors import EvidenceSchemaError
+from mlwb.monitor._exposition import read_series
 
 __all__ = ["Snapshot", "increases", "parse_counters", "parse_snapshot"]
-
-_SAMPLE = re.compile(r"^(ml_[a-z_]+_total(?:\{[^}]*\})?) ([0-9.e+]+)$")
 
 
 class Snapshot(msgspec.Struct, frozen=True, gc=False):
@@ -67,9 +65,11 @@ def parse_counters(text: str) -> dict[str, float]:
     >>> parse_counters('ml_ready 1\nml_refused_total{reason="key"} 3\n')
     {'ml_refused_total{reason="key"}': 3.0}
     """
-    matches = map(_SAMPLE.match, text.splitlines())
-    found = {match[1]: float(match[2]) for match in matches if match}
-    return {name: value for name, value in found.items() if math.isfinite(value)}
+    return {
+        series.text: series.value
+        for series in read_series(text)
+        if series.name.endswith("_total") and math.isfinite(series.value) and series.value >= 0
+    }
 
 
 def increases(snapshots: Iterable[Snapshot], first_s: int, last_s: int) -> dict[str, float] | None:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mlwb.core.errors import DataSchemaError
+from mlwb.monitor._exposition import read_series
 
 __all__ = ["Scrape", "parse_scrape"]
-
-_LINE = re.compile(r"(ml_[a-z_]+)(?:\{([^}]*)\})? (\S+)")
-_LABEL = re.compile(r'([a-z_]+)="([^"]*)"')
 
 _Labels = frozenset[tuple[str, str]]
 
@@ -100,18 +97,10 @@ def parse_scrape(text: str) -> Scrape:
 
 def _families(text: str) -> dict[str, dict[_Labels, float]]:
     found: dict[str, dict[_Labels, float]] = {}
-    for line in text.splitlines():
-        match = _LINE.fullmatch(line)
-        if match is None:
+    for series in read_series(text):
+        if series.name == "ml_model_info" and "model_version" not in series.labels:
             continue
-        try:
-            value = float(match[3])
-        except ValueError:
-            continue
-        labels = frozenset((key, said) for key, said in _LABEL.findall(match[2] or ""))
-        if match[1] == "ml_model_info" and "model_version" not in dict(labels):
-            continue
-        found.setdefault(match[1], {})[labels] = value
+        found.setdefault(series.name, {})[frozenset(series.labels.items())] = series.value
     return found
 
 

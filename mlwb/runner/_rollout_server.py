@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -9,6 +10,7 @@ import msgspec
 
 from mlwb.client import PredictClient
 from mlwb.core.errors import ServeError
+from mlwb.monitor import read_series
 from mlwb.stages.canary_preflight import Seen
 from mlwb.stages.canary_rollout import Lock, Mode
 
@@ -136,14 +138,16 @@ class CanaryServer:
         return self._order({"mode": "off", "reason": reason})
 
     def counters(self) -> Counters:
-        """Totals from ``/ml/metrics``."""
+        """Totals from ``/ml/metrics``; what is no number there counts nothing."""
         values = dict.fromkeys(Counters._fields, 0.0)
-        for line in self._client.metrics().splitlines():
-            name, _, value = line.rpartition(" ")
-            if name.startswith("ml_predict_requests_total{") and 'status="server_error"' in name:
-                values["errors"] += float(value)
-            elif name == 'ml_canary_answers_total{status="fallback"}':
-                values["fallbacks"] += float(value)
+        for series in read_series(self._client.metrics()):
+            status = series.labels.get("status")
+            if not math.isfinite(series.value):
+                continue
+            if (series.name, status) == ("ml_predict_requests_total", "server_error"):
+                values["errors"] += series.value
+            elif (series.name, status) == ("ml_canary_answers_total", "fallback"):
+                values["fallbacks"] += series.value
         return Counters(**values)
 
     def _order(self, order: dict[str, Any]) -> ServerCanary:

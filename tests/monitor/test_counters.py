@@ -59,6 +59,7 @@ def test_one_look_says_nothing() -> None:
 def test_exposition_to_line_and_back() -> None:
     """Counters only; a line reads back; junk and stamps without a zone are refused."""
     text = f"# TYPE x counter\n{SERIES} 12\nml_ready 1\nml_latency_ms_count 4\nml_x_total NaN\n"
+    text += "ml_y_total junk\nml_z_total -1\n"
     assert parse_counters(text) == {SERIES: 12.0}
     line = _look(0, 3)
     assert parse_snapshot(line.encode()) == line
