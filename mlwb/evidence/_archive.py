@@ -163,6 +163,7 @@ def unpack(data: bytes) -> dict[str, bytes]:
         entries = parse_json(members.pop(_MANIFEST))["files"]
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, KeyError) as error:
         raise BrokenChainError("the archive cannot be read") from error
+    # zipfile's words for a method it cannot unpack and for a member that was encrypted.
     except (NotImplementedError, RuntimeError, EvidenceError) as error:
         raise BrokenChainError("the archive was edited") from error
     found = {
