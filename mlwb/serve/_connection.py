@@ -31,7 +31,6 @@ _DETAILS = {
     "slow_request": "the request did not arrive in time",
 }
 _REASONS = {"overloaded": "load"}
-_CLOSE = (b"connection", b"close")
 # Of a body that was refused already and is read only so that its sender sees the refusal.
 _DISCARDED_BODIES = 256
 
@@ -169,8 +168,6 @@ class GuardedProtocol(HttpToolsProtocol):
         length = b"content-length: %d\r\n\r\n" % len(body)
         lines = [b"%b: %b\r\n" % header for header in (*fixed, *headers)]
         self.transport.write(b"".join((STATUS_LINE[status], *lines, length, body)))
-        if _CLOSE in headers:
-            self.transport.close()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle

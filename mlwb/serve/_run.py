@@ -234,7 +234,7 @@ class _Server(uvicorn.Server):
             self.force_exit = self.should_exit
             self.should_exit = True
             return
-        state.is_draining = True
+        self._app.drain()
         self._loop.call_soon_threadsafe(self._loop.call_later, state.settings.drain_s, self._stop)
 
     def _stop(self) -> None:

@@ -104,6 +104,11 @@ class App:
         always = (e.path for e in self.endpoints if e.permission is Permission.OPEN)
         self._edge = Edge(state, self._answer, always)
 
+    def drain(self) -> None:
+        """Answer on, with readiness off, and let every connection end with its next answer."""
+        self.state.is_draining = True
+        self.direct.clear()  # how a connection ends, and what stands behind it, is ASGI's to know
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or live through one lifespan."""
         if scope["type"] == "http":

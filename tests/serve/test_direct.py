@@ -225,11 +225,13 @@ def test_a_failure_names_the_request(app: App, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_server_that_drains_closes(app: App) -> None:
-    """The answer says so, and the connection ends."""
-    app.state.is_draining = True
-    wire = talk(app, post())
+    """The answer says so, the connection ends, and what stands behind it is not scored."""
+    app.drain()
+    wire = talk(app, post() + post())
+    assert wire.said.count(b"HTTP/1.1 200 OK") == 1
     assert b"connection: close\r\n" in wire.said
     assert wire.is_closed
+    assert app.state.metrics.requests == {("v1.0.0", "success"): 1}
 
 
 def test_what_breaks_off_inside_is_refused(app: App) -> None:
