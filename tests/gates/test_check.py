@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mlwb.core.clock import ManualClock
@@ -259,6 +259,7 @@ VALUES = st.one_of(
 )
 
 
+@example([0.75, 1.0, 0.0, 0.0], 1000)
 @given(st.lists(VALUES, min_size=4, max_size=4), st.sampled_from([None, 0, 199, 1000, 10**9]))
 def test_no_input_passes_by_accident(values: list[float | None], n: int | None) -> None:
     """Oracle: the signal gate passes exactly when its inequalities hold as exact fractions."""
@@ -269,10 +270,15 @@ def test_no_input_passes_by_accident(values: list[float | None], n: int | None) 
         Metric("auc", auc, n=n),
         Metric("precision_top_20pct", precision, n=n),
         Metric("leak_count", leaks),
+        # What the gate asks beside these four, as it has to be.
+        Metric("fit_leaks", 0),
+        Metric("auc_holdout", 0.7, n=10**9),
+        Metric("gate_window_reuses", 0),
     ]
+    proven = [Metric("p_against", against), Metric("p_against_holdout", 0.0)]
     records = {
         "offline_report": new_record("offline_report", offline, context),
-        "significance": new_record("significance", [Metric("p_against", against)], context),
+        "significance": new_record("significance", proven, context),
     }
     x = [None if value is None else Fraction(repr(value)) for value in values]
     expected = (
