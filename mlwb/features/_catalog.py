@@ -22,16 +22,39 @@ def _logret(lag: int) -> tuple[float, ...]:
 _NO_BAR = (-2.0, math.nan)
 _RSI_S = 60_000
 """Wilder's averages forget by 13/14 a bar: after 1,000 bars nothing of the start is left."""
+_NOT_NEGATIVE = (0.0, math.inf)
+_ON_CIRCLE = (-1.0, 1.0)
+_RSI_BOUNDS = (-1.67, 1.67)
+"""(0 - 50) / 30 and (100 - 50) / 30, rounded outwards."""
+_ZSCORE_BOUNDS = (-38.0, 38.0)
+"""Of n numbers none is further than sqrt(n - 1) standard deviations from their mean: 37.93."""
+_LOG_VOL_BOUNDS = (math.log(steps.RMS_FLOOR_BP), math.inf)
+_VOL_RATIO_BOUNDS = (-math.inf, 1.5)
+"""The squares of 3 returns are no more than those of all 60: ln(sqrt(60 / 3)) = 1.498."""
 
 FEATURES: tuple[FeatureSpec, ...] = (
-    FeatureSpec("bias", "1", steps.bias, (0.0,), 0, (), "requirements"),
+    FeatureSpec("bias", "1", steps.bias, (0.0,), 0, (), "requirements", (1.0, 1.0)),
     FeatureSpec("mid_logret_1m", "1", steps.mid_logret_1m, _NO_BAR, 60, ("mid",), "requirements"),
     FeatureSpec("mid_logret_5m", "1", steps.mid_logret, _logret(5), 300, ("mid",), "requirements"),
     FeatureSpec(
-        "spread_bp", "bp", steps.spread_bp, (0.0,), 0, ("bid", "ask", "mid"), "requirements"
+        "spread_bp",
+        "bp",
+        steps.spread_bp,
+        (0.0,),
+        0,
+        ("bid", "ask", "mid"),
+        "requirements",
+        _NOT_NEGATIVE,
     ),
     FeatureSpec(
-        "vol1m_log", "ln(1 + volume)", steps.log_volume, (0.0,), 0, ("volume",), "requirements"
+        "vol1m_log",
+        "ln(1 + volume)",
+        steps.log_volume,
+        (0.0,),
+        0,
+        ("volume",),
+        "requirements",
+        _NOT_NEGATIVE,
     ),
     FeatureSpec(
         "rsi14_z",
@@ -41,6 +64,7 @@ FEATURES: tuple[FeatureSpec, ...] = (
         _RSI_S,
         ("mid",),
         "Wilder 1978, scaled as the requirements do",
+        _RSI_BOUNDS,
     ),
     FeatureSpec(
         "zscore_mid_24h",
@@ -50,6 +74,7 @@ FEATURES: tuple[FeatureSpec, ...] = (
         DAY_S,
         ("mid",),
         "requirements",
+        _ZSCORE_BOUNDS,
     ),
     FeatureSpec(
         "realised_vol_60m",
@@ -59,6 +84,7 @@ FEATURES: tuple[FeatureSpec, ...] = (
         3_660,
         ("mid",),
         "Andersen, Bollerslev, Diebold and Labys 2003, as a log",
+        _LOG_VOL_BOUNDS,
     ),
     FeatureSpec(
         "vol_ratio",
@@ -68,12 +94,27 @@ FEATURES: tuple[FeatureSpec, ...] = (
         3_660,
         ("mid",),
         "ratio of realised volatilities, 5 over 60 minutes",
+        _VOL_RATIO_BOUNDS,
     ),
     FeatureSpec(
-        "minute_sin", "1", steps.minute_of_day, (0.0,), 0, ("ts",), "time of day on the circle"
+        "minute_sin",
+        "1",
+        steps.minute_of_day,
+        (0.0,),
+        0,
+        ("ts",),
+        "time of day on the circle",
+        _ON_CIRCLE,
     ),
     FeatureSpec(
-        "minute_cos", "1", steps.minute_of_day, (1.0,), 0, ("ts",), "time of day on the circle"
+        "minute_cos",
+        "1",
+        steps.minute_of_day,
+        (1.0,),
+        0,
+        ("ts",),
+        "time of day on the circle",
+        _ON_CIRCLE,
     ),
     FeatureSpec(
         "book_imbalance",
@@ -83,6 +124,7 @@ FEATURES: tuple[FeatureSpec, ...] = (
         0,
         ("bid_size", "ask_size"),
         "Cont, Kukanov and Stoikov 2014, at the touch",
+        _ON_CIRCLE,
     ),
 )
 """The features mlwb comes with."""
@@ -96,6 +138,7 @@ _ESTIMATE = FeatureSpec(
     3_660,
     ("high", "low", "close"),
     "Abdi and Ranaldo 2017, on minutes",
+    _NOT_NEGATIVE,
 )
 """What ``spread_bp`` is where a market has no quotes."""
 

@@ -108,6 +108,7 @@ def _check_facts(spec: FeatureSpec, origin: str) -> None:
         "a look-back of whole minutes": spec.lookback_s >= 0 and not spec.lookback_s % INTERVAL_S,
         "inputs that are fields of a bar": set(spec.inputs) <= set(BAR_FIELDS),
         "a start state of floats": spec.start and all(type(x) is float for x in spec.start),
+        "bounds in order": spec.bounds[0] <= spec.bounds[1],
         "a step(state, bar)": isinstance(spec.step, types.FunctionType)
         and len(inspect.signature(spec.step).parameters) == 2,
     }
@@ -177,6 +178,7 @@ def _check_values(spec: FeatureSpec, origin: str) -> None:
             got=f"{type(error).__name__}: {error}",
         )
         return
+    _check_bounds(spec, origin, first)
     warm = bars[_LATER][0] + spec.lookback_s
     if bars[-1][0] < warm:
         return
@@ -190,6 +192,19 @@ def _check_values(spec: FeatureSpec, origin: str) -> None:
         )
     if all(first[row] == repr(math.nan) for row in tail):
         _refuse(spec, origin, "the value is never known", expected="a number on a plain market")
+
+
+def _check_bounds(spec: FeatureSpec, origin: str, values: Sequence[str]) -> None:
+    low, high = spec.bounds
+    beyond = [text for text in values if float(text) < low or float(text) > high]
+    if beyond:
+        _refuse(
+            spec,
+            origin,
+            "the value passes the bounds of its row",
+            expected=f"{low:g} .. {high:g}",
+            got=beyond[0],
+        )
 
 
 def _run(spec: FeatureSpec, bars: Sequence[Sequence[float]]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import types
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -40,6 +41,9 @@ class FeatureSpec:
         Bar fields read.
     source : str
         Where the definition comes from.
+    bounds : tuple of (float, float), default=(-inf, inf)
+        Ends, inclusive, that no known value can pass by definition, rounding included; a server
+        refuses what lies beyond. They follow from the step and are no part of the digest.
     """
 
     name: str
@@ -49,6 +53,7 @@ class FeatureSpec:
     lookback_s: int
     inputs: tuple[str, ...]
     source: str
+    bounds: tuple[float, float] = (-math.inf, math.inf)
 
     @cached_property
     def digest(self) -> str:

@@ -36,8 +36,8 @@ class FeatureField:
     dtype : str
         ``"float64"``.
     low, high : float
-        The widened training range, in ``unit``, finite, ``low <= high``. A value outside it is
-        refused, never scored.
+        The training range, widened within the bounds of the definition, in ``unit``, finite,
+        ``low <= high``. A value outside it is refused, never scored.
     """
 
     name: str

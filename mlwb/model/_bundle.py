@@ -28,8 +28,9 @@ __all__ = ["SCORE", "ModelFacts", "golden_file", "make_sidecar", "reference_file
 
 GOLDEN_ROWS = 64
 _WIDEN = 10.0
-"""Accepted input range: the training range widened by this many spans on either side. It stops
-junk; values merely beyond the training range are clipped by the graph."""
+"""Accepted input range: the training range widened by this many spans on either side, but not past
+the bounds of the feature's definition. It stops junk; values merely beyond the training range are
+clipped by the graph."""
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,9 @@ def make_sidecar(facts: ModelFacts, X: Float2D) -> Sidecar:  # noqa: N803 - the 
     -------
     Sidecar
     """
-    low, high = X.min(axis=0), X.max(axis=0)
-    span = high - low
     fields = tuple(
-        FeatureField(spec.name, spec.unit, "float64", float(lo), float(hi))
-        for spec, lo, hi in zip(facts.specs, low - _WIDEN * span, high + _WIDEN * span, strict=True)
+        FeatureField(spec.name, spec.unit, "float64", *_accepted(spec, column))
+        for spec, column in zip(facts.specs, X.T, strict=True)
     )
     has_spread = any(spec.name == "spread_bp" for spec in facts.specs)
     return Sidecar(
@@ -89,6 +88,14 @@ def make_sidecar(facts: ModelFacts, X: Float2D) -> Sidecar:  # noqa: N803 - the 
         interval_s=INTERVAL_S,
         spread=("quoted" if facts.quoted else "estimated") if has_spread else "none",
     )
+
+
+def _accepted(spec: FeatureSpec, column: Float1D) -> tuple[float, float]:
+    """The range a server takes: every training row, and what is near and possible."""
+    low, high = float(column.min()), float(column.max())
+    least, most = spec.bounds
+    wide = _WIDEN * (high - low)
+    return min(low, max(low - wide, least)), max(high, min(high + wide, most))
 
 
 def scaler_file(model: FittedModel, names: Sequence[str]) -> bytes:

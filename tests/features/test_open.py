@@ -32,7 +32,10 @@ def halved(x):
     return x / SCALE
 
 """
-ROW = 'FEATURES = (FeatureSpec("{name}", "1", step, {start}, {lookback}, {inputs}, "a test"),)\n'
+ROW = (
+    'FEATURES = (FeatureSpec("{name}", "1", step, {start}, {lookback}, {inputs}, "a test", '
+    "{bounds}),)\n"
+)
 SUM = """
 def step(state, bar):
     n, total, _, _ = window_sums(state, 0, 30, 10, minute_of(bar), halved(bar[VOLUME]))
@@ -54,9 +57,10 @@ def write(tmp_path: Path) -> Write:
         start: str = "window_start(30, 10)",
         lookback: int = 1_800,
         inputs: str = '("volume",)',
+        bounds: str = "(-math.inf, math.inf)",
     ) -> str:
         path = tmp_path / f"mine_{len(list(tmp_path.iterdir()))}.py"
-        row = ROW.format(name=name, start=start, lookback=lookback, inputs=inputs)
+        row = ROW.format(name=name, start=start, lookback=lookback, inputs=inputs, bounds=bounds)
         path.write_text(HEAD + body + "\n" + row)
         return str(path)
 
@@ -83,7 +87,13 @@ def test_a_module_is_found_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (tmp_path / "desk_features.py").write_text(
         HEAD
         + SUM
-        + ROW.format(name="own", start="window_start(30, 10)", lookback=1_800, inputs="()")
+        + ROW.format(
+            name="own",
+            start="window_start(30, 10)",
+            lookback=1_800,
+            inputs="()",
+            bounds="(0.0, 99.0)",
+        )
     )
     monkeypatch.syspath_prepend(tmp_path)
     assert specs(["own"], modules=["desk_features"])[0].name == "own"
@@ -120,6 +130,8 @@ def test_helpers_of_the_same_name_are_kept_apart(write: Write) -> None:
         ({"name": "Mean Volume"}, "small letters"),
         ({"lookback": 90}, "whole minutes"),
         ({"inputs": '("colour",)'}, "fields of a bar"),
+        ({"bounds": "(1.0, 0.0)"}, "bounds in order"),
+        ({"bounds": "(math.nan, 1.0)"}, "bounds in order"),
         ({"start": "()"}, "a start state of floats"),
         ({"start": "(0,)"}, "a start state of floats"),
         ({"body": "def step(state):\n    return 1.0"}, r"a step\(state, bar\)"),
@@ -132,6 +144,13 @@ def test_an_incomplete_row_is_refused(
     """Each fact of the row is checked, and the message says which one is missing."""
     with pytest.raises(ParamsError, match=message):
         load_features([write(**change)])
+
+
+@pytest.mark.parametrize("bounds", ["(0.0, 2.0)", "(2.9, math.inf)"])
+def test_bounds_that_a_value_passes_are_refused(write: Write, bounds: str) -> None:
+    """The message names them and the value: a server would refuse rows of its own making."""
+    with pytest.raises(ParamsError, match=r"passes the bounds of its row.*got [12]\.\d+"):
+        load_features([write(bounds=bounds)])
 
 
 @pytest.mark.parametrize(

@@ -43,13 +43,28 @@ def test_sidecar_says_what_was_trained() -> None:
 
 def test_accepted_range_is_the_training_range_widened() -> None:
     """Ten spans on either side; a constant stays the constant; every training row is inside."""
-    X = fitted("logistic")[1]  # noqa: N806
-    fields = make_sidecar(facts(), X).features
-    for column, field in enumerate(fields):
-        low, high = X[:, column].min(), X[:, column].max()
-        assert field.low == pytest.approx(low - 10 * (high - low))
-        assert field.high == pytest.approx(high + 10 * (high - low))
-    assert (fields[0].low, fields[0].high) == (1.0, 1.0)
+    rows = np.array([[1.0, 0.25], [1.0, -0.5]])
+    described = ModelFacts("v1", specs(["bias", "mid_logret_1m"]), "direction", 300, quoted=True)
+    bias, returns = make_sidecar(described, rows).features
+    assert (bias.low, bias.high) == (1.0, 1.0)
+    assert (returns.low, returns.high) == (-8.0, 7.75)
+
+
+def test_accepted_range_ends_where_the_feature_does() -> None:
+    """A sine beyond 1 and a negative volume are junk; a half-open bound leaves the other end."""
+    rows = np.array([[-0.9, 2.0], [1.0, 1.0]])
+    described = ModelFacts("v1", specs(["minute_sin", "vol1m_log"]), "direction", 300, quoted=True)
+    sine, volume = make_sidecar(described, rows).features
+    assert (sine.low, sine.high) == (-1.0, 1.0)
+    assert (volume.low, volume.high) == (0.0, 12.0)
+
+
+def test_no_training_row_is_outside_the_accepted_range() -> None:
+    """Not even one that the definition does not know: then the training row counts."""
+    rows = np.array([[-3.0], [1.0]])
+    described = ModelFacts("v1", specs(["minute_sin"]), "direction", 300, quoted=True)
+    (sine,) = make_sidecar(described, rows).features
+    assert (sine.low, sine.high) == (-3.0, 1.0)
 
 
 @pytest.mark.parametrize(
