@@ -18,10 +18,12 @@ from mlwb.canary._judge import (
     questions_of,
 )
 from mlwb.canary._plan import Phase, plan
+from mlwb.canary._scores import SCORE_PSI, ScoreLimit, score_path, score_psi
 from mlwb.canary._traffic import AbortLimits, Summary, Traffic, abort_reason, summarise
 from mlwb.canary._watch import RolloutWatch
 
 __all__ = [
+    "SCORE_PSI",
     "AbortLimits",
     "Dwell",
     "Finding",
@@ -32,6 +34,7 @@ __all__ = [
     "Question",
     "RolloutGuide",
     "RolloutWatch",
+    "ScoreLimit",
     "Step",
     "StepKind",
     "Summary",
@@ -41,6 +44,8 @@ __all__ = [
     "judge",
     "plan",
     "questions_of",
+    "score_path",
+    "score_psi",
     "shadow_traffic",
     "summarise",
 ]

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from mlwb.canary._judge import JudgeLimits
+from mlwb.canary._scores import ScoreLimit
 from mlwb.canary._traffic import AbortLimits, Traffic, abort_reason, summarise
 from mlwb.canary._watch import RolloutWatch
 from mlwb.core.arrays import Float1D
@@ -91,6 +92,8 @@ class RolloutGuide:
         Largest score difference that still agrees.
     is_split : bool, default=False
         The candidate answers its share.
+    scores : ScoreLimit, optional
+        How far the scores may lie apart as distributions; not asked when absent, nor of a split.
 
     Attributes
     ----------
@@ -107,12 +110,17 @@ class RolloutGuide:
         judged: JudgeLimits,
         match_delta: float,
         is_split: bool = False,
+        scores: ScoreLimit | None = None,
     ) -> None:
         self.phase = 0
         self._n_phases, self._dwell, self._limits = n_phases, dwell, limits
         self._match_delta = match_delta
         level = judged.level / 2.0 if is_split else judged.level
-        self._watch = RolloutWatch(replace(judged, level=level), match_delta=match_delta)
+        self._watch = RolloutWatch(
+            replace(judged, level=level),
+            match_delta=match_delta,
+            scores=None if is_split else scores,
+        )
         self._arms = _Arms(level) if is_split else None
         self._parts: list[Traffic] = []
 

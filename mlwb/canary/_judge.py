@@ -225,7 +225,8 @@ def judge(
     -----
     The evidence of all questions is averaged by weight before it is held against ``1 / level``, so
     that many questions cost no guarantee. A certificate needs every question at ``level`` each, so
-    that a rollout with one bad rate is certified with probability ``level`` at most.
+    that a rollout with one bad rate is certified with probability ``level`` at most. It waits while
+    a path beside the questions speaks against the rollout at all, since no path speaks for one.
     """
     if not questions or any(len(path) != n_requests for path in beside.values()):
         raise DataSchemaError("nothing to judge", expected="questions, and paths of one length")
@@ -237,7 +238,7 @@ def judge(
     line = -math.log(level)
     stopped = _first(path >= line)
     shown = [_first(walk[1] >= line) for walk in walks]
-    certain = None if None in shown else max(at for at in shown if at is not None)
+    certain = _certain(shown, list(beside.values()))
     outcome, at = _decided(stopped, certain, n_requests)
     findings = tuple(
         _finding(question, walk, at, first)
@@ -258,6 +259,17 @@ def _walk(question: Question, n_requests: int) -> tuple[Float1D, Float1D]:
         np.concatenate([[0.0], stop])[seen],
         np.concatenate([[0.0], np.maximum.accumulate(shown)])[seen],
     )
+
+
+def _certain(shown: Sequence[int | None], beside: Sequence[Float1D]) -> int | None:
+    """Requests after which every question is shown, and nothing beside them speaks against it."""
+    known = [at for at in shown if at is not None]
+    if len(known) < len(shown):
+        return None
+    start = max(known) - 1
+    silent = np.all([path[start:] <= 0.0 for path in beside], axis=0)
+    later = _first(np.atleast_1d(silent))
+    return None if later is None else start + later
 
 
 def _first(holds: Bool1D) -> int | None:

@@ -7,10 +7,13 @@ import math
 import numpy as np
 
 from mlwb.canary._judge import JudgeLimits, Question, questions_of
+from mlwb.canary._scores import SCORE_PSI, ScoreLimit
 from mlwb.canary._traffic import Traffic
-from mlwb.stats import MeanBets
+from mlwb.stats import DivergenceBets, MeanBets
 
 __all__ = ["RolloutWatch"]
+
+_LOG_MOST = 700.0
 
 
 class RolloutWatch:
@@ -24,6 +27,8 @@ class RolloutWatch:
         From the policy.
     match_delta : float
         Largest score difference that still agrees.
+    scores : ScoreLimit, optional
+        How far the scores may lie apart as distributions; not asked when absent.
 
     Attributes
     ----------
@@ -31,17 +36,22 @@ class RolloutWatch:
         Logarithm of the evidence against the rollout, all questions together, at the last look.
     """
 
-    def __init__(self, limits: JudgeLimits, *, match_delta: float) -> None:
+    def __init__(
+        self, limits: JudgeLimits, *, match_delta: float, scores: ScoreLimit | None = None
+    ) -> None:
         self.log_evidence = 0.0
         self._limits, self._match_delta = limits, match_delta
         self._bets: dict[str, MeanBets] = {}
         self._below: dict[str, MeanBets] = {}
         self._shown: set[str] = set()
+        self._scores = scores
+        self._apart: DivergenceBets | None = scores.start() if scores else None
 
     @property
     def is_certain(self) -> bool:
-        """Whether each question was shown to be within its limit, at some look."""
-        return bool(self._below) and len(self._shown) == len(self._below)
+        """Whether each question was shown to be within its limit, and the scores say nothing."""
+        is_silent = self._apart is None or self._apart.log_evidence <= 0.0
+        return bool(self._below) and len(self._shown) == len(self._below) and is_silent
 
     def look(self, fresh: Traffic) -> str:
         """Take the requests since the last look.
@@ -61,13 +71,18 @@ class RolloutWatch:
             bets = self._bets.get(question.name) or MeanBets.start([question.stop_limit])
             self._bets[question.name] = bets.update(question.stops.astype(np.float64))
             self._show(question)
-        weights = np.array([question.weight for question in questions])
-        each = np.array([math.log(self._bets[q.name].e_above[0]) for q in questions])
-        each += np.log(weights / weights.sum())
+        weights = [question.weight for question in questions]
+        against = [math.log(self._bets[q.name].e_above[0]) for q in questions]
+        if self._scores and self._apart:
+            self._apart = self._apart.update(*self._scores.cells(fresh))
+            weights.append(1.0)
+            against.append(self._apart.log_evidence)
+        each = np.array(against) + np.log(np.array(weights) / sum(weights))
         self.log_evidence = float(np.logaddexp.reduce(each))
         if self.log_evidence < -math.log(self._limits.level):
             return ""
-        return self._reason(questions[int(each.argmax())])
+        worst = int(each.argmax())
+        return self._reason(questions[worst]) if worst < len(questions) else self._far_apart()
 
     def _show(self, question: Question) -> None:
         below = self._below.get(question.name) or MeanBets.start([question.limit])
@@ -80,5 +95,20 @@ class RolloutWatch:
         return (
             f"{worst.name.replace('_', ' ')} in {bets.total:.0f} of {bets.n_obs}, "
             f"more than {worst.stop_limit:.0%} beyond chance "
-            f"(e-value {math.exp(self.log_evidence):.0f})"
+            f"(e-value {self._e_value:.0f})"
         )
+
+    def _far_apart(self) -> str:
+        bets, name = self._apart, SCORE_PSI.replace("_psi", " PSI")
+        return (
+            ""
+            if bets is None
+            else (
+                f"{name} {bets.value:.2f} over {bets.n_obs} rows, "
+                f"more than {bets.limit:g} beyond chance (e-value {self._e_value:.0f})"
+            )
+        )
+
+    @property
+    def _e_value(self) -> float:
+        return math.exp(min(self.log_evidence, _LOG_MOST))

@@ -17,6 +17,7 @@ from mlwb.model._bundle import (
 )
 from mlwb.model._challenger import Comparison, compare_models
 from mlwb.model._choice import daily_skill, trial_contributions
+from mlwb.model._defects import DEFECTS, with_defect
 from mlwb.model._export import export_onnx
 from mlwb.model._families import FAMILIES, family_digest, find_family, make_trials
 from mlwb.model._family import Family, Trial
@@ -56,6 +57,7 @@ from mlwb.model._validate import (
 )
 
 __all__ = [
+    "DEFECTS",
     "FAMILIES",
     "FEATURE_GROUPS",
     "RULES",
@@ -121,4 +123,5 @@ __all__ = [
     "top_overlap",
     "trial_contributions",
     "walk",
+    "with_defect",
 ]

@@ -140,6 +140,7 @@ class _Rollout:
             judged=judge_limits(policy),
             match_delta=match_delta_of(policy),
             is_split=state.mode == "live",
+            scores=canary_rollout.score_limit(params, self._lock, policy),
         )
 
     def begin(self) -> str:

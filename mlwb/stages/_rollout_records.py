@@ -37,6 +37,8 @@ class RolloutFacts:
         What the phases amount to, had one looked after every request.
     more : mapping, optional
         Details of this rollout alone.
+    scores : Metric, optional
+        How far the scores of both versions lie apart as distributions, where that was asked.
     """
 
     mode: Literal["observe_only", "live"]
@@ -48,6 +50,7 @@ class RolloutFacts:
     versions: tuple[str, ...]
     judgement: Judgement
     more: Mapping[str, Any] = field(default_factory=dict)
+    scores: Metric | None = None
 
 
 LEAST = {"p50_ms": 1, "p95_ms": 59, "p99_ms": 299, "max_ms": 1}
@@ -94,7 +97,7 @@ def rollout_record(facts: RolloutFacts, shared: Context) -> Record:
             share("shadow_error_rate", found.n_shadow_errors, found.n_shadowed, name),
             *_candidate(found, name),
         ]
-    metrics += _judged(facts.judgement)
+    metrics += [*_judged(facts.judgement), *([facts.scores] if facts.scores else [])]
     details = {
         "mode": facts.mode,
         "champion": facts.champion,

@@ -13,14 +13,26 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from mlwb.canary import Summary, Traffic, questions_of, summarise
+from mlwb.canary import (
+    SCORE_PSI,
+    ScoreLimit,
+    Summary,
+    Traffic,
+    questions_of,
+    score_path,
+    score_psi,
+    summarise,
+)
 from mlwb.canary import judge as judge_traffic
 from mlwb.core.canonical import digest_file
 from mlwb.core.clock import Clock
+from mlwb.core.errors import ArtifactError
 from mlwb.core.logtail import LogTail
 from mlwb.core.predictionlog import REPLAYED, PredictionLine, parse_line
-from mlwb.evidence import Input, Record
+from mlwb.drift import SCORE
+from mlwb.evidence import Input, Metric, Record
 from mlwb.gates import Verdict
+from mlwb.inference import load_reference
 from mlwb.params import CanaryRolloutParams, Policy
 from mlwb.stages._rollout_records import RolloutFacts, rollout_record
 from mlwb.stages._traffic_limits import judge_limits
@@ -30,6 +42,7 @@ from mlwb.stages.common import (
     home_of,
     judge_gates,
     match_delta_of,
+    null,
     policy_of,
     store_of,
     write_all,
@@ -47,6 +60,7 @@ __all__ = [
     "measure",
     "phase_names",
     "record",
+    "score_limit",
     "traffic_of",
 ]
 
@@ -300,6 +314,7 @@ def measure(ran: Ran) -> RolloutFacts:
             phases[name] = summarise(traffic_of(items, ran.mode), match_delta=delta)
     whole = traffic_of(ran.exchanges, ran.mode)
     questions = questions_of(whole, limits, match_delta=delta)
+    scores = None if ran.mode == "live" else score_limit(ran.params, ran.lock, policy)
     versions = {item.shadow_version for item in ran.exchanges} - {""}
     if ran.foreign:
         versions |= {ran.lock.candidate, *ran.foreign.split(", ")}
@@ -311,9 +326,35 @@ def measure(ran: Ran) -> RolloutFacts:
         aborted=ran.aborted,
         phases=phases,
         versions=tuple(sorted(versions)),
-        judgement=judge_traffic(questions, len(whole), level=limits.level),
+        judgement=judge_traffic(
+            questions,
+            len(whole),
+            level=limits.level,
+            beside={SCORE_PSI: score_path(whole, scores)} if scores else {},
+        ),
+        scores=_psi_metric(whole, scores),
         more={"lock": asdict(ran.lock), "latency": "inside the server", **ran.more},
     )
+
+
+def score_limit(params: CanaryRolloutParams, lock: Lock, policy: Policy) -> ScoreLimit | None:
+    """The champion's frozen score bins and the policy's PSI; None for one without a reference."""
+    folder = home_of(params.run).models / lock.champion
+    try:
+        bins = load_reference(folder).features[SCORE].bins
+    except (ArtifactError, KeyError):
+        return None
+    return ScoreLimit(bins.edges, float(policy.limit("canary_abort.prediction_psi").value))
+
+
+def _psi_metric(traffic: Traffic, limit: ScoreLimit | None) -> Metric:
+    if limit is None:
+        return null("prediction_psi", "a split has no two scores, or the champion no reference")
+    value, n_rows = score_psi(traffic, limit)
+    if not n_rows:
+        return null("prediction_psi", "nothing was compared")
+    said = "the candidate's scores beside the champion's on the same rows, its bins"
+    return Metric("prediction_psi", value, n=n_rows, definition=said)
 
 
 def record(facts: RolloutFacts, ran: Ran, clock: Clock) -> tuple[Record, ...]:

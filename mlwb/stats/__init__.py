@@ -7,6 +7,7 @@ Does not belong here: a limit, a verdict, or anything that knows what a feature 
 from mlwb.stats._agreement import Agreement, agreement
 from mlwb.stats._betting import MeanBets
 from mlwb.stats._bootstrap import BlockMeans, block_length, block_means, p_against
+from mlwb.stats._divergence_bets import DivergenceBets
 from mlwb.stats._intervals import wilson
 from mlwb.stats._multiplicity import benjamini_hochberg, e_benjamini_hochberg, holm
 from mlwb.stats._overfitting import Overfitting, overfitting
@@ -30,6 +31,7 @@ from mlwb.stats._track_record import TrackRecord, track_record
 __all__ = [
     "Agreement",
     "BlockMeans",
+    "DivergenceBets",
     "MeanBets",
     "Overfitting",
     "RateAlarm",

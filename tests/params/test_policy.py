@@ -88,6 +88,7 @@ def test_the_required_numbers() -> None:
         "canary_abort.p95_ms": ("<=", "120"),
         "canary_abort.error_rate": ("<=", "0.02"),
         "canary_abort.match_rate": (">=", "0.90"),
+        "canary_abort.prediction_psi": ("<=", "0.25"),
         "rollback.error_rate": ("<=", "0.05"),
     }
     found = {key: (policy.limit(key).comparator, policy.limit(key).value) for key in stated}
