@@ -20,6 +20,8 @@ POLICY ?=
 ARGS ?=
 RUN_FLAGS := $(foreach path,$(DATA),--data $(path)) $(if $(SOURCE),--source $(SOURCE)) $(if $(PROFILE),--profile $(PROFILE)) $(if $(POLICY),--policy $(POLICY)) $(ARGS)
 
+# Every kernel, server and test worker would compile the whole package again.
+unexport PYTHONDONTWRITEBYTECODE
 export PYTHONHASHSEED := 0
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1

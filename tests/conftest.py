@@ -16,6 +16,10 @@ from hypothesis import settings
 
 from mlwb.core import fsops
 from mlwb.core.clock import ManualClock
+from mlwb.core.imports import without_iri_grammar
+
+with without_iri_grammar():
+    importlib.import_module("jsonschema")  # by a test first, it would cost every worker a second
 
 settings.register_profile("default", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)  # a red build can be repeated

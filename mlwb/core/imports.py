@@ -10,13 +10,20 @@ from importlib import import_module
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
-from typing import cast
+from typing import NoReturn, cast
 
 from mlwb.core.canonical import digest_file
 
 __all__ = ["import_source", "without_iri_grammar"]
 
 _GRAMMAR = "rfc3987_syntax"
+
+
+class _SourceOnly(SourceFileLoader):
+    """Never bytecode: it is matched by second and size, and an edit can keep both."""
+
+    def path_stats(self, path: str) -> NoReturn:
+        raise OSError(path)
 
 
 @contextmanager
@@ -73,7 +80,7 @@ def import_source(name: str) -> ModuleType:
     alias = f"mlwb_user_{path.stem}_{content[:16]}"
     if alias in sys.modules:
         return sys.modules[alias]
-    loader = SourceFileLoader(alias, str(path))
+    loader = _SourceOnly(alias, str(path))
     module = importlib.util.module_from_spec(
         cast("ModuleSpec", importlib.util.spec_from_loader(alias, loader))
     )

@@ -40,8 +40,14 @@ def test_block_that_raises_leaves_imports_as_they_were() -> None:
     assert sys.modules.get("rfc3987_syntax", "absent") is before
 
 
-def test_file_is_imported_once_for_each_content(tmp_path: Path) -> None:
-    """The same object while the file stays, another after an edit, the first again when undone."""
+def test_file_is_imported_once_for_each_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same object while the file stays, another after an edit, the first again when undone.
+
+    Also where Python keeps bytecode, which an edit of the same size in the same second would pass.
+    """
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     path = tmp_path / "mine.py"
     path.write_text("VALUE = [1]")
     first = import_source(str(path))

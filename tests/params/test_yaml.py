@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mlwb.core.errors import ParamsError
-from mlwb.params import parse_yaml, read_yaml
+from mlwb.core.imports import import_source
+from mlwb.params import _yaml, parse_yaml, read_yaml
+
+PARAMS = Path(__file__).resolve().parents[2] / "params"
 
 # What PyYAML's safe loader makes of it stands behind each.
 TRAPS: list[tuple[str, object]] = [
@@ -57,6 +64,42 @@ PLAIN: list[tuple[str, object]] = [
 ]
 
 
+REFUSED: list[tuple[str, str]] = [
+    ("a: 1\na: 2", "line 2: the key 'a' stands twice"),
+    ("s:\n  a: 1\n  a: 1", "line 3: the key 'a' stands twice"),
+    ("a: {b: 1, b: 2}", "the key 'b' stands twice"),
+    ("1: 2", "a key is not text"),
+    ("true: 2", "a key is not text"),
+    ("? [a]\n: 2", "a key is not text"),
+    ("- 1", "not a mapping"),
+    ("just text", "not a mapping"),
+    ("a: 1\n---\nb: 2", "is not YAML"),
+    ("a: [1", "is not YAML"),
+    ("a: b: c", "is not YAML"),
+    ("\ta: 1", "is not YAML"),
+    ("a: \x00", "is not YAML"),
+    ("a: *unknown", "is not YAML"),
+    ("a: &x {b: *x}", "is not YAML"),
+    ("a: !!python/object:os.system {}", "tags are not read"),
+    ("a: !!timestamp 2020-01-01", "tags are not read"),
+    ("a: !!int abc", "tags are not read"),
+    ("a: !!bool x", "tags are not read"),
+    ("!!set {a}", "tags are not read"),
+    ("a: !own x", "tags are not read"),
+    ("a: " + "[" * 5_000, "is not YAML"),
+    ("a: " + "1" * 5_000, "is not YAML"),
+]
+
+
+@pytest.fixture(scope="module")
+def without_libyaml() -> Callable[[str], dict[str, Any]]:
+    """What reads where PyYAML was built without its parser in C."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setitem(sys.modules, "yaml.cyaml", None)
+        module = import_source(str(Path(_yaml.__file__)))
+    return cast("Callable[[str], dict[str, Any]]", module.parse_yaml)
+
+
 @pytest.mark.parametrize(("text", "value"), TRAPS + PLAIN, ids=repr)
 def test_values_are_what_they_look_like(text: str, value: object) -> None:
     """Each value has the type a reader would give it."""
@@ -64,41 +107,27 @@ def test_values_are_what_they_look_like(text: str, value: object) -> None:
     assert (found, type(found)) == (value, type(value))
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("a: 1\na: 2", "line 2: the key 'a' stands twice"),
-        ("s:\n  a: 1\n  a: 1", "line 3: the key 'a' stands twice"),
-        ("a: {b: 1, b: 2}", "the key 'b' stands twice"),
-        ("1: 2", "a key is not text"),
-        ("true: 2", "a key is not text"),
-        ("? [a]\n: 2", "a key is not text"),
-        ("- 1", "not a mapping"),
-        ("just text", "not a mapping"),
-        ("a: 1\n---\nb: 2", "is not YAML"),
-        ("a: [1", "is not YAML"),
-        ("a: b: c", "is not YAML"),
-        ("\ta: 1", "is not YAML"),
-        ("a: \x00", "is not YAML"),
-        ("a: *unknown", "is not YAML"),
-        ("a: &x {b: *x}", "is not YAML"),
-        ("a: !!python/object:os.system {}", "tags are not read"),
-        ("a: !!timestamp 2020-01-01", "tags are not read"),
-        ("a: !!int abc", "tags are not read"),
-        ("a: !!bool x", "tags are not read"),
-        ("!!set {a}", "tags are not read"),
-        ("a: !own x", "tags are not read"),
-        ("a: " + "[" * 5_000, "is not YAML"),
-        ("a: " + "1" * 5_000, "is not YAML"),
-    ],
-    ids=lambda item: item[:30],
-)
+@pytest.mark.parametrize(("text", "said"), REFUSED, ids=lambda item: item[:30])
 def test_what_is_ambiguous_or_hostile_is_refused(text: str, said: str) -> None:
     """Repeated keys, odd keys, tags, recursion, bombs: one sentence with the file's name."""
     with pytest.raises(ParamsError, match=r"training\.yml") as caught:
         parse_yaml(text, name="training.yml")
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_both_parsers_read_the_same(
+    without_libyaml: Callable[[str], dict[str, Any]],
+) -> None:
+    """PyYAML's parser in Python is the oracle of the one in C: values, and what is refused."""
+    for text, value in TRAPS + PLAIN:
+        assert without_libyaml(f"a: {text}")["a"] == value
+    for text, said in REFUSED:
+        with pytest.raises(ParamsError, match=re.escape(said)):
+            without_libyaml(text)
+    for path in sorted(PARAMS.rglob("*.yml")):
+        text = path.read_text(encoding="utf-8")
+        assert without_libyaml(text) == parse_yaml(text)
 
 
 @given(st.text(max_size=60))
