@@ -48,14 +48,7 @@ class Guard:
         self._now, self._monotonic = state.clock.now, state.clock.monotonic_s
         self._proxies = frozenset(settings.trusted_proxies)
         self._origins = frozenset(origin.encode() for origin in settings.cors_origins)
-        window_s, names = settings.rate_window_s, settings.rate_names
-        self._by_key, self._by_address = (
-            RateLimit(quota, window_s, name=name, capacity=names) if quota else None
-            for name, quota in (
-                ("key", settings.rate_limit),
-                ("address", settings.rate_limit_address),
-            )
-        )
+        self._by_key, self._by_address = state.limits
 
     def admit(self, head: Head, permission: Permission, scope: Scope) -> Caller:
         """Who calls, if they may.

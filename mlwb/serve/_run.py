@@ -22,12 +22,11 @@ from mlwb.core import fsops
 from mlwb.core.canonical import canonical_bytes
 from mlwb.core.clock import SystemClock
 from mlwb.core.errors import ArtifactNotFoundError, ParamsError, ServerStartError
-from mlwb.serve._board import Board
 from mlwb.serve._connection import GuardedProtocol, sweep
 from mlwb.serve._key_watch import KeyWatch
 from mlwb.serve._profile import check_profile
 from mlwb.serve._settings import ServeSettings
-from mlwb.serve._tally import Tally
+from mlwb.serve._worker import InCommon
 from mlwb.serve._workers import Crew, Word
 from mlwb.serve.app import App, create_app
 
@@ -164,12 +163,12 @@ def _run_workers(
     wait: bool,
     parent: int,
 ) -> None:
-    board, crew_pid = Board(settings.workers), os.getpid()
+    common, crew_pid = InCommon(settings), os.getpid()
 
     # The crew calls it by position.
     def work(slot: int, is_substitute: bool, say: Callable[[Word], None]) -> None:  # noqa: FBT001
         clock = SystemClock()
-        app = create_app(settings, clock=clock, tally=Tally(board, slot, clock))
+        app = create_app(settings, clock=clock, worker=common.worker(slot, clock))
         if is_substitute:
             _await_model(app, crew_pid)
         else:

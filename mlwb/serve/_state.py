@@ -19,6 +19,7 @@ from mlwb.serve._drift import DriftWatch
 from mlwb.serve._exposition import exposition
 from mlwb.serve._gather import Gathered
 from mlwb.serve._key_watch import KeyWatch
+from mlwb.serve._limits import local_limits
 from mlwb.serve._log import LineLog
 from mlwb.serve._metrics import Metrics, Samples
 from mlwb.serve._models import Live
@@ -27,9 +28,9 @@ from mlwb.serve._problems import problem_error
 from mlwb.serve._settings import ServeSettings
 from mlwb.serve._shadow_watch import ShadowWatch
 from mlwb.serve._switches import Switches
-from mlwb.serve._tally import Tally
 from mlwb.serve._versions import Versions
 from mlwb.serve._window import ScoredWindow
+from mlwb.serve._worker import Worker
 
 __all__ = ["State"]
 
@@ -46,16 +47,17 @@ class State:
         Of this server.
     clock : Clock
         Stamps and durations.
-    tally : Tally, optional
-        Where there are other workers: what they counted is shown too.
+    worker : Worker, optional
+        Where there are others: what they counted is shown too, and limits hold for all.
     """
 
-    def __init__(self, settings: ServeSettings, clock: Clock, tally: Tally | None = None) -> None:
-        self.settings, self.clock, self.tally = settings, clock, tally
-        self.metrics = Metrics()
+    def __init__(self, settings: ServeSettings, clock: Clock, worker: Worker | None = None) -> None:
+        self.settings, self.clock, self.metrics = settings, clock, Metrics()
+        self.tally = worker and worker.tally
+        self.limits = worker.limits if worker else local_limits(settings)
         self.gathered: list[Gathered[Any]] = []
-        if tally is not None:
-            tally.adopt(self.metrics)
+        if self.tally is not None:
+            self.tally.adopt(self.metrics)
         self.shadow = ShadowWatch(settings, clock)
         self.drift = DriftWatch(settings.models_dir, settings.drift_dir, clock)
         self.window = ScoredWindow(settings.stats_window)

@@ -33,7 +33,7 @@ from mlwb.serve._settings import ServeSettings
 from mlwb.serve._shadow import Shadow
 from mlwb.serve._state import State
 from mlwb.serve._stats import stats_endpoints
-from mlwb.serve._tally import Tally
+from mlwb.serve._worker import Worker
 
 __all__ = ["App", "create_app"]
 
@@ -53,8 +53,8 @@ class App:
         What to serve and within which limits.
     clock : Clock
         Stamps and durations.
-    tally : Tally, optional
-        Where this is one of several workers.
+    worker : Worker, optional
+        Where this is one of several.
 
     Attributes
     ----------
@@ -66,8 +66,8 @@ class App:
         By target, the routes that a connection may ask without ASGI.
     """
 
-    def __init__(self, settings: ServeSettings, clock: Clock, tally: Tally | None = None) -> None:
-        self.state = State(settings, clock, tally)
+    def __init__(self, settings: ServeSettings, clock: Clock, worker: Worker | None = None) -> None:
+        self.state = State(settings, clock, worker)
         state = self.state
         check_profile(settings, state.keys.ring, clock.now())
         self._shadow = Shadow(
@@ -166,7 +166,7 @@ async def _lasting(work: Work) -> None:
 
 
 def create_app(
-    settings: ServeSettings, *, clock: Clock | None = None, tally: Tally | None = None
+    settings: ServeSettings, *, clock: Clock | None = None, worker: Worker | None = None
 ) -> App:
     """The predict server.
 
@@ -179,12 +179,12 @@ def create_app(
         What to serve and within which limits.
     clock : Clock, optional
         The machine's when not given.
-    tally : Tally, optional
-        Where this is one of several workers.
+    worker : Worker, optional
+        Where this is one of several.
 
     Returns
     -------
     App
         An ASGI application; routes in ``docs/serve.md``.
     """
-    return App(settings, clock or SystemClock(), tally)
+    return App(settings, clock or SystemClock(), worker)

@@ -17,8 +17,10 @@ from mlwb.core.clock import ManualClock
 from mlwb.serve import App, ServeSettings, create_app
 from mlwb.serve._board import Board
 from mlwb.serve._exposition import GAUGES_OF_ALL, merge
+from mlwb.serve._limits import local_limits
 from mlwb.serve._metrics import HELP, Samples
 from mlwb.serve._tally import Tally
+from mlwb.serve._worker import Worker
 from tests.inference.version_kit import point, write_version
 from tests.serve.asgi_kit import call
 
@@ -27,8 +29,9 @@ V1 = "model_version=v1.0.0"
 
 
 def _worker(models: Path, board: Board, slot: int, clock: ManualClock) -> App:
-    tally = Tally(board, slot, clock)
-    return create_app(ServeSettings(models), clock=clock, tally=tally)
+    settings = ServeSettings(models)
+    worker = Worker(Tally(board, slot, clock), local_limits(settings))
+    return create_app(settings, clock=clock, worker=worker)
 
 
 def _scrape(app: App) -> dict[tuple[str, str], float]:

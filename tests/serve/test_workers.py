@@ -20,6 +20,7 @@ from mlwb.core.errors import ArtifactNotFoundError, ServerStartError
 from mlwb.core.predictionlog import read_predictions
 from mlwb.serve._workers import Crew, Word
 from tests.inference.version_kit import add_reference, point, write_version
+from tests.serve.key_kit import write_keys
 from tests.serve.server_kit import Server, server, start, wait_ready
 
 BODY = json.dumps({"features": [1.0, 0.01, 2.0, -0.5]}).encode()
@@ -133,6 +134,49 @@ def test_a_dead_worker_is_replaced_and_no_counter_goes_back(models: Path, tmp_pa
         process.terminate()
         assert "worker 0 ended with signal 9" in process.communicate(timeout=10)[1]
         assert process.returncode == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.server
+def test_a_key_has_one_quota_for_all_workers(models: Path, tmp_path: Path) -> None:
+    """Over any number of connections: as many answers as with one worker, and one more at most.
+
+    A worker that takes the place of a killed one gives nothing back.
+    """
+    headers = {**HEADERS, "X-API-Key": write_keys(models.parent / "keys.json")["predict"]}
+    limit = {"MLWB_RATE_LIMIT": "300", "MLWB_RATE_WINDOW_S": "86400"}
+    statuses: list[int] = []
+
+    def ask(running: Server) -> None:
+        with contextlib.closing(
+            http.client.HTTPConnection("127.0.0.1", running.ready["port"], timeout=5)
+        ) as connection:
+            for _ in range(50):
+                connection.request("POST", "/ml/predict", BODY, headers)
+                response = connection.getresponse()
+                response.read()
+                statuses.append(response.status)
+
+    process = start(models, tmp_path / "ready.json", {"MLWB_WORKERS": "2", **limit})
+    try:
+        running = Server(process, wait_ready(process, tmp_path / "ready.json"))
+        threads = [threading.Thread(target=ask, args=(running,)) for _ in range(10)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert set(statuses) == {200, 429}
+        assert 300 <= statuses.count(200) <= 301
+        before = set(_children(process.pid))
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        _wait(lambda: len(set(_children(process.pid)) - before) == 2)
+        statuses.clear()
+        _wait(lambda: _get(running, "/ml/health/ready")[0] == 200)
+        ask(running)
+        assert set(statuses) == {429}
     finally:
         process.kill()
         process.communicate()
