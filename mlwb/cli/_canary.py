@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from mlwb.stages.canary_preflight import Preflight
     from mlwb.stages.canary_rollout import Lock
 
-__all__ = ["app"]
+__all__ = ["add"]
 
 app = typer.Typer(help="The candidate on a running server, phase by phase.", no_args_is_help=True)
 
@@ -48,6 +48,11 @@ UrlOption = Annotated[
     str, typer.Option("--url", help="The server; an administrator's key is in MLWB_API_KEY.")
 ]
 _URL = "http://127.0.0.1:4010"
+
+
+def add(root: typer.Typer) -> None:
+    """Register the commands."""
+    root.add_typer(app, name="canary")
 
 
 @app.callback()

@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
+from mlwb.cli._screen import console, errors
+from mlwb.cli._variables import API_KEY
 from mlwb.core.canonical import canonical_bytes, digest_file
 from mlwb.core.chain import Head
 from mlwb.core.clock import SystemClock
@@ -46,12 +47,6 @@ __all__ = [
     "registry",
     "until_told",
 ]
-
-API_KEY = "MLWB_API_KEY"
-"""Variable that holds the key for a running server: a command line is one that others can read."""
-
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for machines, nothing else.")]
 QuietFlag = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]

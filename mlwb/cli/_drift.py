@@ -17,9 +17,14 @@ from mlwb.params import load_params
 if TYPE_CHECKING:
     from mlwb.evidence import Record
 
-__all__ = ["app"]
+__all__ = ["add"]
 
 app = typer.Typer(help="Drift of the rows that are served.", no_args_is_help=True)
+
+
+def add(root: typer.Typer) -> None:
+    """Register the commands."""
+    root.add_typer(app, name="drift")
 
 
 @app.callback()

@@ -42,7 +42,7 @@ from mlwb.evidence import (
 )
 from mlwb.params import load_retention
 
-__all__ = ["app"]
+__all__ = ["add"]
 
 app = typer.Typer(help="Evidence records and their ledger.", no_args_is_help=True)
 
@@ -54,6 +54,11 @@ COLUMNS = (
     "run_id", "kind", "model_version", "timestamp", "origin", "metric", "segment", "value", "unit",
     "n", "k", "ci_lo", "ci_hi", "null_reason", "policy_digest",
 )  # fmt: skip
+
+
+def add(root: typer.Typer) -> None:
+    """Register the commands."""
+    root.add_typer(app, name="evidence")
 
 
 @app.command("list", epilog="Example: mlwb evidence list --kind parity --version v1.8.1")
@@ -266,13 +271,17 @@ def _verify(
 
 
 @app.command("sign", epilog="Example: mlwb evidence sign")
-def _sign() -> None:
+def _sign(as_json: JsonFlag = False) -> None:
     """Sign the ledger's last line with the key that MLWB_SIGNING_KEY names."""
-    if not evidence_store().sign_head(SystemClock()):
+    store = evidence_store()
+    if not store.sign_head(SystemClock()):
         raise EvidenceMissingError(
             "nothing was signed", todo="set MLWB_SIGNING_KEY, and let there be a record to sign"
         )
-    console.print("[green]the ledger is signed up to its last line[/]")
+    if as_json:
+        print_json(store.head())
+    else:
+        console.print("[green]the ledger is signed up to its last line[/]")
 
 
 @app.command("lint", epilog="Example: mlwb evidence lint")

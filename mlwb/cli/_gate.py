@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -16,6 +17,7 @@ from mlwb.cli._common import (
     JsonFlag,
     PolicyOption,
     console,
+    errors,
     evidence_store,
     evidence_view,
     home,
@@ -47,15 +49,19 @@ from mlwb.gates import (
 )
 from mlwb.params import Policy, load_params
 
-__all__ = ["app"]
+__all__ = ["add"]
 
 app = typer.Typer(
     help="Ask one gate, all of them, or whether the candidate may be promoted.",
     no_args_is_help=True,
 )
 
-
 VersionOption = Annotated[str, typer.Option("--version", help="Else the candidate, else `latest`.")]
+
+
+def add(root: typer.Typer) -> None:
+    """Register the commands."""
+    root.add_typer(app, name="gate")
 
 
 def _ask(gate: str, version: str, policy: str, *, as_json: bool) -> None:
@@ -206,6 +212,7 @@ def _waive(
     days: Annotated[float, typer.Option("--days", help="How long it is valid.")] = 1.0,
     version: VersionOption = "",
     policy: PolicyOption = "policy.yml",
+    as_json: JsonFlag = False,
 ) -> None:
     """Waive one gate for this candidate, these bytes and this policy, for a few days."""
     store = evidence_store()
@@ -214,7 +221,11 @@ def _waive(
     record = waiver_record(view, rules, context, gate=gate, reason=reason, approver=by, days=days)
     store.write(record)
     until = record.details["expires_at"]
-    console.print(f"{gate} is waived for {record.model_version} until {until}: {record.run_id}")
+    if as_json:
+        about = {"gate": gate, "model_version": record.model_version, "expires_at": until}
+        print_json({**about, "run_id": record.run_id})
+    else:
+        console.print(f"{gate} is waived for {record.model_version} until {until}: {record.run_id}")
 
 
 @app.command("confirm", epilog="Example: mlwb gate confirm --by ada")
@@ -222,13 +233,18 @@ def _confirm(
     by: Annotated[str, typer.Option("--by", help="Who confirms.")],
     version: VersionOption = "",
     policy: PolicyOption = "policy.yml",
+    as_json: JsonFlag = False,
 ) -> None:
-    """Show what would be promoted, take the typed phrase, and write the decision it leads to."""
+    """Show what would be promoted, take the typed phrase, and write the decision it leads to.
+
+    With --json, what a person reads goes to standard error; the decision is what is printed.
+    """
+    screen = errors if as_json else console
     rules, store = read_policy(policy), evidence_store()
     log_policy(store, rules, Context(clock=SystemClock()))
     view = evidence_view(version)  # after: a new policy makes stale what was measured before it
     verdicts = evaluate_all(view, rules, SystemClock().now())
-    _show_what_is_confirmed(view, rules, verdicts)
+    _show_what_is_confirmed(screen, view, rules, verdicts)
     waivers = waivers_of(view, rules, SystemClock().now())
     blocking = [
         reason
@@ -237,24 +253,24 @@ def _confirm(
     ]
     if blocking and not decide(verdicts, rules, waivers).promote:
         raise PromotionRefusedError(f"there is nothing to confirm yet: {'; '.join(blocking)}")
-    console.print("Type this to confirm:", phrase_of(view, rules), sep="\n", soft_wrap=True)
+    screen.print("Type this to confirm:", phrase_of(view, rules), sep="\n", soft_wrap=True)
     typed = sys.stdin.readline().rstrip("\n")
     context = Context(clock=SystemClock())
     record = confirmation_record(view, rules, context, typed=typed, by=by)
     store.write(record)
-    console.print(f"confirmed until {record.details['expires_at']}; it counts once")
-    _said(_decided(version, policy), as_json=False)
+    screen.print(f"confirmed until {record.details['expires_at']}; it counts once")
+    _said(_decided(version, policy), as_json=as_json)
 
 
 def _show_what_is_confirmed(
-    view: EvidenceView, rules: Policy, verdicts: tuple[Verdict, ...]
+    screen: Console, view: EvidenceView, rules: Policy, verdicts: tuple[Verdict, ...]
 ) -> None:
-    console.print(verdict_table(verdicts))
-    console.print(f"[dim]model[/]    {view.model_version}, manifest {view.manifest_sha256}")
-    console.print(f"[dim]policy[/]   {rules.name}, {rules.digest}", soft_wrap=True)
+    screen.print(verdict_table(verdicts))
+    screen.print(f"[dim]model[/]    {view.model_version}, manifest {view.manifest_sha256}")
+    screen.print(f"[dim]policy[/]   {rules.name}, {rules.digest}", soft_wrap=True)
     for limit in rules.watch["canary_abort"]:
         held = f"{limit.metric} {limit.comparator} {limit.value}"
-        console.print(f"[dim]abort[/]    unless {held}")
+        screen.print(f"[dim]abort[/]    unless {held}")
 
 
 @app.command("replay", epilog="Example: mlwb gate replay")

@@ -18,7 +18,7 @@ from mlwb.core.errors import ParamsError
 if TYPE_CHECKING:
     from mlwb.serve import KeyFile, KeyRecord, ServeSettings
 
-__all__ = ["app"]
+__all__ = ["add"]
 
 app = typer.Typer(
     help="Keys of the predict server: made, listed, replaced, taken back; a running one follows.",
@@ -29,6 +29,11 @@ DaysOption = Annotated[
     float | None, typer.Option("--days", help="Until it expires; MLWB_KEY_DAYS, else 90.")
 ]
 _COLUMNS = ("id", "roles", "created", "expires", "state")
+
+
+def add(root: typer.Typer) -> None:
+    """Register the commands."""
+    root.add_typer(app, name="keys")
 
 
 def _add(

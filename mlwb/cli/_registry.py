@@ -18,7 +18,7 @@ from mlwb.cli._common import (
     print_json,
     read_policy,
 )
-from mlwb.cli._registry_at import AtOption, choose, is_remote, selected
+from mlwb.cli._registry_at import AtOption, GroupAtOption, choose, here_too, is_remote, selected
 from mlwb.core.canonical import parse_json, to_plain
 from mlwb.core.clock import SystemClock
 from mlwb.core.errors import EvidenceMissingError, MlwbError
@@ -26,29 +26,34 @@ from mlwb.gates import Progress, progress_of
 from mlwb.registry import Registry, RemoteRegistry
 from mlwb.registry.promotion import promote_on_evidence
 
-__all__ = ["app"]
+__all__ = ["add"]
 
 app = typer.Typer(no_args_is_help=True)
 _registry_care.add(app)
 _registry_remote.add(app)
 
 
+def add(root: typer.Typer) -> None:
+    """Register the commands."""
+    root.add_typer(app, name="registry")
+
+
 @app.callback()
-def _registry(context: typer.Context, at: AtOption = "") -> None:
+def _registry(context: typer.Context, at: GroupAtOption = "") -> None:
     """Model versions, promotion and rollback, in this home or on an object store."""
     choose(context, at)
 
 
 @app.command("list", epilog="Example: mlwb registry list")
-def _list(as_json: JsonFlag = False) -> None:
+def _list(at: AtOption = "", as_json: JsonFlag = False) -> None:
     """List versions and channels."""
-    models = selected()
+    models = selected(at)
     channels = {name: getattr(models, name)() for name in ("latest", "candidate", "previous")}
     rows = []
     for version in models.versions():
         stored = parse_json(models.read(version, "training_manifest.json"))
-        at = [name for name, target in channels.items() if target == version]
-        rows.append({"version": version, "channels": at, "training": stored})
+        here = [name for name, target in channels.items() if target == version]
+        rows.append({"version": version, "channels": here, "training": stored})
     if as_json:
         print_json(rows)
         return
@@ -69,20 +74,24 @@ def _list(as_json: JsonFlag = False) -> None:
 
 
 @app.command("show", epilog="Example: mlwb registry show latest")
-def _show(version: str) -> None:
+def _show(version: str, at: AtOption = "", as_json: JsonFlag = False) -> None:
     """Print a version's manifest and training record as JSON."""
-    info = selected().show(version)
+    info = selected(at).show(version)
     training = parse_json((info.path / "training_manifest.json").read_bytes())
-    print_json({"manifest": to_plain(info), "training": training}, indent=console.is_terminal)
+    print_json(
+        {"manifest": to_plain(info), "training": training},
+        indent=console.is_terminal and not as_json,
+    )
 
 
 @app.command("verify", epilog="Example: mlwb registry verify v1.8.1")
 def _verify(
     version: Annotated[str, typer.Argument(help="A version or a channel; else all.")] = "",
+    at: AtOption = "",
     as_json: JsonFlag = False,
 ) -> None:
     """Hash every file again and check the signature; exit 5 when one is not as registered."""
-    models = selected()
+    models = selected(at)
     names = [version] if version else list(models.versions())
     problems = {name: [str(p) for p in models.verify(name)] for name in names}
     if as_json:
@@ -99,9 +108,9 @@ def _verify(
 
 
 @app.command("doctor", epilog="Example: mlwb registry doctor")
-def _doctor(as_json: JsonFlag = False) -> None:
+def _doctor(at: AtOption = "", as_json: JsonFlag = False) -> None:
     """Name everything that is not in order; exit 5 when something is."""
-    models = selected()
+    models = selected(at)
     problems = models.doctor()
     if as_json:
         print_json([str(problem) for problem in problems])
@@ -109,7 +118,7 @@ def _doctor(as_json: JsonFlag = False) -> None:
         logged = _logged(models) if problems else ""
         for problem in problems:
             console.print(f"[bold red]![/] {escape(str(problem))}", soft_wrap=True)
-            if todo := _registry_care.remedy(problem, logged):
+            if todo := here_too(_registry_care.remedy(problem, logged)):
                 console.print(f"  {escape(todo)}", soft_wrap=True, style="dim")
         if not problems:
             console.print("[green]in order[/]")
@@ -125,9 +134,11 @@ def _logged(models: Registry | RemoteRegistry) -> str:
 
 
 @app.command("status", epilog="Example: mlwb registry status")
-def _status(policy: PolicyOption = "policy.yml", as_json: JsonFlag = False) -> None:
+def _status(
+    policy: PolicyOption = "policy.yml", at: AtOption = "", as_json: JsonFlag = False
+) -> None:
     """Say what serves, what waits, what the last review found missing, and what is counted yet."""
-    status = selected().status()
+    status = selected(at).status()
     store = evidence_store()
     try:
         decision = store.newest("decision")
@@ -166,12 +177,13 @@ def _promote(
     version: Annotated[str, typer.Argument(help="Else the registry's candidate.")] = "",
     reason: Annotated[str, typer.Option("--reason", help="Goes into the log.")] = "promoted",
     policy: PolicyOption = "policy.yml",
+    at: AtOption = "",
     as_json: JsonFlag = False,
 ) -> None:
     """Make a version `latest`, on the newest decision about it; exit 1 when that says no."""
     from mlwb.stages.common import load_check
 
-    models = selected()
+    models = selected(at)
     wanted = version or models.candidate()
     if not wanted:
         raise EvidenceMissingError(
@@ -194,10 +206,11 @@ def _promote(
 def _rollback(
     target: Annotated[str, typer.Argument(help="Else the previous version.")] = "",
     reason: Annotated[str, typer.Option("--reason", help="Goes into the log; required.")] = "",
+    at: AtOption = "",
     as_json: JsonFlag = False,
 ) -> None:
     """Make an earlier version `latest` again, at once."""
-    models = selected()
+    models = selected(at)
     state = models.rollback(target or None, reason=reason)
     _said(f"latest -> {models.latest()}", as_json=as_json, seq=state.seq)
 

@@ -18,17 +18,25 @@ from mlwb.core.errors import ParamsError
 from mlwb.core.signing import Signer
 from mlwb.registry import REMOTE_ENV, ObjectStore, Registry, RemoteRegistry, open_store
 
-__all__ = ["AtOption", "choose", "is_remote", "remote_store", "selected"]
-
-AtOption = Annotated[
-    str,
-    typer.Option(
-        "--at",
-        envvar=REMOTE_ENV,
-        show_envvar=False,
-        help=f"s3://bucket/prefix; `local` for the directory of this home. Also {REMOTE_ENV}.",
-    ),
+__all__ = [
+    "AtOption",
+    "GroupAtOption",
+    "choose",
+    "here_too",
+    "is_remote",
+    "remote_store",
+    "selected",
 ]
+
+_HELP = f"s3://bucket/prefix; `local` for the directory of this home. Also {REMOTE_ENV}."
+
+GroupAtOption = Annotated[
+    str, typer.Option("--at", envvar=REMOTE_ENV, show_envvar=False, help=_HELP)
+]
+"""Before the command, or in the environment."""
+
+AtOption = Annotated[str, typer.Option("--at", help=_HELP)]
+"""Behind the command, which goes before both."""
 
 _LOCAL = ("", "local")
 _at: ContextVar[str] = ContextVar("_at", default="")
@@ -47,8 +55,13 @@ def is_remote() -> bool:
     return _at.get() not in _LOCAL
 
 
+def here_too(command: str) -> str:
+    """A command of ``mlwb registry`` that is about the same registry as this one."""
+    return f"{command} --at {_at.get()}" if command and is_remote() else command
+
+
 def remote_store(at: str = "") -> ObjectStore:
-    """The object store that was named, before the command or behind it.
+    """The object store that was named, behind the command or before it.
 
     Raises
     ------
@@ -64,8 +77,9 @@ def remote_store(at: str = "") -> ObjectStore:
     return open_store(_at.get(), os.environ)
 
 
-def selected() -> Registry | RemoteRegistry:
-    """The registry that the command means, with the keys of this process."""
+def selected(at: str = "") -> Registry | RemoteRegistry:
+    """The registry that was named, behind the command or before it, with this process's keys."""
+    _at.set(at or _at.get())
     if not is_remote():
         return registry()
     scratch = _rooms.get().enter_context(tempfile.TemporaryDirectory(prefix="mlwb-registry-"))

@@ -23,7 +23,7 @@ from mlwb.cli._common import (
     read_policy,
     registry,
 )
-from mlwb.cli._registry_at import is_remote, selected
+from mlwb.cli._registry_at import AtOption, selected
 from mlwb.core.canonical import to_plain
 from mlwb.core.chain import Problem
 from mlwb.core.clock import SystemClock, parse_utc
@@ -77,9 +77,9 @@ _CHANNELS = ("latest", "candidate", "previous")
 _LOGS = ("promotions.sig", "log")
 
 
-def _diff(before: str, after: str, as_json: JsonFlag = False) -> None:
+def _diff(before: str, after: str, at: AtOption = "", as_json: JsonFlag = False) -> None:
     """Say what differs between two versions or channels: training record and files."""
-    found = selected().compare(before, after)
+    found = selected(at).compare(before, after)
     if as_json:
         print_json([to_plain(difference) for difference in found])
         return
@@ -107,10 +107,11 @@ def _short(value: object) -> str:
 def _gc(
     apply: Annotated[bool, typer.Option("--apply", help="Remove them; else only say so.")] = False,
     policy: PolicyOption = "policy.yml",
+    at: AtOption = "",
     as_json: JsonFlag = False,
 ) -> None:
     """Name versions nobody needs: not among the last three, never in production, not cited."""
-    models = selected()
+    models = selected(at)
     cited = set(_cited(policy))
     gone = models.collect(cited) if apply else models.garbage(cited)
     if as_json:
@@ -133,51 +134,71 @@ def _cited(policy: str) -> Iterator[str]:
             yield entry.model_version
 
 
-def _backup() -> None:
+def _backup(at: AtOption = "", as_json: JsonFlag = False) -> None:
     """Copy `latest` and the log beside the registry."""
-    if is_remote():
+    models = selected(at)
+    if isinstance(models, RemoteRegistry):
         raise ParamsError(
             "an object store is not backed up from here", todo="turn on versions of its bucket"
         )
-    copy = registry().backup()
-    console.print(f"[green]copied to[/] {copy.name}" if copy else "there is no latest to copy")
+    copy = models.backup()
+    if as_json:
+        print_json({"backup": copy.name if copy else None})
+    else:
+        console.print(f"[green]copied to[/] {copy.name}" if copy else "there is no latest to copy")
 
 
-def _restore(version: str) -> None:
+def _restore(version: str, at: AtOption = "", as_json: JsonFlag = False) -> None:
     """Bring a damaged or removed version back: from its newest copy; to a store, from this home."""
-    models = selected()
+    models = selected(at)
     if isinstance(models, RemoteRegistry):
         info = models.restore(version, registry().resolve(version))
     else:
         info = models.restore(version)
-    console.print(f"[green]{info.version} is as it was published[/]")
+    if as_json:
+        print_json({"version": info.version, "manifest_sha256": info.sha256})
+    else:
+        console.print(f"[green]{info.version} is as it was published[/]")
 
 
-def _quarantine(version: str, reason: ReasonOption = "") -> None:
+def _quarantine(
+    version: str, reason: ReasonOption = "", at: AtOption = "", as_json: JsonFlag = False
+) -> None:
     """Set a damaged version aside that no copy brings back; `latest` goes to the one before."""
-    state = selected().quarantine(version, reason=reason)
+    state = selected(at).quarantine(version, reason=reason)
+    if as_json:
+        print_json({"version": version, "latest": state.latest, "seq": state.seq})
+        return
     console.print(f"[green]{version} is set aside[/]; latest -> {state.latest or 'none'}")
     if state.latest is None:
         console.print("the next `mlwb run` trains a first champion")
 
 
-def _recover() -> None:
+def _recover(at: AtOption = "", as_json: JsonFlag = False) -> None:
     """Close what a crash left open; exit 5 when something is still wrong."""
-    problems = selected().recover()
-    print_problems(problems, "in order")
+    problems = selected(at).recover()
+    if as_json:
+        print_json([str(problem) for problem in problems])
+    else:
+        print_problems(problems, "in order")
     if problems:
         raise typer.Exit(5)
 
 
 def _sign(
     version: Annotated[str, typer.Argument(help="A version; else only the log.")] = "",
+    at: AtOption = "",
+    as_json: JsonFlag = False,
 ) -> None:
     """Sign the log as it is, and an intact version published without a key."""
-    seq = selected().sign(version)
-    console.print(f"[green]signed[/] {f'{version} and ' if version else ''}log entry {seq}")
+    seq = selected(at).sign(version)
+    if as_json:
+        print_json({"version": version or None, "seq": seq})
+    else:
+        console.print(f"[green]signed[/] {f'{version} and ' if version else ''}log entry {seq}")
 
 
-def _keygen(path: Path) -> None:
+def _keygen(path: Path, as_json: JsonFlag = False) -> None:
     """Make a key pair: PATH to sign with, PATH.pub to pin."""
     place = path.expanduser()
     try:
@@ -187,5 +208,8 @@ def _keygen(path: Path) -> None:
             f"{Path(str(error.filename)).name} is already there", todo="name another file"
         ) from error
     environ = {PRIVATE_KEY_ENV: os.fspath(place), PUBLIC_KEY_ENV: os.fspath(public)}
+    if as_json:
+        print_json(environ)
+        return
     for name, value in environ.items():
         console.print(f"export {name}={value}", soft_wrap=True, markup=False)

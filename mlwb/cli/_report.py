@@ -18,12 +18,17 @@ from mlwb.evidence import Record
 from mlwb.gates import Verdict
 from mlwb.params import load_params
 
-__all__ = ["app"]
+__all__ = ["add"]
 
 app = typer.Typer(help="What happened while a version served.", no_args_is_help=True)
 
 _RISK = {"OK": "green", "WARN": "yellow", "CRITICAL": "bold red"}
 _STATE = {"quiet": "green", "raised": "bold red", "warned": "yellow", "not measured": "yellow"}
+
+
+def add(root: typer.Typer) -> None:
+    """Register the commands."""
+    root.add_typer(app, name="report")
 
 
 @app.callback()

@@ -8,8 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from mlwb.cli._common import console
-
 __all__ = ["add"]
 
 
@@ -56,7 +54,7 @@ def _serve(
         wait_for_model=wait_for_model,
         ready_file=ready_file,
         with_parent=with_parent,
-        on_ready=lambda ready: console.print(
+        on_ready=lambda ready: typer.echo(
             f"serving {ready.version} on http://{ready.host}:{ready.port} (pid {ready.pid})"
         ),
     )

@@ -31,7 +31,7 @@ from mlwb.core.errors import EvidenceMissingError
 from mlwb.gates import Outcome, Verdict
 from mlwb.params import load_params
 
-__all__ = ["app"]
+__all__ = ["add"]
 
 app = typer.Typer(help="The candidate beside the champion.", no_args_is_help=True)
 
@@ -42,6 +42,11 @@ ChampionOption = Annotated[str, typer.Option("--champion", help="Version that an
 StrictFlag = Annotated[
     bool, typer.Option("--strict", help="Exit 1 also where something is not proven yet.")
 ]
+
+
+def add(root: typer.Typer) -> None:
+    """Register the commands."""
+    root.add_typer(app, name="shadow")
 
 
 @app.callback()

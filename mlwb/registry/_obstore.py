@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
@@ -20,6 +21,7 @@ _SCHEMES = ("s3://", "gs://", "az://")
 _ROLE_SERVICE = "169.254.169.254"
 _TIMEOUT_S = 10.0
 _RETRIES = 2
+_ASKED = re.compile(r"performing \w+ (\w+://[^/\s]+).* - (.+)")
 
 
 def open_store(url: str, environ: Mapping[str, str]) -> ObjectStore:
@@ -90,11 +92,18 @@ def _remedy(error: BaseException) -> str:
         return (
             f"set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give this machine a role; {safe}"
         )
-    return f"{safe}; try again"
+    return f"check the network and the address (AWS_ENDPOINT_URL), then try again; {safe}"
 
 
 def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:300]
+
+
+def _why_silent(error: BaseException) -> str:
+    """Whom we asked in vain and what came of it, without the object and the repetitions."""
+    line = _first_line(error)
+    found = _ASKED.search(line)
+    return f"{found[1]}: {found[2]}" if found else line
 
 
 class _Obstore:
@@ -179,6 +188,6 @@ class _Obstore:
             raise StorageError(f"{self.name} cannot {what}", got=_first_line(error)) from error
         except BaseError as error:
             raise StoreUnavailableError(
-                f"{self.name} does not answer: cannot {what}", got=_first_line(error),
+                f"{self.name} does not answer: cannot {what}", got=_why_silent(error),
                 todo=_remedy(error),
             ) from error  # fmt: skip

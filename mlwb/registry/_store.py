@@ -242,7 +242,20 @@ def probe(store: ObjectStore) -> None:
     StoreUnavailableError
         It does not answer.
     """
+    try:
+        _try_out(store)
+    except StoreUnavailableError as error:
+        asked = error.__cause__ if isinstance(error.__cause__, StoreUnavailableError) else error
+        raise StoreUnavailableError(
+            f"{store.name} does not answer, and nothing was changed there",
+            got=asked.got,
+            todo=asked.todo,
+        ) from error
+
+
+def _try_out(store: ObjectStore) -> None:
     key = f"probe/{secrets.token_hex(16)}"
+    store.get(key)  # where nobody answers, this says so before a write is tried again and again
     if not write_once(store, key, b"1") or (first := store.get(key)) is None:
         raise StorageError(f"{store.name} does not keep an object it created", got=key)
     try:

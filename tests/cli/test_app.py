@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
+from typer.core import TyperGroup
+from typer.testing import CliRunner
 
 from mlwb.cli._app import app
 from mlwb.cli._common import print_json
+from mlwb.cli._lazy import LazyGroup
 from mlwb.core.home import find_project
 from mlwb.gates import GATES
 
@@ -33,26 +38,47 @@ def mlwb(
     )
 
 
-def commands() -> list[tuple[str, Any]]:
+def commands() -> Iterator[tuple[str, Any]]:
     """Every command with its full name."""
-    found: list[tuple[str, Any]] = []
 
-    def walk(name: str, command: Any) -> None:
-        if hasattr(command, "commands"):
-            for child, inner in command.commands.items():
-                walk(f"{name} {child}", inner)
+    def walk(name: str, command: Any) -> Iterator[tuple[str, Any]]:
+        if not isinstance(command, TyperGroup):
+            yield name, command
+        elif isinstance(command, LazyGroup):
+            for child in command.lines:
+                yield from walk(f"{name} {child}", command.load(child))
         else:
-            found.append((name, command))
+            for child, inner in command.commands.items():
+                yield from walk(f"{name} {child}", inner)
 
-    walk("mlwb", typer.main.get_command(app))
-    return found
+    return walk("mlwb", typer.main.get_command(app))
 
 
-@pytest.mark.parametrize(("name", "command"), commands(), ids=str)
-def test_every_command_shows_an_example(name: str, command: Any) -> None:
+def test_every_command_shows_an_example() -> None:
     """`--help` of every command ends with an example that starts with the command itself."""
-    assert command.help
-    assert (command.epilog or "").startswith(f"Example: {name}")
+    for name, command in commands():
+        assert command.help, name
+        assert command.epilog.startswith(f"Example: {name}"), command.epilog
+
+
+def test_every_command_speaks_to_machines() -> None:
+    """Each takes `--json`, but the one that answers machines as its work."""
+    silent = {
+        name
+        for name, command in commands()
+        if not any("--json" in param.opts for param in command.params)
+    }
+    assert silent == {"mlwb serve"}
+
+
+def test_help_lists_every_command_as_it_describes_itself() -> None:
+    """What the first page says without importing a command is the first sentence of its help."""
+    group = typer.main.get_command(app)
+    assert isinstance(group, LazyGroup)
+    first = {name: group.load(name).help.partition("\n\n")[0] for name in group.lines}
+    assert {name: " ".join(text.split()) for name, text in first.items()} == dict(group.lines)
+    page = CliRunner().invoke(app, ["--help"]).output
+    assert set(re.findall(r"^│ (\w+) ", page, re.MULTILINE)) == set(group.lines)
 
 
 def test_every_gate_is_a_command() -> None:
@@ -156,14 +182,33 @@ def test_the_version_is_printed(tmp_path: Path) -> None:
     assert mlwb("--version", home=tmp_path).stdout.startswith("mlwb ")
 
 
-def test_the_command_line_starts_without_the_research_stack() -> None:
-    """Help does not wait for pandas, scikit-learn or papermill."""
+def test_a_server_loads_no_command_but_its_own() -> None:
+    """What `mlwb serve` imports before it listens: no other command, no library of theirs."""
     code = (
-        "import sys; import mlwb.cli._app; "
-        "heavy = ('pandas', 'sklearn', 'papermill', 'matplotlib', 'numba'); "
-        "print([name for name in heavy if name in sys.modules])"
+        "import sys, mlwb.serve, mlwb.cli; "
+        "mlwb.serve.run_server = lambda *_, **__: print(*sys.modules); "
+        "sys.argv = ['mlwb', 'serve']; sys.exit(mlwb.cli.main())"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=find_project()
     )
-    assert done.stdout.strip() == "[]"
+    loaded = set(done.stdout.split())
+    ours = {name for name in loaded if name.startswith("mlwb.cli.")}
+    assert ours == {f"mlwb.cli.{name}" for name in ("_app", "_lazy", "_serve", "_variables")}
+    rooms = {"mlwb.client", "mlwb.gates", "mlwb.params", "mlwb.runner", "mlwb.stages"}
+    others = {"jsonschema", "pandas", "pydantic", "rich", "scipy", "sklearn", "yaml"}
+    assert loaded & (rooms | others) == set()
+
+
+def test_the_first_page_waits_for_no_command() -> None:
+    """Help imports the application, no command and no array."""
+    code = (
+        "import sys; from mlwb.cli import main; sys.argv = ['mlwb', '--help']; main(); "
+        "sys.stderr.write(' '.join(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=find_project()
+    )
+    loaded = set(done.stderr.split())
+    assert {"mlwb.cli._lazy", "typer"} <= loaded
+    assert loaded & {"mlwb.cli._common", "mlwb.cli._run", "numpy"} == set()

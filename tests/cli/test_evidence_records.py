@@ -16,6 +16,7 @@ from mlwb.cli._app import app
 from mlwb.core.clock import ManualClock
 from mlwb.core.errors import ParamsError
 from mlwb.core.home import find_home
+from mlwb.core.signing import PRIVATE_KEY_ENV, PUBLIC_KEY_ENV, write_key_pair
 from mlwb.evidence import Context, EvidenceStore, Interval, Metric, new_record, rate
 from tests.records import DETAILS
 
@@ -145,6 +146,20 @@ def test_a_head_kept_elsewhere_shows_a_cut(store: EvidenceStore) -> None:
     done = CliRunner().invoke(app, ["evidence", "verify", "--head", told[-1]])
     assert done.exit_code == 6
     assert "the line that --head names is gone" in done.output
+
+
+def test_a_machine_is_told_what_was_signed(
+    store: EvidenceStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line that carries the signature, as `verify` tells it afterwards."""
+    key = tmp_path / "signing.pem"
+    monkeypatch.setenv(PRIVATE_KEY_ENV, str(key))
+    monkeypatch.setenv(PUBLIC_KEY_ENV, str(write_key_pair(key)))
+    last = store.head()
+    assert last is not None
+    found = json.loads(run("sign", "--json"))
+    assert (found["seq"], found["sha256"]) == (last.seq, last.sha256)
+    assert "up to its last line" in run("sign")
 
 
 @pytest.mark.usefixtures("store")

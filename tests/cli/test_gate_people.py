@@ -71,9 +71,10 @@ def test_a_person_confirms_and_the_decision_follows(root: Path) -> None:
     phrase = _phrase(refused.stdout)
     assert "abort above 120 ms p95" in phrase
     assert [entry.kind for entry in _store(root).index()].count("confirmation") == 0
-    done = gate("confirm", "--by", "ada", typed=f"{phrase}\n")
+    done = gate("confirm", "--by", "ada", "--json", typed=f"{phrase}\n")
     assert done.exit_code == 0, done.output
-    assert "PROMOTE: READY" in done.stdout
+    assert json.loads(done.stdout)["promote"] is True
+    assert _phrase(done.stderr) == phrase
     decision = _store(root).newest("decision")
     assert decision.details["promote"] is True
     assert decision.details["ledger_head"]["seq"] > 1
@@ -109,8 +110,9 @@ def test_a_waiver_is_written_and_shown(root: Path) -> None:
     store.write(replace(shadow, run_id=shadow.run_id[:-8] + "00000000", metrics=short))
     assert gate("shadow").exit_code == 1
     why = ["--reason", "one hour will do", "--by", "ada"]
-    done = gate("waive", "shadow", *why)
+    done = gate("waive", "shadow", *why, "--json")
     assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["run_id"] == _store(root).newest("waiver").run_id
     assert gate("shadow").exit_code == 0
     assert "WAIVED (FAIL)" in gate("all").stdout
     said = json.loads(gate("shadow", "--json").stdout)

@@ -59,8 +59,11 @@ def test_doctor_names_the_command_that_helps(home: Path) -> None:
     assert code == 5
     command = next(line.strip() for line in said.splitlines() if "mlwb registry" in line)
     assert command == "mlwb registry restore v1"
-    assert _run(*command.split()[2:])[0] == 0
+    code, said = _run(*command.split()[2:], "--json")
+    assert (code, json.loads(said)["version"]) == (0, "v1")
     assert _run("doctor") == (0, "in order\n")
+    (line,) = _run("show", "v1", "--json")[1].splitlines()
+    assert json.loads(line)["manifest"]["version"] == "v1"
 
 
 def test_doctor_names_the_version_that_latest_was_moved_from(home: Path) -> None:
@@ -83,8 +86,9 @@ def test_a_champion_that_no_copy_brings_back(home: Path) -> None:
     code, said = _run("restore", "v1")
     assert (code, "mlwb registry quarantine v1" in said) == (5, True)
     assert _run("quarantine", "v1")[0] == 2, "a reason is needed"
-    code, said = _run("quarantine", "v1", "--reason", "disk error")
-    assert (code, "latest -> none" in said) == (0, True)
+    code, said = _run("quarantine", "v1", "--reason", "disk error", "--json")
+    found = json.loads(said)
+    assert (code, found["version"], found["latest"]) == (0, "v1", None)
     assert _run("doctor")[0] == 0
 
 
@@ -93,7 +97,7 @@ def test_lost_links_are_recovered(home: Path) -> None:
     (home / "artifacts" / "models" / "latest").unlink()
     code, said = _run("doctor")
     assert (code, "mlwb registry recover" in said) == (5, True)
-    assert _run("recover")[0] == 0
+    assert _run("recover", "--json") == (0, "[]\n")
     assert _run("doctor")[0] == 0
 
 
@@ -128,10 +132,12 @@ def test_keys_from_nothing_to_signed(
     for line in said.splitlines():
         name, _, value = line.removeprefix("export ").partition("=")
         monkeypatch.setenv(name, value)
+    machines = json.loads(_run("keygen", str(key.with_name("other.pem")), "--json")[1])
+    assert machines[PRIVATE_KEY_ENV] == str(key.with_name("other.pem"))
     code, said = _run("verify", "v1")
     assert (code, "unsigned" in said) == (5, True)
     for version in ("v1", "v2", "v3", "v4", "v5"):
-        assert _run("sign", version)[0] == 0
+        assert json.loads(_run("sign", version, "--json")[1])["version"] == version
     assert _run("doctor") == (0, "in order\n")
     assert "signed by" in _run("verify", "v1")[1]
     assert _run("keygen", str(key))[0] == 2, "a key is never replaced"
@@ -141,8 +147,9 @@ def test_keys_from_nothing_to_signed(
 def test_a_copy_on_demand(home: Path) -> None:
     """Backup makes a copy of latest; asked again it is the same one."""
     fsops.remove_tree(home / "artifacts" / "backups")
-    assert _run("backup")[0] == 0
-    assert [path.name[9:] for path in (home / "artifacts" / "backups").iterdir()] == ["v1"]
+    (name,) = json.loads(_run("backup", "--json")[1]).values()
+    assert [path.name for path in (home / "artifacts" / "backups").iterdir()] == [name]
+    assert name[9:] == "v1"
 
 
 @pytest.mark.parametrize(

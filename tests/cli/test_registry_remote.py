@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from mlwb.cli import _registry_at
@@ -122,6 +123,28 @@ def test_every_command_takes_the_other_registry(
     assert not list(Path(home).glob("mlwb-registry-*"))
 
 
+def test_the_other_registry_is_named_before_the_command_or_behind_it(
+    store: MemoryStore, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both mean the same; behind the command goes before what is in front, or in a variable."""
+    run("push", "v1", "--at", AT)
+    assert json.loads(run("status", "--json", "--at", AT)[1])["latest"] is None
+    assert run("status", "--at", AT, "--json") == run("--at", AT, "status", "--json")
+    assert run("list", "--at", "local") == run("list") == run("--at", AT, "list", "--at", "local")
+    monkeypatch.setenv(REMOTE_ENV, "s3://another")
+    assert run("verify", "--at", AT) == (0, "v1: intact\n")
+    assert run("--at", AT, "verify") == (0, "v1: intact\n")
+    assert run("push", "v2", "--at", AT)[0] == 0
+    commands = typer.main.get_command(app).load("registry").commands  # type: ignore[attr-defined]
+    deaf = [
+        name
+        for name, command in commands.items()
+        if not any("--at" in param.opts for param in command.params)
+    ]
+    assert deaf == ["keygen"]
+    assert remote(store, home).state().registered.keys() == {"v1", "v2"}
+
+
 @pytest.mark.slow
 def test_a_decision_of_this_home_promotes_there(store: MemoryStore, tmp_path: Path) -> None:
     """Pushed, decided about here, promoted there: loaded first, said in both logs; once only."""
@@ -160,8 +183,8 @@ def test_a_damaged_object_is_named_and_restored_from_this_home(
     assert (code, "v1/model.onnx" in said) == (5, True)
     assert run("--at", AT, "verify", "v1")[0] == 5
     command = next(line.strip() for line in said.splitlines() if "mlwb registry" in line)
-    assert command == "mlwb registry restore v1"
-    assert run("--at", AT, *command.split()[2:])[0] == 0
+    assert command == f"mlwb registry restore v1 --at {AT}"
+    assert run(*command.split()[2:])[0] == 0
     assert run("--at", AT, "doctor") == (0, "in order\n")
 
 

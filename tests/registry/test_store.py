@@ -111,7 +111,7 @@ def test_the_probe_finds_clones_that_ignore_the_headers(clone: type[Faulty], sai
     assert behind.objects == {}
 
 
-@pytest.mark.parametrize("call", range(1, 6))
+@pytest.mark.parametrize("call", range(1, 7))
 def test_the_probe_takes_no_lost_answer_for_a_careless_store(call: int) -> None:
     """A good store that hiccups is found good, or said not to answer; never called careless."""
     for fault in ("lost", "timeout", "conflict"):
@@ -126,7 +126,7 @@ def test_a_machine_without_keys_is_told_which_to_set() -> None:
     """The service for roles is asked where nothing gives keys; its address alone helps nobody."""
     asked = OSError("Error performing PUT http://169.254.169.254/latest/api/token")
     assert "set AWS_ACCESS_KEY_ID" in _remedy(asked)
-    assert _remedy(OSError("timeout")) == "what was there before still is; try again"
+    assert _remedy(OSError("timeout")).startswith("check the network and the address")
 
 
 def test_importing_the_room_does_not_import_obstore() -> None:
@@ -198,3 +198,9 @@ def test_a_server_that_is_gone_is_unavailable(monkeypatch: pytest.MonkeyPatch) -
         with pytest.raises(StoreUnavailableError, match="does not answer") as error:
             job()
         assert "hush" not in str(error.value)
+        assert "http://127.0.0.1:9: " in error.value.got
+        assert "AWS_ENDPOINT_URL" in error.value.todo
+    with pytest.raises(StoreUnavailableError, match="nothing was changed") as refused:
+        probe(store)
+    assert "probe/" not in str(refused.value)
+    assert (refused.value.got, refused.value.todo) == (error.value.got, error.value.todo)
