@@ -8,7 +8,7 @@ import signal
 import sys
 from contextlib import suppress
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 import typer
 from rich.markup import escape
@@ -36,7 +36,7 @@ from mlwb.gates import confirmation_record
 from mlwb.params import CanaryRolloutParams, Policy, load_params
 
 if TYPE_CHECKING:
-    from mlwb.runner import CanaryServer, RolloutEnd, RolloutProgress
+    from mlwb.runner import CanaryServer, RolloutEnd, RolloutProgress, ServerCanary
     from mlwb.stages.canary_preflight import Preflight
     from mlwb.stages.canary_rollout import Lock
 
@@ -133,43 +133,21 @@ def _run(
 @app.command("status", epilog="Example: mlwb canary status")
 def _status(url: UrlOption = _URL, as_json: JsonFlag = False) -> None:
     """Say where the rollout is; exit 1 where one was left without its runner."""
+    from mlwb.cli._canary_status import status_table
     from mlwb.runner import RolloutFiles
 
     files = RolloutFiles(home())
     state, is_held = files.read(), files.is_held
-    shown: dict[str, Any] | None = None
+    shown: ServerCanary | None = None
     with suppress(ServeError), _server(url) as server:
-        found = server.show()
-        shown = {"mode": found.mode, "percent": found.percent, "ended": found.ended}
+        shown = server.show()
     is_left = state is not None and not is_held and (not state.finished or state.is_open)
     if as_json:
         print_json({"rollout": state, "is_running": is_held, "is_left": is_left, "server": shown})
     else:
-        table = Table(box=None, show_header=False, pad_edge=False)
-        table.add_column(style="dim", no_wrap=True)
-        table.add_column(overflow="fold")
-        said = "does not answer" if shown is None else f"{shown['mode']} {shown['percent']:g} %"
-        table.add_row("server", said)
-        if state is None:
-            table.add_row("rollout", "none yet")
-        else:
-            lock = state.lock
-            table.add_row("rollout", f"{state.mode}, {lock['candidate']} over {lock['champion']}")
-            table.add_row("began", state.started)
-            table.add_row("phase", f"{state.phase}, {state.observed:,} observed in it")
-            table.add_row("e-value against", f"{math.exp(min(state.log_evidence, 700.0)):.3g}")
-            table.add_row("state", _state_of(state.finished, state.aborted, is_held=is_held))
-        console.print(table)
+        console.print(status_table(state, shown, is_held=is_held, clock=SystemClock()))
     if is_left:
         raise typer.Exit(1)
-
-
-def _state_of(finished: str, aborted: str, *, is_held: bool) -> str:
-    if is_held:
-        return "under way"
-    if not finished:
-        return "left by its runner: mlwb canary run --resume, or mlwb canary abort"
-    return f"ended {finished}" + (f": {escape(aborted)}" if aborted else "")
 
 
 @app.command("abort", epilog='Example: mlwb canary abort --reason "bad prices"')

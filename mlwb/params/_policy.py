@@ -60,6 +60,7 @@ _SETTINGS: Mapping[str, frozenset[str]] = {
     "nightly": frozenset({"judged"}),
     "evidence": frozenset({"kinds", "waiver_max_days"}),
     "confirmation": frozenset({"phrase"}),
+    "canary_abort": frozenset({"lease_s"}),
     "rollback": frozenset(
         {
             "looks",

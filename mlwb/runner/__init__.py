@@ -17,7 +17,7 @@ from mlwb.runner._rollout import (
     rollout_abort,
     rollout_run,
 )
-from mlwb.runner._rollout_server import CanaryServer
+from mlwb.runner._rollout_server import CanaryServer, ServerCanary
 from mlwb.runner._rollout_state import RolloutFiles, RolloutState
 from mlwb.runner._server import RunningServer, server_process
 from mlwb.runner._session import NotebookEvent
@@ -40,6 +40,7 @@ __all__ = [
     "RolloutProgress",
     "RolloutState",
     "RunningServer",
+    "ServerCanary",
     "ShadowRun",
     "SmokeOptions",
     "Step",

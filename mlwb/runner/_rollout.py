@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import time
-from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from itertools import chain
 
 from mlwb.canary import Dwell, RolloutGuide, StepKind
 from mlwb.core.clock import Clock, format_utc, parse_utc
-from mlwb.core.errors import EvidenceMissingError, PromotionRefusedError, ServeError
+from mlwb.core.errors import (
+    EvidenceMissingError,
+    ParamsError,
+    PromotionRefusedError,
+    ServeError,
+)
 from mlwb.core.home import Home
 from mlwb.evidence import Record
 from mlwb.gates import Verdict
 from mlwb.params import CanaryRolloutParams, Policy
-from mlwb.runner._rollout_server import CanaryServer, Counters
+from mlwb.runner._rollout_hold import CanaryHold
+from mlwb.runner._rollout_requests import RolloutRequests
+from mlwb.runner._rollout_server import CanaryServer
 from mlwb.runner._rollout_state import RolloutFiles, RolloutState
 from mlwb.stages import canary_rollout
 from mlwb.stages.canary_preflight import lock_of
-from mlwb.stages.canary_rollout import (
-    Answers,
-    Exchange,
-    Lock,
-    Mode,
-    Ran,
-    failures,
-    phase_names,
-    traffic_of,
-)
+from mlwb.stages.canary_rollout import Lock, Mode, Ran, lease_s_of, traffic_of
 from mlwb.stages.common import match_delta_of
 from mlwb.stages.replay import abort_limits, judge_limits
 
@@ -125,9 +123,15 @@ class _Rollout:
         self.state, self._params, self._policy = state, params, policy
         self._clock, self._server, self._files, self._sleep = clock, server, files, sleep
         self._lock = Lock(**state.lock)
-        self._items: list[tuple[datetime, Exchange]] = []
-        self._foreign = ""
-        self._answers = Answers(params, self._lock, state.mode, since=parse_utc(state.started))
+        self._requests = RolloutRequests(state, params, self._lock)
+        self.hold = CanaryHold(
+            state,
+            files,
+            server=server,
+            clock=clock,
+            lease_s=lease_s_of(policy),
+            patience_s=rollout.patience_s,
+        )
         self._guide = RolloutGuide(
             len(state.phases),
             Dwell(
@@ -151,11 +155,11 @@ class _Rollout:
         PromotionRefusedError
             The server does not open it.
         """
-        self._answers.skip()
-        why = self._open_next()
+        self._requests.skip()
+        why = self.hold.open_next()
         if self.state.begun:
             return why
-        self.close("it did not begin")
+        self.hold.close("it did not begin")
         self.state.aborted, self.state.finished = why, format_utc(self._clock.now())
         self._files.write(self.state)
         raise PromotionRefusedError(f"the canary did not begin: {why}")
@@ -164,18 +168,18 @@ class _Rollout:
         """Read what was observed so far; why it cannot go on, or empty."""
         if wish := self._files.wish:
             return wish
-        if problem := self._problem():
+        if problem := self.hold.find():
             return problem
         self.restore()
-        parts = [self._of(number) for number in range(len(self.state.begun))]
+        parts = self._requests.by_phase()
         self._guide.resume([traffic_of(part, self.state.mode) for part in parts])
-        return f"invalid: {self._foreign} was seen" if self._foreign else ""
+        if not self._invalid:
+            self.hold.take_up()  # after all that reading, for which no lease would wait
+        return self._invalid
 
     def restore(self) -> None:
         """Read everything again: lines from the logs, failures from the state."""
-        self._take(self._clock.now())
-        for when, errors, fallbacks in self.state.counted:
-            self._count(parse_utc(when), errors, fallbacks)
+        self._requests.restore(self._clock.now())
 
     def follow(self, tell: Tell | None) -> str:
         """Look until it is over; why it stopped early, or empty."""
@@ -184,7 +188,7 @@ class _Rollout:
             self._sleep(rollout.poll_s)
             now_s = self._clock.monotonic_s()
             try:
-                if problem := self._files.wish or self._problem():
+                if problem := self._files.wish or self.hold.renew():
                     return problem
                 is_over, why = self._look()
                 away_since = None
@@ -199,22 +203,14 @@ class _Rollout:
 
     def _look(self) -> tuple[bool, str]:
         """Take what is new and decide: whether it is over, and why it stops."""
-        now = self._clock.now()
-        n_before = len(self._items)
-        counters = self._server.counters()
-        errors, fallbacks = counters.since(Counters(*self.state.counters))
-        self.state.counters = counters
-        self._take(now)
-        if errors or fallbacks:
-            self.state.counted.append((format_utc(now), errors, fallbacks))
-            self._count(now, errors, fallbacks, first=n_before)
-        fresh = [item for _, item in self._items[n_before:]]
-        if self._foreign:
-            return True, f"invalid: {self._foreign} was seen"
+        counters, now = self._server.counters(), self._clock.now()
+        fresh = self._requests.look(now, counters)
+        if self._invalid:
+            return True, self._invalid
         step = self._guide.look(traffic_of(fresh, self.state.mode), elapsed_s=self._elapsed_s(now))
         why = step.reason
         if step.kind is StepKind.NEXT:
-            why = self._open_next()
+            why = self.hold.open_next()
         self.state.observed = self._guide.n_observed
         self.state.log_evidence = self._guide.log_evidence
         self._files.write(self.state)
@@ -223,28 +219,27 @@ class _Rollout:
     def end(self, aborted: str) -> RolloutEnd:
         """Back to 0, then the last lines, then the evidence."""
         state = self.state
-        back_ms = self.close(aborted or "all phases are done")
+        back_ms = self.hold.close(aborted or "all phases are done")
         if back_ms is None:
             aborted += "; the server could not be told" if aborted else "the server is away"
         self._sleep(self._params.rollout.settle_s if back_ms is not None else 0.0)
-        self._take(self._clock.now())
+        self._requests.take(self._clock.now())
         state.aborted = f"{state.phase}: {aborted}" if aborted else ""
         state.finished = format_utc(self._clock.now())
         ran = Ran(
             params=self._params,
             mode=state.mode,
             lock=self._lock,
-            exchanges=tuple(
-                item for number in range(len(state.begun)) for item in self._of(number)
-            ),
+            exchanges=tuple(chain.from_iterable(self._requests.by_phase())),
             aborted=state.aborted,
             started=state.started,
             finished=state.finished,
-            foreign=self._foreign,
+            foreign=self._requests.foreign,
             more={
                 "back_ms": back_ms,
                 "begun": list(state.begun),
                 "confirmation": state.confirmation,
+                "gaps": [list(gap) for gap in state.gaps],
                 "server": state.base_url,
             },
         )
@@ -254,71 +249,19 @@ class _Rollout:
         self._files.write(state)
         return RolloutEnd(record, verdict, state.aborted, back_ms)
 
-    def close(self, why: str) -> float | None:
-        """Tell the server; how long that took, None where it was not heard."""
-        start_s = self._clock.monotonic_s()
-        try:
-            self._server.close(f"mlwb canary: {why}")
-        except ServeError:
-            return None
-        self.state.is_open = False
-        return (self._clock.monotonic_s() - start_s) * 1e3
-
-    def _open_next(self) -> str:
-        state = self.state
-        percent = state.phases[len(state.begun)]
-        state.is_open = True
-        self._files.write(state)
-        try:
-            shown = self._server.open(
-                state.mode, percent, lock=self._lock, reason=f"mlwb canary, {percent:g} %"
-            )
-        except ServeError as error:
-            return f"{percent:g}% was refused: {error.what}"
-        state.begun.append(format_utc(self._clock.now()))
-        self._files.write(state)
-        if wrong := self._lock.differences(shown.lock or {}):
-            return f"invalid: {wrong}"
-        return self._files.wish
-
-    def _problem(self) -> str:
-        """What is wrong with the server's canary; empty where it is ours."""
-        shown, state = self._server.show(), self.state
-        if shown.mode == "off":
-            if shown.ended:
-                return f"the server ended it: {shown.ended}"
-            return f"{shown.by or 'somebody'} ended it: {shown.reason}"
-        if wrong := self._lock.differences(shown.lock or {}):
-            return f"invalid: {wrong}"
-        percent = state.phases[len(state.begun) - 1]
-        if shown.percent != percent or (shown.mode == "live") is not (state.mode == "live"):
-            return f"{shown.by or 'somebody'} changed it to {shown.mode} {shown.percent:g} %"
-        return ""
-
-    def _take(self, now: datetime) -> None:
-        seen = self._answers.take(now)
-        self._items += seen.exchanges
-        self._foreign = self._foreign or seen.foreign
-
-    def _count(self, when: datetime, errors: int, fallbacks: int, *, first: int = 0) -> None:
-        """Work what the counters said into the requests from ``first`` on."""
-        times = [ts for ts, _ in self._items[first:]]
-        found = failures(errors, fallbacks, [item for _, item in self._items[first:]])
-        times += [when] * (len(found) - len(times))
-        self._items[first:] = list(zip(times, found, strict=True))
-
-    def _of(self, number: int) -> list[Exchange]:
-        """Requests of a phase."""
-        begun = [parse_utc(moment) for moment in self.state.begun]
-        name = phase_names(self._params)[number]
-        return [
-            replace(item, test=name)
-            for ts, item in self._items
-            if max(bisect_right(begun, ts) - 1, 0) == number
-        ]
+    @property
+    def _invalid(self) -> str:
+        foreign = self._requests.foreign
+        return f"invalid: {foreign} was seen" if foreign else ""
 
     def _elapsed_s(self, now: datetime) -> float:
-        return (now - parse_utc(self.state.begun[-1])).total_seconds()
+        """Since the phase began, less what the server took no share."""
+        begun = parse_utc(self.state.begun[-1])
+        gaps = [(parse_utc(start), parse_utc(end)) for start, end in self.state.gaps]
+        lost_s = sum(
+            (end - max(start, begun)).total_seconds() for start, end in gaps if end > begun
+        )
+        return (now - begun).total_seconds() - lost_s
 
     def _tell(self, tell: Tell | None) -> None:
         if tell is not None:
@@ -377,10 +320,14 @@ def rollout_run(
     LockHeldError
         Another runner is at work.
     PromotionRefusedError
-        One was left unfinished, or a live one is not confirmed.
+        One was left unfinished, a live one is not confirmed, or the lease was lost for so long that
+        a person has to say how it goes on.
     EvidenceMissingError
         There is none to resume.
+    ParamsError
+        It would look too rarely for the lease.
     """
+    _check_lease(params.rollout.poll_s, policy)
     files = RolloutFiles(home)
     with files.held():
         left, lock = files.read(), lock_of(params, policy)
@@ -403,8 +350,10 @@ def rollout_run(
             return rollout.end(why or rollout.follow(progress))
         except KeyboardInterrupt:
             return rollout.end("interrupted")
+        except PromotionRefusedError:
+            raise  # nothing is open: it did not begin, or is paused
         except BaseException:
-            rollout.close("the runner failed")
+            rollout.hold.close("the runner failed")
             raise
 
 
@@ -455,6 +404,16 @@ def rollout_abort(
         )
         rollout.restore()
         return back_ms, rollout.end(reason)
+
+
+def _check_lease(poll_s: float, policy: Policy) -> None:
+    if lease_s_of(policy) < 2.0 * poll_s:
+        raise ParamsError(
+            "the lease of the canary would end between two looks",
+            expected=f"rollout.poll_s <= {lease_s_of(policy) / 2.0:g}",
+            got=f"{poll_s:g}",
+            todo="look more often, or make canary_abort.settings.lease_s of the policy longer",
+        )
 
 
 def _left(state: RolloutState | None) -> RolloutState:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -14,11 +15,36 @@ from mlwb.monitor import read_series
 from mlwb.stages.canary_preflight import Seen
 from mlwb.stages.canary_rollout import Lock, Mode
 
-__all__ = ["CanaryServer", "Counters", "ServerCanary"]
+__all__ = ["CanaryServer", "Counters", "LeaseAsked", "ServerCanary", "ServerLease"]
 
 _PATH = "/ml/canary"
+_LEASE_PATH = "/ml/canary/lease"
+_EXPIRED = "lease_expired"
 _TIMEOUT_S = 5.0
 _SERVER_MODE = {"observe_only": "observe", "live": "live"}
+
+
+class LeaseAsked(NamedTuple):
+    """On which terms a canary is opened.
+
+    Parameters
+    ----------
+    holder : str
+        Who may renew it.
+    ttl_s : float
+        How long it lasts unless it is renewed.
+    """
+
+    holder: str
+    ttl_s: float
+
+
+class ServerLease(msgspec.Struct):
+    """Who holds a canary, and for how long yet."""
+
+    holder: str
+    ttl_s: float
+    left_s: float
 
 
 class ServerCanary(msgspec.Struct):
@@ -29,7 +55,14 @@ class ServerCanary(msgspec.Struct):
     lock: dict[str, str] | None = None
     reason: str = ""
     by: str = ""
+    since: str = ""
     ended: str = ""
+    lease: ServerLease | None = None
+
+    @property
+    def is_expired(self) -> bool:
+        """Whether the last one ended because nobody renewed it."""
+        return self.mode == "off" and self.ended == _EXPIRED
 
 
 class Counters(NamedTuple):
@@ -97,11 +130,17 @@ class CanaryServer:
 
     def show(self) -> ServerCanary:
         """The canary that is open, or how the last one ended."""
-        return msgspec.convert(
-            self._read(_PATH, *self._client.get_raw(_PATH)), ServerCanary, strict=False
-        )
+        return self._canary(_PATH, *self._client.get_raw(_PATH))
 
-    def open(self, mode: Mode, percent: float, *, lock: Lock, reason: str) -> ServerCanary:
+    def open(
+        self,
+        mode: Mode,
+        percent: float,
+        *,
+        lock: Lock,
+        reason: str,
+        lease: LeaseAsked | None = None,
+    ) -> ServerCanary:
         """Give the candidate a share.
 
         Parameters
@@ -111,9 +150,11 @@ class CanaryServer:
         percent : float
             Of the requests.
         lock : Lock
-            Names the candidate that is meant.
+            What it is to be about, and nothing else.
         reason : str
             For the audit log.
+        lease : LeaseAsked, optional
+            On which terms; without, it lasts until somebody ends it.
 
         Returns
         -------
@@ -129,9 +170,22 @@ class CanaryServer:
             "mode": _SERVER_MODE[mode],
             "percent": percent,
             "reason": reason,
-            "expect_candidate": lock.candidate,
+            "expect_lock": asdict(lock),
+            **(lease._asdict() if lease else {}),
         }
         return self._order(order)
+
+    def renew(self, lock: Lock, holder: str) -> ServerCanary:
+        """Begin the lease anew.
+
+        Raises
+        ------
+        ServeError
+            ``lease_lost``: it is over, another's, or about something else. Or no answer.
+        """
+        body = msgspec.json.encode({"holder": holder, "lock": asdict(lock)})
+        status, answer, _ = self._client.post_raw(_LEASE_PATH, body)
+        return self._canary(_LEASE_PATH, status, answer)
 
     def close(self, reason: str) -> ServerCanary:
         """Go back to 0 at once."""
@@ -154,7 +208,11 @@ class CanaryServer:
         reason = str(order["reason"])[:200]
         body = msgspec.json.encode({**order, "reason": reason})
         status, answer, _ = self._client.post_raw(_PATH, body)
-        return msgspec.convert(self._read(_PATH, status, answer), ServerCanary, strict=False)
+        return self._canary(_PATH, status, answer)
+
+    def _canary(self, path: str, status: int, *answer: Any) -> ServerCanary:
+        found = self._read(path, status, answer[0])
+        return msgspec.convert(found, ServerCanary, strict=False)
 
     def _read(self, path: str, status: int, body: bytes) -> Any:
         try:

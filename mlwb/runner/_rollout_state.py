@@ -50,6 +50,14 @@ class RolloutState(msgspec.Struct, forbid_unknown_fields=True):
         Requests of this phase that the candidate was asked.
     log_evidence : float
         Against the rollout, natural logarithm.
+    holder : str
+        By which the server knows whose canary it is; whoever goes on with the rollout has it too.
+    runner : str
+        The process that leads it, or was the last to.
+    renewed : str
+        When the server was last told to go on, UTC.
+    gaps : list of (str, str)
+        From when to when the server took no share because nobody renewed the lease, UTC.
     """
 
     base_url: str
@@ -67,6 +75,10 @@ class RolloutState(msgspec.Struct, forbid_unknown_fields=True):
     record: str = ""
     observed: int = 0
     log_evidence: float = 0.0
+    holder: str = ""
+    runner: str = ""
+    renewed: str = ""
+    gaps: list[tuple[str, str]] = []
 
     @property
     def phase(self) -> str:

@@ -1,8 +1,8 @@
 """The canary's side of a server: a share of requests for the candidate, under a lock of digests.
 
 The champion is the default. Whenever the lock breaks (another champion, candidate or policy) or the
-candidate fails, the share is 0 from that moment on. The plan stands in a file, so that a restart
-and other workers go on with exactly this canary or with none.
+candidate fails, or a lease is not renewed, the share is 0 from that moment on. The plan stands in
+a file, so that a restart and other workers go on with exactly this canary or with none.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -20,6 +21,7 @@ from mlwb.core import fsops
 from mlwb.core.clock import Clock, format_utc
 from mlwb.core.errors import MlwbError
 from mlwb.serve._audit import AuditLog
+from mlwb.serve._canary_lease import LEASE_EXPIRED, LeaseEnd, read_lease, write_lease
 from mlwb.serve._canary_plan import CanaryLock, CanaryPlan
 from mlwb.serve._file_stamp import file_stamp
 from mlwb.serve._metrics import Metrics
@@ -46,6 +48,8 @@ class _Found(NamedTuple):
 
 
 _OFF = CanaryPlan()
+_TICK_S = 0.25
+_NEVER = float("inf")
 _encode = msgspec.json.Encoder().encode
 
 
@@ -83,6 +87,7 @@ class Canary:
         self._seen: object = "never"
         self._doubted: CanaryPlan | None = None
         self._writing, self._is_saved = threading.Lock(), True
+        self._until_s = _NEVER
 
     @property
     def is_open(self) -> bool:
@@ -92,16 +97,75 @@ class Canary:
     @property
     def readings(self) -> dict[str, float]:
         """For a scrape."""
-        return {"ml_canary_percent": self.plan.percent if self.split is not None else 0.0}
+        is_taking = self.is_held() and self.split is not None
+        return {
+            "ml_canary_percent": self.plan.percent if is_taking else 0.0,
+            "ml_canary_lease_seconds": self.lease_left_s or 0.0,
+        }
+
+    @property
+    def lease_left_s(self) -> float | None:
+        """Until the lease ends, None without one."""
+        if self._until_s == _NEVER:
+            return None
+        return max(self._until_s - self._clock.monotonic_s(), 0.0)
+
+    def is_held(self) -> bool:
+        """Whether an open canary may take its share now; one whose lease is over ends here.
+
+        Another worker may have renewed the lease: its file is read when the end known here has
+        come, and never before.
+        """
+        now_s = self._clock.monotonic_s()
+        if now_s < self._until_s:
+            return True
+        until_s = self._until_of_file()
+        if now_s < until_s:
+            self._until_s = until_s
+            return True
+        self.end(LEASE_EXPIRED)
+        return False
+
+    def renew(self, holder: str, lock: CanaryLock) -> bool:
+        """Begin the lease anew; whether it was still held, by this one and for this lock.
+
+        Parameters
+        ----------
+        holder : str
+            As in the order.
+        lock : CanaryLock
+            What the canary is about, as the holder knows it.
+        """
+        plan = self.plan
+        is_theirs = self.is_held() and self.is_open and self.split is not None
+        if not (is_theirs and holder and plan.holder == holder and plan.lock == lock):
+            return False
+        self._until_s = self._clock.monotonic_s() + plan.ttl_s
+        return True
+
+    def save_lease(self) -> None:
+        """Tell the other workers until when the canary is held; not on the event loop."""
+        if self._lease_file is None or self._until_s == _NEVER:
+            return
+        with contextlib.suppress(OSError):  # then the others end it when theirs is over
+            write_lease(self._lease_file, LeaseEnd(self.plan.holder, self._until_s))
+
+    async def run(self) -> None:
+        """End a canary whose lease is over, also where nobody asks for anything."""
+        while True:
+            await asyncio.sleep(_TICK_S)
+            self.is_held()
 
     def resume(self) -> None:
-        """Go on after a start with exactly the canary of the file, or end it."""
+        """Go on after a start with exactly the canary of the file, or end it; also a leased one."""
         found = self.look()
         if found.problem:
             self.end(found.problem)
         elif found.plan is not None and found.plan.mode != "off":
             self.plan = found.plan
-            if self._lock(self._policy[1]) == found.plan.lock:
+            if found.plan.ttl_s:
+                self.end(LEASE_EXPIRED)
+            elif self._lock(self._policy[1]) == found.plan.lock:
                 self._open_split()
                 self._audit.record("canary", "resumed", who="server", reason=str(found.plan))
             else:
@@ -166,6 +230,10 @@ class Canary:
             It comes from the file; any other is to be saved.
         """
         self.plan, self._doubted, self._is_saved = plan, None, is_saved
+        self._until_s = _NEVER
+        if plan.mode != "off" and plan.ttl_s:
+            given_s = self._clock.monotonic_s() + plan.ttl_s
+            self._until_s = self._until_of_file() if is_saved else given_s
         self._open_split()
 
     def save(self) -> None:
@@ -179,6 +247,7 @@ class Canary:
         """
         if self._file is None:
             return
+        self.save_lease()  # before the plan: whoever follows that asks for this
         with self._writing:
             plan = self.plan
             try:
@@ -192,11 +261,14 @@ class Canary:
 
     def end(self, why: str) -> None:
         """Go back to 0 at once; the file follows behind."""
-        said, now = str(self.plan), format_utc(self._clock.now())
-        self.obey(CanaryPlan(reason=self.plan.reason, by="server", since=now, ended=why))
+        was, now = self.plan, format_utc(self._clock.now())
+        plan = CanaryPlan(reason=was.reason, by="server", since=now, ended=why)
+        if why == LEASE_EXPIRED:
+            plan = msgspec.structs.replace(plan, salt=was.salt, lock=was.lock)
+        self.obey(plan)
         self._metrics.canary_ended += 1
-        self._audit.record("canary", "ended", who="server", reason=f"{why}; was {said}")
-        _LOG.warning("the canary was ended: %s; was %s", why, said)
+        self._audit.record("canary", "ended", who="server", reason=f"{why}; was {was}")
+        _LOG.warning("the canary was ended: %s; was %s", why, was)
         _behind(self._save_if_possible)
 
     def score(
@@ -222,6 +294,8 @@ class Canary:
         ModelError
             The champion cannot score.
         """
+        if not self.is_held():
+            return champion, champion.score(rows)
         answers = self._metrics.canary_answers
         if not split.takes(key):
             answers["champion"] += 1
@@ -238,6 +312,17 @@ class Canary:
                 return candidate, scores
         answers["fallback"] += 1
         return champion, champion.score(rows)
+
+    @property
+    def _lease_file(self) -> Path | None:
+        return None if self._file is None else self._file.with_suffix(".lease")
+
+    def _until_of_file(self) -> float:
+        """The newest end of the lease that any worker knows, never beyond one whole lease."""
+        if self._lease_file is None:
+            return float("-inf")
+        whole_s = self._clock.monotonic_s() + self.plan.ttl_s
+        return min(read_lease(self._lease_file, self.plan.holder), whole_s)
 
     def _save_if_possible(self) -> None:
         with contextlib.suppress(OSError):

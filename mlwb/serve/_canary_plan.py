@@ -50,7 +50,12 @@ class CanaryPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason, by, since : str
         Why, who and when (RFC 3339, UTC).
     ended : str
-        Why the server went back to 0 by itself; empty otherwise.
+        Why the server went back to 0 by itself; empty otherwise. After a lease that was not
+        renewed, salt and lock are kept: whoever goes on draws the same requests.
+    holder : str
+        Who may renew the lease and change the share; empty where anybody may.
+    ttl_s : float
+        How long it lasts unless it is renewed; 0 is until somebody ends it.
     """
 
     mode: CanaryMode = "off"
@@ -61,6 +66,8 @@ class CanaryPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     by: str = ""
     since: str = ""
     ended: str = ""
+    holder: str = ""
+    ttl_s: float = 0.0
 
     def __str__(self) -> str:
         about = f" of {self.lock.candidate} over {self.lock.champion}" if self.lock else ""

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from mlwb.core.clock import format_utc
 from mlwb.core.errors import MlwbError
+from mlwb.serve._canary_lease import Holder, LeaseTtl
 from mlwb.serve._canary_plan import CanaryLock, CanaryMode, CanaryPlan, Percent, new_salt
 from mlwb.serve._endpoints import Call, Endpoint, Permission, json_response
 from mlwb.serve._problems import problem_error
@@ -20,18 +21,40 @@ from mlwb.serve._state import State
 __all__ = ["canary_endpoints"]
 
 _PATH = "/ml/canary"
+_LEASE_PATH = "/ml/canary/lease"
 
 
 class CanaryOrder(msgspec.Struct, forbid_unknown_fields=True):
     """What the candidate is to do, for which share, and why.
 
-    ``off`` ends a canary and takes no share. ``expect_candidate`` names the version that is meant.
+    ``off`` ends a canary and takes no share. ``expect_candidate`` names the version that is meant,
+    ``expect_lock`` all that the canary is to be about. With ``ttl_s`` it ends after so many seconds
+    unless it is ordered again, or renewed by the ``holder``, and then only the holder may change
+    it; without, it lasts until somebody ends it.
     """
 
     mode: CanaryMode
     reason: Reason
     percent: Percent = 0.0
     expect_candidate: Annotated[str, Meta(max_length=64)] = ""
+    expect_lock: CanaryLock | None = None
+    holder: Holder = ""
+    ttl_s: LeaseTtl | None = None
+
+
+class CanaryRenewal(msgspec.Struct, forbid_unknown_fields=True):
+    """Whose lease is to begin anew, and what the canary is about as the holder knows it."""
+
+    holder: Annotated[str, Meta(min_length=1, max_length=64)]
+    lock: CanaryLock
+
+
+class CanaryLease(msgspec.Struct):
+    """Who holds the canary, how long a lease lasts, and how much of it is left."""
+
+    holder: str
+    ttl_s: float
+    left_s: float
 
 
 class CanaryState(msgspec.Struct):
@@ -46,6 +69,7 @@ class CanaryState(msgspec.Struct):
     since: str
     ended: str
     answers: dict[str, int]
+    lease: CanaryLease | None = None
 
 
 def canary_endpoints(state: State) -> tuple[Endpoint, ...]:
@@ -74,7 +98,18 @@ def canary_endpoints(state: State) -> tuple[Endpoint, ...]:
             body=CanaryOrder,
             answer=CanaryState,
             handler=routes.order,
-            refusals=("canary_refused", "stale_state", "storage"),
+            refusals=("canary_held", "canary_refused", "stale_state", "storage"),
+        ),
+        Endpoint(
+            method="POST",
+            path=_LEASE_PATH,
+            permission=Permission.ADMIN,
+            summary="Renew the lease of an open canary, which ends without",
+            body=CanaryRenewal,
+            answer=CanaryState,
+            handler=routes.renew,
+            refusals=("lease_lost",),
+            is_counted=True,
         ),
     )
 
@@ -91,15 +126,26 @@ class _CanaryRoutes:
         if (asked.mode == "off") is not (asked.percent == 0):
             detail = "expected a percent above 0, or mode off without one"
             raise problem_error("invalid_input", detail, pointer="#/percent")
+        if asked.holder and asked.ttl_s is None:
+            detail = "expected the seconds that the holder's lease lasts"
+            raise problem_error("invalid_input", detail, pointer="#/ttl_s")
         stamp = format_utc(self._state.clock.now())
         plan = CanaryPlan(reason=asked.reason, by=call.caller.name, since=stamp)
         if asked.mode != "off":
+            self._check_free(asked)
             lock = await asyncio.to_thread(self._canary.lock)
             lock = self._checked(lock, asked)
             await asyncio.to_thread(self._check_registered, lock.candidate)
+            self._check_free(asked)  # another may have been first meanwhile
             salt = self._canary.plan.salt if self._canary.plan.lock == lock else new_salt()
             plan = msgspec.structs.replace(
-                plan, mode=asked.mode, percent=asked.percent, salt=salt, lock=lock
+                plan,
+                mode=asked.mode,
+                percent=asked.percent,
+                salt=salt,
+                lock=lock,
+                holder=asked.holder,
+                ttl_s=asked.ttl_s or 0.0,
             )
         self._canary.obey(plan)
         self._canary.check()  # a version may have changed since the lock was read
@@ -114,6 +160,19 @@ class _CanaryRoutes:
         self._say(call, "done", plan)
         return self._shown()
 
+    async def renew(self, call: Call) -> Response:
+        asked: CanaryRenewal = call.body
+        if not self._canary.renew(asked.holder, asked.lock):
+            raise problem_error("lease_lost", "this canary is not open, or not held like this")
+        await asyncio.to_thread(self._canary.save_lease)
+        return self._shown()
+
+    def _check_free(self, asked: CanaryOrder) -> None:
+        """A canary that somebody holds is changed by nobody else, only ended."""
+        canary = self._canary
+        if canary.is_held() and canary.is_open and canary.plan.holder not in ("", asked.holder):
+            raise problem_error("canary_held", f"held for {canary.lease_left_s:.1f} s at least")
+
     def _checked(self, lock: CanaryLock | None, asked: CanaryOrder) -> CanaryLock:
         """What must hold for a canary to begin or go on, with what it is about."""
         champion, candidate = self._state.champion.live, self._state.candidate.live
@@ -122,6 +181,8 @@ class _CanaryRoutes:
         if asked.expect_candidate not in ("", candidate.version):
             detail = f"expected {asked.expect_candidate}, the candidate is {candidate.version}"
             raise problem_error("stale_state", detail)
+        if asked.expect_lock not in (None, lock):
+            raise problem_error("stale_state", "champion, candidate or policy is another")
         budget_ms = self._state.settings.shadow_budget_ms
         refused = {
             "the candidate is the champion": lock.champion_sha256 == lock.candidate_sha256,
@@ -149,7 +210,9 @@ class _CanaryRoutes:
             raise problem_error("canary_refused", "the candidate is not what was registered")
 
     def _shown(self) -> Response:
-        plan = self._canary.plan
+        self._canary.is_held()
+        plan, left_s = self._canary.plan, self._canary.lease_left_s
+        lease = None if left_s is None else CanaryLease(plan.holder, plan.ttl_s, left_s)
         return json_response(
             CanaryState(
                 plan.mode,
@@ -161,6 +224,7 @@ class _CanaryRoutes:
                 plan.since,
                 plan.ended,
                 dict(self._state.metrics.canary_answers),
+                lease,
             )
         )
 
@@ -170,6 +234,12 @@ class _CanaryRoutes:
             outcome,
             who=call.caller.name,
             route=f"POST {_PATH}",
-            reason=f"{plan.mode} {plan.percent:g} %: {plan.reason}",
+            reason=f"{plan.mode} {plan.percent:g} %{_lasting(plan)}: {plan.reason}",
             request_id=call.request_id,
         )
+
+
+def _lasting(plan: CanaryPlan) -> str:
+    if plan.mode == "off":
+        return ""
+    return f" for {plan.ttl_s:g} s unless renewed" if plan.ttl_s else " until told"

@@ -144,6 +144,8 @@ class Endpoint:
         With which ``answer`` may come.
     media_type : str
         Of the answer.
+    is_counted : bool
+        Asked so often that the audit log has one line for the calls of a minute that succeeded.
     """
 
     method: str
@@ -158,6 +160,7 @@ class Endpoint:
     parameters: tuple[Parameter, ...] = ()
     statuses: tuple[int, ...] = (200,)
     media_type: str = "application/json"
+    is_counted: bool = False
 
 
 def json_response(value: object, status: int = 200) -> Response:

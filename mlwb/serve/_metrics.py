@@ -76,6 +76,7 @@ HELP = {
     "ml_registry_flips_total": "counter Changes of the version that answers, by how they came.",
     "ml_registry_unaudited": "gauge 1 while `latest` is not where the registry's log says.",
     "ml_canary_percent": "gauge Share of the requests that an open canary takes, in percent.",
+    "ml_canary_lease_seconds": "gauge Seconds until an open canary ends unless it is renewed.",
     "ml_canary_answers_total": "counter Answers during a live split, by who gave them.",
     "ml_canary_ended_total": "counter Canaries that the server ended by itself.",
     "ml_model_info": "gauge 1 for the version that answers.",

@@ -144,8 +144,8 @@ class PredictRoute(ScoringRoute[Query]):
 
     def compare(self, scope: Scope, job: Comparison) -> None:
         """Show the candidate an answered request, where that is to be."""
-        split = self._state.canary.split
-        if split is None or split.is_live:
+        canary = self._state.canary
+        if (split := canary.split) is None or split.is_live or not canary.is_held():
             return
         if split.takes(sticky_key(scope, job.request_id)):
             self._shadow.later(job)

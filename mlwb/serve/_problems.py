@@ -42,6 +42,8 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "too_many_symbols": (409, "No more symbols can be observed"),
     "too_few_rows": (409, "Too few rows were scored"),
     "canary_open": (409, "A canary is open"),
+    "canary_held": (409, "Somebody else holds the canary"),
+    "lease_lost": (409, "The lease of the canary is not held"),
     "canary_refused": (409, "No canary can be opened now"),
     "kill_held": (409, "The kill switch is held by the environment"),
     "body_too_large": (413, "The body is too large"),

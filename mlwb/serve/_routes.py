@@ -112,6 +112,9 @@ class _Route:
         if problem in _TURNED_AWAY:
             self._audit.count(problem, what="call", who=who, route=route)
             return
+        if endpoint.is_counted and not problem:
+            self._audit.count("", what="call", outcome="done", who=who, route=route)
+            return
         self._audit.record(
             "call",
             "failed" if problem == "internal" else "refused" if problem else "done",

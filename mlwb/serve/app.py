@@ -130,6 +130,7 @@ class App:
             log.start()
         works: list[Work] = [
             self.state.watch,
+            self.state.canary.run,
             self.state.drift.run,
             self.state.observer.run,
         ]

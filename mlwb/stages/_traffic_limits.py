@@ -5,7 +5,7 @@ from __future__ import annotations
 from mlwb.canary import AbortLimits, JudgeLimits
 from mlwb.params import Policy
 
-__all__ = ["abort_limits", "judge_limits"]
+__all__ = ["abort_limits", "judge_limits", "lease_s_of"]
 
 _JUDGED = (
     "canary_abort.error_rate", "canary_abort.match_rate", "canary_abort.p95_ms",
@@ -38,3 +38,8 @@ def judge_limits(policy: Policy) -> JudgeLimits:
         candidate_p95_ms=limits["canary.shadow_p95_ms"],
         level=1.0 / limits["canary.e_value"],
     )
+
+
+def lease_s_of(policy: Policy) -> float:
+    """Seconds after which a canary ends that nobody renewed."""
+    return float(str(policy.watch_settings["canary_abort"]["lease_s"]))

@@ -35,7 +35,7 @@ from mlwb.gates import Verdict
 from mlwb.inference import load_reference
 from mlwb.params import CanaryRolloutParams, Policy
 from mlwb.stages._rollout_records import RolloutFacts, rollout_record
-from mlwb.stages._traffic_limits import judge_limits
+from mlwb.stages._traffic_limits import judge_limits, lease_s_of
 from mlwb.stages._traffic_log import Exchange, TrafficHeader, to_traffic, write_log
 from mlwb.stages.common import (
     context,
@@ -57,6 +57,7 @@ __all__ = [
     "Ran",
     "failures",
     "judge",
+    "lease_s_of",
     "measure",
     "phase_names",
     "record",

@@ -15,13 +15,14 @@ from msgspec import structs
 
 from mlwb.canary import Traffic
 from mlwb.client import PredictClient
-from mlwb.core.clock import ManualClock, SystemClock
+from mlwb.core.clock import ManualClock, SystemClock, format_utc
 from mlwb.core.errors import ServeError
 from mlwb.core.home import Home, find_project
 from mlwb.core.predictionlog import PredictionLine, ShadowOutcome, encode_line
 from mlwb.params import CanaryRolloutParams, load_params, load_policy
 from mlwb.registry import Registry
-from mlwb.runner._rollout_server import Counters, ServerCanary
+from mlwb.runner import RolloutEnd, RolloutOptions, rollout_run
+from mlwb.runner._rollout_server import Counters, LeaseAsked, ServerCanary, ServerLease
 from mlwb.stages.canary_preflight import lock_of
 from mlwb.stages.common import home_of
 from tests.inference.version_kit import WEIGHTS
@@ -32,15 +33,17 @@ __all__ = [
     "PARAMS",
     "QUICK",
     "Asking",
+    "Hook",
     "Place",
     "ScriptedServer",
+    "leading",
     "made_traffic",
     "place",
     "serving",
 ]
 
 PARAMS = find_project() / "params"
-QUICK = {
+QUICK: dict[str, Any] = {
     "rollout.phases": [50.0, 100.0],
     "rollout.observed_per_phase": 60,
     "rollout.least_s": 0.1,
@@ -132,13 +135,32 @@ class ScriptedServer:
         self._reach()
         return self.shown
 
-    def open(self, mode: str, percent: float, *, lock: object, reason: str) -> ServerCanary:  # noqa: ARG002 - as the real one
+    def open(
+        self, mode: str, percent: float, *, lock: object, reason: str, lease: LeaseAsked
+    ) -> ServerCanary:
         """Take the order."""
         self._reach()
+        if asdict(lock) != self.lock:  # type: ignore[call-overload]  # a Lock
+            raise ServeError("another", status=409, problem="stale_state")
         self.orders.append(f"{mode} {percent:g}")
         said = "live" if mode == "live" else "observe"
-        self.shown = ServerCanary(said, percent, self.lock, reason, "runner")
+        held = ServerLease(lease.holder, lease.ttl_s, lease.ttl_s)
+        self.shown = ServerCanary(said, percent, self.lock, reason, "runner", lease=held)
+        self._until_s = self._clock.monotonic_s() + lease.ttl_s
         return self.shown
+
+    def renew(self, lock: object, holder: str) -> ServerCanary:  # noqa: ARG002 - tests change it
+        """Begin the lease anew."""
+        self._reach()
+        if self.shown.lease is None or self.shown.lease.holder != holder:
+            raise ServeError("not held", status=409, problem="lease_lost")
+        self._until_s = self._clock.monotonic_s() + self.shown.lease.ttl_s
+        return self.shown
+
+    def expire(self) -> None:
+        """As a server does that nobody told to go on, or that starts anew."""
+        since = format_utc(self._clock.now())
+        self.shown = ServerCanary("off", 0.0, by="server", since=since, ended="lease_expired")
 
     def close(self, reason: str) -> ServerCanary:
         """End it."""
@@ -156,6 +178,8 @@ class ScriptedServer:
         """Let time pass, with 200 requests a second."""
         for _ in range(round(200 * seconds)):
             self._clock.advance(0.005)
+            if self.shown.lease and self._clock.monotonic_s() >= self._until_s:
+                self.expire()
             if not self.is_away:
                 self._serve()
 
@@ -183,6 +207,37 @@ class ScriptedServer:
                 line, model_version="v2.0.0", score=said.score, latency_ms=said.latency_ms
             )
         _append(artifacts / "predictions.jsonl", line)
+
+
+Hook = Callable[[ScriptedServer], None]
+
+
+def leading(
+    at: Place,
+    server: ScriptedServer,
+    clock: ManualClock,
+    *,
+    mode: Any = "observe_only",
+    hook: Hook | None = None,
+    is_resumed: bool = False,
+    **overrides: Any,
+) -> RolloutEnd:
+    """Run it; `hook` is called before each wait."""
+
+    def sleep(seconds: float) -> None:
+        if hook is not None:
+            hook(server)
+        server.sleep(seconds)
+
+    return rollout_run(
+        at.home,
+        at.params(**{"rollout.poll_s": 0.25, **overrides}),
+        RolloutOptions(mode, "somebody" if mode == "live" else "", is_resumed),
+        policy=load_policy(PARAMS / "policy.yml"),
+        clock=clock,
+        server=server,  # type: ignore[arg-type]  # it says what the real one says
+        sleep=sleep,
+    )
 
 
 def _append(path: Path, line: PredictionLine) -> None:

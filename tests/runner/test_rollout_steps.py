@@ -2,79 +2,34 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from mlwb.canary import Dwell, RolloutGuide, StepKind
-from mlwb.core.clock import ManualClock, SystemClock
+from mlwb.core.clock import ManualClock
 from mlwb.core.errors import EvidenceMissingError, LockHeldError, PromotionRefusedError
 from mlwb.core.predictionlog import ShadowOutcome
 from mlwb.evidence import EvidenceStore
 from mlwb.params import load_policy
-from mlwb.registry import Registry
 from mlwb.runner import RolloutEnd, RolloutFiles, RolloutOptions, rollout_abort, rollout_run
+from mlwb.runner._rollout_server import ServerCanary, ServerLease
 from mlwb.stages.common import match_delta_of
 from mlwb.stages.replay import abort_limits, judge_limits
-from tests.runner.rollout_kit import PARAMS, Place, ScriptedServer, made_traffic, place
+from tests.runner.rollout_kit import PARAMS, Hook, Place, ScriptedServer, leading, made_traffic
 
 pytestmark = pytest.mark.slow
 
 POLICY = load_policy(PARAMS / "policy.yml")
-Hook = Callable[[ScriptedServer], None]
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Champion and candidate are the same model; only ever copied."""
-    return place(tmp_path_factory.mktemp("place")).root
-
-
-@pytest.fixture
-def at(tmp_path: Path, template: Path, unsynced: object) -> Place:  # noqa: ARG001 - not on disk
-    """A home of its own."""
-    shutil.copytree(template, tmp_path / "home", symlinks=True)
-    root = tmp_path / "home"
-    return Place(root, Registry(root / "artifacts" / "models", clock=SystemClock()))
-
-
-def _run(
-    at: Place,
-    server: ScriptedServer,
-    clock: ManualClock,
-    *,
-    mode: Any = "observe_only",
-    hook: Hook | None = None,
-    is_resumed: bool = False,
-    **overrides: Any,
-) -> RolloutEnd:
-    """Run it; `hook` is called before each wait."""
-
-    def sleep(seconds: float) -> None:
-        if hook is not None:
-            hook(server)
-        server.sleep(seconds)
-
-    return rollout_run(
-        at.home,
-        at.params(**{"rollout.poll_s": 0.25, **overrides}),
-        RolloutOptions(mode, "somebody" if mode == "live" else "", is_resumed),
-        policy=POLICY,
-        clock=clock,
-        server=server,  # type: ignore[arg-type]  # it says what the real one says
-        sleep=sleep,
-    )
 
 
 def test_a_healthy_one_goes_through_all_phases(at: Place) -> None:
     """In order, to 0 % at the end; the evidence is live and counts what was answered."""
     clock = ManualClock()
     server = ScriptedServer(at, clock)
-    end = _run(at, server, clock)
+    end = leading(at, server, clock)
     assert end.aborted == ""
     assert server.orders == ["observe_only 50", "observe_only 100", "off"]
     record = end.record
@@ -98,7 +53,7 @@ def test_a_bad_candidate_ends_it_for_the_right_reason(
     """Errors, slowness and drifted scores are told apart, in the first phase."""
     clock = ManualClock()
     server = ScriptedServer(at, clock, answer=answer)
-    end = _run(at, server, clock)
+    end = leading(at, server, clock)
     assert end.aborted.startswith(f"50%: {word}")
     assert server.orders == ["observe_only 50", "off"]
     assert end.record.value("aborted") == 1.0
@@ -108,7 +63,7 @@ def test_a_bad_candidate_ends_it_for_the_right_reason(
 def test_errors_that_only_the_counters_know_end_it(at: Place) -> None:
     """No log has a line of them."""
     clock = ManualClock()
-    end = _run(at, ScriptedServer(at, clock, error=0.2), clock)
+    end = leading(at, ScriptedServer(at, clock, error=0.2), clock)
     assert end.aborted.startswith("50%: error")
 
 
@@ -121,7 +76,7 @@ def test_a_slower_candidate_ends_a_live_split(at: Place) -> None:
         answer=lambda s: ShadowOutcome("v2.0.0", s, 0.0, True, 3.0),
     )
     many: dict[str, Any] = {"rollout.observed_per_phase": 5000}
-    end = _run(at, server, clock, mode="live", **many)
+    end = leading(at, server, clock, mode="live", **many)
     assert "the candidate's p95 of 3 ms" in end.aborted
 
 
@@ -154,7 +109,11 @@ def _other_share(server: ScriptedServer) -> None:
 
 
 def _ended(server: ScriptedServer) -> None:
-    server.shown.mode, server.shown.ended = "off", "the candidate failed"
+    server.shown = ServerCanary("off", 0.0, ended="the candidate failed")
+
+
+def _taken(server: ScriptedServer) -> None:
+    server.shown.lease, server.shown.by = ServerLease("another", 5.0, 5.0), "bob"
 
 
 @pytest.mark.parametrize(
@@ -164,12 +123,13 @@ def _ended(server: ScriptedServer) -> None:
         (_other_champion, "50%: invalid: v9.0.0 was seen"),
         (_other_share, "50%: runner changed it to observe 77 %"),
         (_ended, "50%: the server ended it: the candidate failed"),
+        (_taken, "50%: bob changed it to observe 50 %"),
     ],
 )
 def test_what_is_no_longer_this_rollout_ends_it(at: Place, hook: Hook, why: str) -> None:
     """Another digest, another version in the log, another share, or the server's own decision."""
     clock = ManualClock()
-    end = _run(at, ScriptedServer(at, clock), clock, hook=hook)
+    end = leading(at, ScriptedServer(at, clock), clock, hook=hook)
     assert end.aborted.startswith(why)
     assert end.verdict.outcome == "FAIL"
 
@@ -182,19 +142,19 @@ def test_a_server_that_is_away_ends_it_after_a_while(at: Place) -> None:
     def leave(server: ScriptedServer) -> None:
         server.is_away = clock.monotonic_s() > 0.3
 
-    end = _run(at, server, clock, hook=leave)
+    end = leading(at, server, clock, hook=leave)
     assert "away for" in end.aborted
     assert "could not be told" in end.aborted
     assert end.back_ms is None
     with pytest.raises(PromotionRefusedError, match="was left"):
-        _run(at, server, clock)
+        leading(at, server, clock)
     server.is_away = False
     back_ms, _ = _abort(at, server, clock)
     assert back_ms is not None
     state = RolloutFiles(at.home).read()
     assert state is not None
     assert not state.is_open
-    assert _run(at, server, clock).aborted == ""
+    assert leading(at, server, clock).aborted == ""
 
 
 def test_a_server_that_comes_back_in_time_is_no_reason(at: Place) -> None:
@@ -204,7 +164,7 @@ def test_a_server_that_comes_back_in_time_is_no_reason(at: Place) -> None:
     def blink(server: ScriptedServer) -> None:
         server.is_away = 0.2 < clock.monotonic_s() < 0.6
 
-    assert _run(at, ScriptedServer(at, clock), clock, hook=blink).aborted == ""
+    assert leading(at, ScriptedServer(at, clock), clock, hook=blink).aborted == ""
 
 
 class _KilledError(BaseException):
@@ -223,7 +183,7 @@ def _left(at: Place, clock: ManualClock) -> ScriptedServer:
             raise _KilledError
 
     with pytest.raises(_KilledError):
-        _run(at, server, clock, hook=kill)
+        leading(at, server, clock, hook=kill)
     server.shown = shown  # a killed one would not have closed it
     server.orders.clear()
     return server
@@ -233,9 +193,9 @@ def test_a_resumed_one_has_seen_what_was_before(at: Place) -> None:
     """Both phases are whole in the evidence, and no phase begins anew."""
     clock = ManualClock()
     server = _left(at, clock)
-    end = _run(at, server, clock, is_resumed=True)
+    end = leading(at, server, clock, is_resumed=True)
     assert end.aborted == ""
-    assert server.orders == ["off"]
+    assert server.orders == ["observe_only 100", "off"]
     assert end.record.value("phases_completed") == 1.0
     assert (end.record.value("observed", "50%") or 0) >= 60
 
@@ -249,7 +209,7 @@ def test_a_resumed_one_of_other_digests_is_invalid(at: Place) -> None:
     assert state is not None
     state.lock["candidate_sha256"] = "sha256:" + "0" * 64
     files.write(state)
-    assert "invalid: candidate_sha256" in _run(at, server, clock, is_resumed=True).aborted
+    assert "invalid: candidate_sha256" in leading(at, server, clock, is_resumed=True).aborted
     assert server.orders == ["off"]
 
 
@@ -276,14 +236,14 @@ def test_abort_writes_the_evidence_of_a_killed_runner(at: Place) -> None:
     assert end.aborted == "100%: enough"
     assert server.shown.mode == "off"
     with pytest.raises(EvidenceMissingError, match="unfinished"):
-        _run(at, server, clock, is_resumed=True)
+        leading(at, server, clock, is_resumed=True)
 
 
 def test_two_runners_are_one_too_many(at: Place) -> None:
     """The second is refused."""
     clock = ManualClock()
     with RolloutFiles(at.home).held(), pytest.raises(LockHeldError):
-        _run(at, ScriptedServer(at, clock), clock)
+        leading(at, ScriptedServer(at, clock), clock)
 
 
 def test_too_little_traffic_is_no_success(at: Place) -> None:
@@ -291,7 +251,7 @@ def test_too_little_traffic_is_no_success(at: Place) -> None:
     clock = ManualClock()
     server = ScriptedServer(at, clock)
     few: dict[str, Any] = {"rollout.observed_per_phase": 5000, "rollout.most_s": 1.0}
-    assert "requests observed in time" in _run(at, server, clock, **few).aborted
+    assert "requests observed in time" in leading(at, server, clock, **few).aborted
 
 
 @pytest.mark.slow

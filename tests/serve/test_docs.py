@@ -129,7 +129,7 @@ def test_what_to_type(registry: Registry) -> None:
     """Every command of the page, one after another, does what its line says."""
     app = create_app(ServeSettings(registry.models_dir))
     commands = _COMMAND.findall(PAGE.split("\n## Control\n", 1)[1].split("\n## ", 1)[0])
-    assert len(commands) == 16
+    assert len(commands) == 17
     refused = []
     for place, method, body in commands:
         path, _, query = place.partition("?")
