@@ -11,6 +11,7 @@ LOCKED := $(VENV)/.locked-$(shell cat requirements.lock 2>/dev/null | cksum | cu
 STAMP := $(VENV)/.ok-$(shell cat requirements.lock pyproject.toml 2>/dev/null | cksum | cut -d' ' -f1)
 ORACLES := $(VENV)/oracles/.ok-$(shell cat tests/oracles.lock 2>/dev/null | cksum | cut -d' ' -f1)
 PEERS := $(VENV)/peers/.ok-$(shell cat tests/peers.lock 2>/dev/null | cksum | cut -d' ' -f1)
+SERVING := $(VENV)/serving/.ok-$(shell cat ops/install ops/serving.lock pyproject.toml 2>/dev/null | cksum | cut -d' ' -f1)
 PIP := $(PY) -m pip --quiet --quiet --disable-pip-version-check
 
 DATA ?=
@@ -59,6 +60,11 @@ $(PEERS): $(STAMP)
 	@$(VENV)/peers/bin/python -m pip --quiet --quiet --disable-pip-version-check install --only-binary :all: --require-hashes -r tests/peers.lock
 	@touch $@
 
+# What a server has, and no more: the steps of the image, for the tests that start it as the image does.
+$(SERVING): $(STAMP)
+	@PYTHON=$(PYTHON) INSTALLER=$(INSTALLER) ops/install $(VENV)/serving
+	@touch $@
+
 .PHONY: setup run demo nightly test fast check lab serve smoke shadow canary drift-check report archive scrape promote rollback status verify bench clean help
 
 setup: $(STAMP) ## set up .venv from requirements.lock (every other target does it by itself)
@@ -73,7 +79,7 @@ demo: $(STAMP) ## the loop under policy.demo.yml (dwell times waived), then prom
 nightly: $(STAMP) ## measure the waiting candidate again and record the night (same variables as run)
 	@$(PY) -m mlwb nightly $(RUN_FLAGS)
 
-test: $(ORACLES) $(PEERS) ## all tests: units, properties, contracts, processes, then the notebooks under nbval
+test: $(ORACLES) $(PEERS) $(SERVING) ## all tests: units, properties, contracts, processes, then the notebooks under nbval
 	@$(PY) -m pytest -q -n 2 --dist loadfile
 	@$(PY) -m pytest -q -p tests.notebooks.lane --nbval-lax tests/notebooks/golden
 

@@ -82,11 +82,14 @@ def main() -> int:
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else int(done.code is not None)
     except MlwbError as error:
-        hint = (
-            f"; put one into {API_KEY}" if getattr(error, "problem", "") == "unauthorized" else ""
-        )
-        _tell(error.code, f"{error}{hint}")
-        return error.exit_code
+        return _refused(error)
+    except ModuleNotFoundError as error:
+        from mlwb.cli._extras import missing_extra
+
+        told = missing_extra(error)
+        if told is None:
+            raise
+        return _refused(told)
     except BrokenPipeError:
         sys.stderr.close()
         return 0
@@ -95,6 +98,12 @@ def main() -> int:
         _tell("os", f"{what}: {error.filename or error}")
         return 5
     return 0
+
+
+def _refused(error: MlwbError) -> int:
+    hint = f"; put one into {API_KEY}" if getattr(error, "problem", "") == "unauthorized" else ""
+    _tell(error.code, f"{error}{hint}")
+    return error.exit_code
 
 
 def _tell(code: str, text: str, *, word: str = "[bold red]error[/]") -> None:

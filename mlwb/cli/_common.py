@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -41,6 +42,7 @@ __all__ = [
     "evidence_view",
     "home",
     "kept_heads",
+    "load_check",
     "print_json",
     "print_problems",
     "read_policy",
@@ -92,6 +94,13 @@ def registry() -> Registry:
         actor=os.environ.get("USER", "local"),
         signer=Signer.from_env(os.environ),
     )
+
+
+def load_check(folder: Path) -> None:
+    """Open a version as the server would; the registry's check before a flip."""
+    from mlwb.inference import Predictor
+
+    Predictor.load(folder, signer=Signer.from_env(os.environ))
 
 
 def read_policy(name: str) -> Policy:

@@ -17,6 +17,7 @@ from mlwb.cli._common import (
     console,
     evidence_store,
     home,
+    load_check,
     print_json,
     read_policy,
     registry,
@@ -26,7 +27,6 @@ from mlwb.client import PredictClient
 from mlwb.core.canonical import parse_json
 from mlwb.core.clock import SystemClock
 from mlwb.core.errors import ParamsError
-from mlwb.core.signing import Signer
 
 if TYPE_CHECKING:
     from mlwb.monitor import Look, Notice, Page, Row, Watcher
@@ -98,17 +98,10 @@ def _watcher(folder: Path, client: PredictClient, policy: str, *, acts: bool) ->
         clock=SystemClock(),
         fetch=fetch,
         folder=folder,
-        load_check=_load_check,
+        load_check=load_check,
         deliver=_hook(),
         acts=acts,
     )
-
-
-def _load_check(folder: Path) -> None:
-    """Open a version as the server would."""
-    from mlwb.inference import Predictor
-
-    Predictor.load(folder, signer=Signer.from_env(os.environ))
 
 
 def _hook() -> Callable[[Notice], str] | None:

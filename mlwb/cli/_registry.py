@@ -15,6 +15,7 @@ from mlwb.cli._common import (
     console,
     evidence_store,
     evidence_view,
+    load_check,
     print_json,
     read_policy,
 )
@@ -181,8 +182,6 @@ def _promote(
     as_json: JsonFlag = False,
 ) -> None:
     """Make a version `latest`, on the newest decision about it; exit 1 when that says no."""
-    from mlwb.stages.common import load_check
-
     models = selected(at)
     wanted = version or models.candidate()
     if not wanted:

@@ -8,7 +8,15 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from mlwb.cli._common import JsonFlag, PolicyOption, console, errors, home, print_json
+from mlwb.cli._common import (
+    JsonFlag,
+    PolicyOption,
+    console,
+    errors,
+    home,
+    print_json,
+    until_told,
+)
 from mlwb.cli._run import STYLES
 from mlwb.cli._shadow import StrictFlag
 from mlwb.core import fsops
@@ -113,12 +121,33 @@ def _scrape(
     url: Annotated[
         list[str] | None, typer.Option("--url", help="A running server; may be repeated.")
     ] = None,
+    every: Annotated[
+        float | None,
+        typer.Option("--every", min=0.1, help="Again every so many seconds, until stopped."),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Note what servers have counted, for the daily report; once a minute, by a timer."""
+    """Note what servers have counted, for the daily report; once a minute, by a timer or --every.
+
+    With --every a server that does not answer is said and asked again.
+    """
+    urls = url or ["http://127.0.0.1:4010"]
+    if every is None:
+        _note(urls, as_json=as_json)
+        return
+    with until_told() as is_over:
+        while not is_over.is_set():
+            try:
+                _note(urls, as_json=as_json)
+            except MlwbError as error:
+                errors.print(str(error), markup=False, soft_wrap=True)
+            is_over.wait(every)
+
+
+def _note(urls: list[str], *, as_json: bool) -> None:
     from mlwb.stages.scrape import scrape
 
-    noted = scrape(home(), url or ["http://127.0.0.1:4010"], SystemClock())
+    noted = scrape(home(), urls, SystemClock())
     if as_json:
         print_json({"series": noted})
     else:

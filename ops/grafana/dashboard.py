@@ -35,7 +35,7 @@ def _live_gates(policy: Policy) -> str:
     """1 while what a scrape can see of the gates holds: latency, errors, agreement, drift."""
     limits = {name: policy.limit(name).value for name in _GATES}
     within = (
-        f'(sum(rate(ml_predict_latency_ms_bucket{{le="{limits["canary.p95_ms"]}"}}[5m]))'
+        f'(sum(rate(ml_predict_latency_ms_bucket{{le=~"{limits["canary.p95_ms"]}(.0)?"}}[5m]))'
         f" / {_rate('ml_predict_latency_ms_count')} >= bool 0.95)"
     )
     errors = (
