@@ -65,7 +65,7 @@ $(SERVING): $(STAMP)
 	@PYTHON=$(PYTHON) INSTALLER=$(INSTALLER) ops/install $(VENV)/serving
 	@touch $@
 
-.PHONY: setup run demo nightly test fast check lab serve smoke shadow canary drift-check report archive scrape promote rollback status verify bench clean help
+.PHONY: setup run demo nightly test fast check lab serve smoke shadow canary drift-check report pnl archive scrape promote rollback status verify bench clean help
 
 setup: $(STAMP) ## set up .venv from requirements.lock (every other target does it by itself)
 
@@ -113,6 +113,9 @@ drift-check: $(STAMP) ## the daily job: rows served until yesterday against the 
 
 report: $(STAMP) ## the daily job: yesterday and the validation window (ARGS="--date 2026-01-31")
 	@$(PY) -m mlwb report daily $(ARGS)
+
+pnl: $(STAMP) ## the daily job: served scores on paper, for the triggers win_rate and sharpe (ARGS="--data bars.csv.gz")
+	@$(PY) -m mlwb report pnl $(ARGS)
 
 archive: $(STAMP) ## move evidence and logs past their time into a verified archive
 	@$(PY) -m mlwb evidence archive --apply $(ARGS)

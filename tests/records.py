@@ -35,6 +35,10 @@ DETAILS: dict[str, dict[str, Any]] = {
         "train": {"rows": 28008}, "holdout": {"rows": 5184}, "splits": [{"leaks": 0}],
     },
     "pnl": {"label": _LABEL, "rule": "volatility timing", "definition": "timed minus constant"},
+    "live_pnl": {
+        "date": "2026-01-01", "source": "paper", "simulated": True, "label": _LABEL,
+        "symbol": "SYNTH", "definition": "timed minus constant",
+    },
     "parity": {
         "schema_crc32": "33c52c7e", "feature_order": ["bias"], "dtypes": ["float64"],
         "feature_spec_digest": SHA,

@@ -12,7 +12,7 @@ from mlwb.backtest._account import Ledger, Trips
 from mlwb.core.arrays import Float1D, Int1D
 from mlwb.core.clock import DAY_S
 from mlwb.core.errors import EmptyWindowError
-from mlwb.stats import SharpeRatio, min_track_record, near_one, psr, sharpe_ratio
+from mlwb.stats import DAYS_A_YEAR, SharpeRatio, min_track_record, near_one, psr, sharpe_ratio
 
 __all__ = [
     "MINUTES_A_YEAR",
@@ -28,7 +28,6 @@ __all__ = [
 
 MINUTES_A_YEAR = 525_600.0
 """Minute bars of a market that never closes."""
-_YEAR_DAYS = 365.0
 
 
 @dataclass(frozen=True)
@@ -130,7 +129,7 @@ def risk(net: Float1D, ts: Int1D, *, bars_per_year: float = MINUTES_A_YEAR) -> R
     daily = daily_returns(net, ts)
     equity = np.concatenate([[1.0], np.cumprod(1.0 + net)])
     drawdown = min(float(np.max(1.0 - equity / np.maximum.accumulate(equity))), 1.0)
-    scale = math.sqrt(_YEAR_DAYS)
+    scale = math.sqrt(DAYS_A_YEAR)
     shown = dict.fromkeys(("sharpe", "sharpe_se", "sharpe_lo", "psr", "min_track_record"), math.nan)
     found = _ratio(daily)
     if found is not None:
@@ -256,7 +255,7 @@ def _ratio(returns: Float1D) -> SharpeRatio | None:
 
 def _lo_scale(daily: Float1D) -> float:
     """Lo (2002): ``q / sqrt(q + 2 sum_k (q - k) rho_k)``, lags by the rule of Newey and West."""
-    q, n = _YEAR_DAYS, len(daily)
+    q, n = DAYS_A_YEAR, len(daily)
     daily = near_one(daily)
     centred = daily - daily.mean()
     lags = range(1, min(int(4.0 * (n / 100.0) ** (2.0 / 9.0)), n - 1) + 1)
@@ -269,7 +268,7 @@ def _calmar(equity: float, drawdown: float, n_days: int) -> float:
     if drawdown == 0.0 or n_days == 0:
         return math.nan
     try:
-        growth = equity ** (_YEAR_DAYS / n_days) - 1.0 if equity > 0.0 else -1.0
+        growth = equity ** (DAYS_A_YEAR / n_days) - 1.0 if equity > 0.0 else -1.0
     except OverflowError:  # eight times the money in a day is more than a float a year
         growth = math.inf
     return growth / drawdown

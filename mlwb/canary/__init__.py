@@ -6,7 +6,7 @@ Does not belong here: sending requests (``client``), limits (``params``), a prom
 (``gates``).
 """
 
-from mlwb.canary._comparisons import covered_s, shadow_traffic
+from mlwb.canary._comparisons import shadow_traffic
 from mlwb.canary._guide import Dwell, RolloutGuide, Step, StepKind
 from mlwb.canary._judge import (
     Finding,
@@ -40,7 +40,6 @@ __all__ = [
     "Summary",
     "Traffic",
     "abort_reason",
-    "covered_s",
     "judge",
     "plan",
     "questions_of",

@@ -1,4 +1,4 @@
-"""The server's shadow log as traffic, and how long it covers."""
+"""The server's shadow log as traffic."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mlwb.canary._traffic import Traffic
 from mlwb.core.arrays import Float1D
 from mlwb.core.predictionlog import PredictionLine
 
-__all__ = ["covered_s", "shadow_traffic"]
+__all__ = ["shadow_traffic"]
 
 
 def shadow_traffic(lines: Sequence[PredictionLine]) -> Traffic:
@@ -41,31 +41,3 @@ def shadow_traffic(lines: Sequence[PredictionLine]) -> Traffic:
 
 def _numbers(values: Sequence[float | None]) -> Float1D:
     return np.asarray([np.nan if v is None else v for v in values], dtype=np.float64)
-
-
-def covered_s(beats: Float1D, *, max_gap_s: float) -> float:
-    """Length of the newest stretch without a gap.
-
-    Parameters
-    ----------
-    beats : ndarray of shape (n,), float64
-        Seconds at which the candidate was seen to answer, in any order.
-    max_gap_s : float
-        A longer silence starts the count anew.
-
-    Returns
-    -------
-    float
-        From the first beat after the last gap to the newest; 0 without two beats.
-
-    Examples
-    --------
-    >>> covered_s(np.array([0.0, 60.0, 120.0, 500.0, 560.0]), max_gap_s=300.0)
-    60.0
-    """
-    if len(beats) == 0:
-        return 0.0
-    ordered = np.sort(beats)
-    gaps = np.flatnonzero(np.diff(ordered) > max_gap_s)
-    start = gaps[-1] + 1 if len(gaps) else 0
-    return float(ordered[-1] - ordered[start])

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
+from mlwb.cli import _report_pnl
 from mlwb.cli._common import (
     JsonFlag,
     PolicyOption,
@@ -17,11 +18,12 @@ from mlwb.cli._common import (
     print_json,
     until_told,
 )
+from mlwb.cli._report_days import parse_day
 from mlwb.cli._run import STYLES
 from mlwb.cli._shadow import StrictFlag
 from mlwb.core import fsops
 from mlwb.core.clock import SystemClock
-from mlwb.core.errors import MlwbError, ParamsError
+from mlwb.core.errors import MlwbError
 from mlwb.evidence import Record
 from mlwb.gates import Verdict
 from mlwb.params import load_params
@@ -29,6 +31,7 @@ from mlwb.params import load_params
 __all__ = ["add"]
 
 app = typer.Typer(help="What happened while a version served.", no_args_is_help=True)
+_report_pnl.add(app)
 
 _RISK = {"OK": "green", "WARN": "yellow", "CRITICAL": "bold red"}
 _STATE = {"quiet": "green", "raised": "bold red", "warned": "yellow", "not measured": "yellow"}
@@ -58,12 +61,12 @@ def _daily(
 
     params = load_params("daily_report", home().params, overrides={"run.policy": policy})
     clock, rules = SystemClock(), policy_of(params.run)
-    inputs = daily_report.load(params, clock, _date(day) if day else None)
+    inputs = daily_report.load(params, clock, parse_day(day) if day else None)
     (told,) = daily_report.record(inputs, daily_report.measure(inputs), params, clock)
     rows = _last(daily_report.history(params), params.report.trend_days, told.details["date"])
     file = home().outputs / "daily" / f"report_{told.details['date']}.html"
     fsops.make_dirs(file.parent)
-    fsops.write_atomic(file, render_day(told, rows, rules))
+    fsops.write_atomic(file, render_day(told, rows, rules, trading=inputs.trading))
     window: Record | None = None
     try:
         watched = validation.load(params, clock)
@@ -98,7 +101,7 @@ def _weekly(
 
     params = load_params("daily_report", home().params, overrides={"run.policy": policy})
     today = SystemClock().now().astimezone(UTC).date()
-    last = _date(day) if day else today - timedelta(days=1)
+    last = parse_day(day) if day else today - timedelta(days=1)
     rows = daily_report.history(params)
     week = week_of(rows, last)
     file = home().outputs / "daily" / f"week_{last}.html"
@@ -153,13 +156,6 @@ def _note(urls: list[str], *, as_json: bool) -> None:
     else:
         for target, n in noted.items():
             console.print(f"{escape(target)}: {n} counters", soft_wrap=True)
-
-
-def _date(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise ParamsError("--date is no UTC date", expected="2026-01-31", got=text) from error
 
 
 def _last(rows: list[dict[str, str]], n: int, last: str) -> list[dict[str, str]]:

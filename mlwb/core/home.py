@@ -5,10 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from mlwb.core.errors import ParamsError
 
-__all__ = ["Home", "find_home", "find_project"]
+__all__ = ["SERVED_FILES", "Home", "find_home", "find_project", "served_path"]
+
+SERVED_FILES: Mapping[str, str] = MappingProxyType(
+    {
+        "prediction_log": "predictions.jsonl",
+        "shadow_log": "shadow/predictions.jsonl",
+        "feature_log": "features.jsonl",
+        "drift_dir": "drift",
+    }
+)
+"""What a server writes and reports read: its setting to the place below ``artifacts/``."""
 
 
 @dataclass(frozen=True)
@@ -96,3 +107,35 @@ def find_home(environ: Mapping[str, str]) -> Home:
     named = environ.get("MLWB_HOME", "")
     root = Path(named).expanduser().resolve() if named else project
     return Home(project=project, root=root)
+
+
+def served_path(setting: str, home: Home, environ: Mapping[str, str]) -> Path:
+    """Where the server of a home writes what a report reads.
+
+    Parameters
+    ----------
+    setting : str
+        A key of :data:`SERVED_FILES`.
+    home : Home
+        Whose server.
+    environ : mapping
+        ``os.environ`` of the entry point. The variable that moves a file of the server
+        (``MLWB_PREDICTION_LOG``) moves it for the reports of the home that this environment names,
+        and of no other.
+
+    Returns
+    -------
+    Path
+        Where the server is told ``off``, the place at which nothing is written.
+
+    Examples
+    --------
+    >>> home = Home(Path("/p"), Path("/p"))
+    >>> served_path("shadow_log", home, {}).as_posix()
+    '/p/artifacts/shadow/predictions.jsonl'
+    """
+    usual = home.artifacts / SERVED_FILES[setting]
+    told = environ.get(f"MLWB_{setting.upper()}", "")
+    if told in ("", "off") or find_home(environ).root != home.root:
+        return usual
+    return Path(told).expanduser()

@@ -10,7 +10,7 @@ from mlwb.core.errors import EvidenceSchemaError
 
 __all__ = ["KNOWN_NAMES", "known_name"]
 
-_ABOUT = re.compile(r"_daily-(\d{4}-\d{2}-\d{2})_\d{8}T\d{6}Z_")
+_ABOUT = re.compile(r"_(?:daily|pnl)-(\d{4}-\d{2}-\d{2})_\d{8}T\d{6}Z_")
 
 KNOWN_NAMES: Mapping[str, str] = MappingProxyType(
     {
@@ -39,6 +39,7 @@ KNOWN_NAMES: Mapping[str, str] = MappingProxyType(
         "decision": "decision.json",
         "confirmation": "confirmation.json",
         "daily_report": "daily/report_{date}.json",
+        "live_pnl": "daily/pnl_{date}.json",
         "policy": "policy.json",
         "waiver": "waiver.json",
         "archive": "archive.json",

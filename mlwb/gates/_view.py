@@ -24,6 +24,7 @@ _OUTSIDE = frozenset(
         "decision",
         "drift_check",
         "eval_result",
+        "live_pnl",
         "metrics_baseline",
         "policy",
         "release_review",

@@ -31,10 +31,17 @@ from mlwb.monitor._history import (
 )
 from mlwb.monitor._look import Look, Page, Watcher
 from mlwb.monitor._memory import Memory, alone
+from mlwb.monitor._money import (
+    LIVE_PNL,
+    TradingDay,
+    money_alerts,
+    trading_days,
+    trading_readings,
+)
 from mlwb.monitor._notices import Notice, Outbox
 from mlwb.monitor._pairs import PairSample
 from mlwb.monitor._plan import Plan, plan_rollback
-from mlwb.monitor._records import Suggestion, suggest_retraining, trading_readings
+from mlwb.monitor._records import Suggestion, suggest_retraining
 from mlwb.monitor._scrape import Scrape, parse_scrape
 from mlwb.monitor._traffic import Traffic
 from mlwb.monitor._triggers import Measurement, Row, Rules, Trigger, judge_readings
@@ -42,6 +49,7 @@ from mlwb.monitor._triggers import Measurement, Row, Rules, Trigger, judge_readi
 __all__ = [
     "HISTORY_COLUMNS",
     "LATENCY_EDGES_MS",
+    "LIVE_PNL",
     "Alert",
     "Alerts",
     "Answers",
@@ -65,6 +73,7 @@ __all__ = [
     "Scrape",
     "Snapshot",
     "Suggestion",
+    "TradingDay",
     "Traffic",
     "Trigger",
     "Watcher",
@@ -77,6 +86,7 @@ __all__ = [
     "history_row",
     "increases",
     "judge_readings",
+    "money_alerts",
     "parse_counters",
     "parse_history",
     "parse_scrape",
@@ -87,6 +97,7 @@ __all__ = [
     "rollback_alerts",
     "sign_notice",
     "suggest_retraining",
+    "trading_days",
     "trading_readings",
     "webhook",
     "week_of",

@@ -14,6 +14,8 @@ from mlwb.params import Policy
 __all__ = ["Alert", "Alerts", "Reading", "gate_warnings", "record_alerts", "rollback_alerts"]
 
 _WATCHES = ("rollback", "drift_check")
+_OVER_DAYS = frozenset({"live_pnl"})
+"""Kinds of which one record is one day, and a limit is about several."""
 
 
 @dataclass(frozen=True)
@@ -101,16 +103,20 @@ class Alerts:
         return "WARN" if self.open or is_warned else "OK"
 
 
-def rollback_alerts(readings: Mapping[str, Reading], policy: Policy) -> tuple[Alert, ...]:
+def rollback_alerts(
+    readings: Mapping[str, Reading], policy: Policy, *, money: Mapping[str, Reading] | None = None
+) -> tuple[Alert, ...]:
     """Hold numbers of a window against every limit of the group ``rollback``.
 
     Parameters
     ----------
     readings : mapping of str to Reading
-        By name of the metric. Every one given is needed; a limit without one (money, restarts: what
-        the logs do not hold) is named as not measured and proves nothing either way.
+        By name of the metric. Every one given is needed; a limit without one (restarts: what the
+        logs do not hold) is named as not measured and proves nothing either way.
     policy : Policy
         The limits.
+    money : mapping of str to Reading, optional
+        The same of trades, where there are any: held against their limits, and not needed.
 
     Returns
     -------
@@ -118,14 +124,16 @@ def rollback_alerts(readings: Mapping[str, Reading], policy: Policy) -> tuple[Al
         One a limit, in the order of the policy.
     """
     found = []
+    beside = money or {}
     for limit in policy.watch["rollback"]:
-        reading = readings.get(limit.metric)
+        is_needed = limit.metric in readings
+        reading = readings.get(limit.metric) or beside.get(limit.metric)
         if reading is None:
             why = "a server's logs do not hold it; mlwb monitor asks"
             found.append(Alert(limit.id, "not measured", why, is_needed=False))
         elif not reading.is_known or reading.n < limit.min_n:
             why = reading.why or f"{reading.n} observations"
-            found.append(Alert(limit.id, "not measured", why))
+            found.append(Alert(limit.id, "not measured", why, is_needed=is_needed))
         else:
             is_quiet = holds(reading.value, limit.comparator, limit.value)
             said = f"{limit.metric} = {reading.value:.6g}, must be {limit.comparator} {limit.value}"
@@ -174,7 +182,7 @@ def record_alerts(records: Iterable[Record], policy: Policy) -> tuple[Alert, ...
     """
     found: dict[str, Alert] = {}
     for record in records:
-        if record.origin != "live":
+        if record.origin != "live" or record.kind in _OVER_DAYS:
             continue
         for check in _checks(record, policy):
             if check.outcome is Outcome.FAIL and check.severity == "hard":

@@ -12,9 +12,10 @@ from mlwb.core.clock import Clock, format_utc
 from mlwb.core.errors import EvidenceError, MlwbError
 from mlwb.evidence import EvidenceStore, Record
 from mlwb.monitor._memory import Memory, append_look, read_memory, write_memory
+from mlwb.monitor._money import LIVE_PNL, trading_readings
 from mlwb.monitor._notices import Notice, notice
 from mlwb.monitor._plan import Plan, plan_rollback
-from mlwb.monitor._records import Suggestion, suggest_retraining, trading_readings
+from mlwb.monitor._records import Suggestion, suggest_retraining
 from mlwb.monitor._scrape import Scrape, parse_scrape
 from mlwb.monitor._triggers import Measurement, Row, Rules, judge_readings
 from mlwb.params import Policy
@@ -192,7 +193,7 @@ class Watcher:
         found += [
             _flag("unaudited", not audited, "latest against the registry's log", now),
             _flag("manual", bool(by), by or "nobody calls for it", now),
-            *trading_readings(self._about("pnl"), self._memory.version, self._rules, now=now),
+            *trading_readings(self._about(LIVE_PNL), self._memory.version, self._rules, now=now),
         ]
         rows = judge_readings(self._memory.triggers, found, self._rules)
         triggers = {row.name: row.trigger for row in rows}
@@ -212,7 +213,7 @@ class Watcher:
             head = self.store.head()
             newest = head.sha256 if head else ""
             if newest != self._records[0]:
-                found = (*self.store.records("pnl"), *self.store.records("drift_check"))
+                found = (*self.store.records(LIVE_PNL), *self.store.records("drift_check"))
                 self._records = (newest, found)
         except (EvidenceError, OSError) as error:
             self._problems.append(f"evidence cannot be read: {error}")

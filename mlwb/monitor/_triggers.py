@@ -69,6 +69,10 @@ class Rules:
         Starts of the server are counted over so many seconds.
     trading_days, drift_days : int
         UTC days of trades that are judged together, and of drift that suggest training anew.
+    sharpe_days : int
+        UTC days that a Sharpe ratio is of.
+    judged_labels : frozenset of str
+        Kinds of label whose paper money may call for a rollback: those of a hard gate `pnl`.
     """
 
     limits: Mapping[str, Limit]
@@ -80,6 +84,8 @@ class Rules:
     crash_window_s: float
     trading_days: int
     drift_days: int
+    sharpe_days: int
+    judged_labels: frozenset[str]
 
     @classmethod
     def of(cls, policy: Policy) -> Rules:
@@ -96,6 +102,8 @@ class Rules:
             crash_window_s=number["crash_window_s"],
             trading_days=max(1, int(number["trading_days"])),
             drift_days=max(1, int(number["drift_days"])),
+            sharpe_days=max(2, int(number["sharpe_days"])),
+            judged_labels=frozenset(policy.gates["pnl"].settings.get("hard_for_labels", ())),
         )
 
     def needed(self, name: str) -> int:

@@ -70,6 +70,7 @@ _SETTINGS: Mapping[str, frozenset[str]] = {
             "never_back_h",
             "crash_window_s",
             "trading_days",
+            "sharpe_days",
             "drift_days",
         }
     ),

@@ -9,6 +9,7 @@ from mlwb.core.bars import INTERVAL_S
 from mlwb.core.errors import ParamsError
 from mlwb.params._fields import between, may_be_empty, one_of, one_of_or_reference
 from mlwb.params._rollout import RolloutParams
+from mlwb.params._watching import CheckParams, DailyParams, ShadowLogParams, TradedMarketParams
 
 __all__ = [
     "STAGES",
@@ -26,6 +27,7 @@ __all__ = [
     "FeatureParams",
     "FeatureStudyParams",
     "LabelParams",
+    "LivePnlParams",
     "PsiParams",
     "PsiValidationParams",
     "ReleaseReviewParams",
@@ -36,6 +38,7 @@ __all__ = [
     "SearchParams",
     "ShadowCompareParams",
     "ShadowLogParams",
+    "TradedMarketParams",
     "TrafficParams",
     "TrainingParams",
     "WindowParams",
@@ -381,37 +384,11 @@ class ReplayParams:
 
 
 @dataclass(frozen=True)
-class CheckParams:
-    """How the daily check looks at live counts.
-
-    Parameters
-    ----------
-    rolling_days : int
-        UTC days of the rolling window, which ends with yesterday.
-    """
-
-    rolling_days: int = between(1, 31)
-
-
-@dataclass(frozen=True)
 class DriftCheckParams:
     """Every day: the rows a server counted against the reference frozen with its version."""
 
     run: RunParams
     check: CheckParams
-
-
-@dataclass(frozen=True)
-class DailyParams:
-    """How the days are told.
-
-    Parameters
-    ----------
-    trend_days : int
-        UTC days that the page and its pictures show.
-    """
-
-    trend_days: int = between(2, 366)
 
 
 @dataclass(frozen=True)
@@ -423,20 +400,11 @@ class DailyReportParams:
 
 
 @dataclass(frozen=True)
-class ShadowLogParams:
-    """Which comparisons are looked at.
+class LivePnlParams:
+    """Every day: what the scores a server gave would have earned, or what a desk says it did."""
 
-    Parameters
-    ----------
-    log : str
-        Shadow log of a server; empty is the one that `mlwb serve` writes. Any other counts as
-        replayed.
-    champion : str
-        Version that answered; empty is the one that answered last.
-    """
-
-    log: str
-    champion: str
+    run: RunParams
+    data: TradedMarketParams
 
 
 @dataclass(frozen=True)
@@ -477,6 +445,7 @@ STAGES: dict[str, type[Any]] = {
     "replay": ReplayParams,
     "drift_check": DriftCheckParams,
     "daily_report": DailyReportParams,
+    "live_pnl": LivePnlParams,
     "shadow_compare": ShadowCompareParams,
     "canary_analysis": CanaryAnalysisParams,
     "canary_rollout": CanaryRolloutParams,

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from mlwb.evidence import Metric, Record
-from mlwb.monitor import Week
+from mlwb.monitor import TradingDay, Week
 from mlwb.params import Policy
 from mlwb.report._daily_figure import trends
+from mlwb.report._daily_money import money_section
 from mlwb.report._index_page import badge, facts
 from mlwb.report._numbers import NOT_MEASURED, count, duration, interval, minute, number, several
 from mlwb.report._page import page
@@ -41,7 +42,13 @@ _NUMBERS = (
 _SHOWN_GAPS = 12
 
 
-def render_day(record: Record, rows: Sequence[Mapping[str, str]], policy: Policy) -> bytes:
+def render_day(
+    record: Record,
+    rows: Sequence[Mapping[str, str]],
+    policy: Policy,
+    *,
+    trading: Sequence[TradingDay] = (),
+) -> bytes:
     """The page of a day.
 
     Parameters
@@ -52,6 +59,8 @@ def render_day(record: Record, rows: Sequence[Mapping[str, str]], policy: Policy
         Days the trend shows, oldest first.
     policy : Policy
         Draws the limits of the trend.
+    trading : sequence of TradingDay
+        Trades of the version, oldest day first.
 
     Returns
     -------
@@ -72,7 +81,8 @@ def render_day(record: Record, rows: Sequence[Mapping[str, str]], policy: Policy
         f'<div id="content">{_risk(details)}</div></header><main>'
         f'{_questions(details)}<section aria-labelledby="trend"><h2 id="trend">Trend</h2>'
         f"{trends(rows, policy)._repr_html_()}</section>"
-        f"{_numbers(record)}{_features(record)}{_gaps(details)}</main>"
+        f"{money_section(trading, policy)}{_numbers(record)}{_features(record)}{_gaps(details)}"
+        "</main>"
         f"<footer>Evidence <code>{escape(record.run_id)}</code></footer>"
     )
     return page(f"{details['risk']}: {details['date']}", body)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mlwb.core.errors import ParamsError
-from mlwb.core.home import find_home
+from mlwb.core.home import SERVED_FILES, find_home
 from mlwb.core.ids import check_version
 from mlwb.core.signing import Signer
 from mlwb.serve._ranges import check_ranges
@@ -288,13 +288,10 @@ class ServeSettings:
             values["models_dir"] = find_home(environ).models
         artifacts = Path(values["models_dir"]).parent
         beside = {
-            "prediction_log": artifacts / "predictions.jsonl",
-            "shadow_log": artifacts / "shadow" / "predictions.jsonl",
+            **{name: artifacts / place for name, place in SERVED_FILES.items()},
             "audit_log": artifacts / "audit.log",
-            "drift_dir": artifacts / "drift",
             "baseline_file": artifacts / "serve.baseline.json",
             "keys_file": artifacts / "keys.json",
-            "feature_log": artifacts / "features.jsonl",
             "observe_dir": artifacts / "observe",
             "kill_file": artifacts / "serve.kill",
             "mode_file": artifacts / "serve.mode.json",

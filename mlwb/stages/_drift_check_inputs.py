@@ -16,6 +16,7 @@ from mlwb.drift import FeatureReference, HourLog, read_live_hours
 from mlwb.evidence import Record
 from mlwb.inference import Predictor, VersionReference
 from mlwb.params import DriftCheckParams
+from mlwb.stages._served_lines import drift_dir, prediction_log
 from mlwb.stages.common import store_of
 
 __all__ = ["Inputs", "check_before", "counted", "golden_difference", "rows_logged", "taken_back"]
@@ -85,12 +86,12 @@ def golden_difference(predictor: Predictor) -> tuple[float, int]:
 def counted(home: Home, version: str, reference: VersionReference, names: Sequence[str]) -> HourLog:
     """Rows all workers have counted; raises EmptyWindowError where there is none."""
     shape = [len(reference.features[name].bins.counts) for name in names]
-    log = read_live_hours(home.artifacts / "drift", version, reference.digest, shape)
+    log = read_live_hours(drift_dir(home), version, reference.digest, shape)
     if not log.hours:
         unread = log.foreign + log.damaged
         raise EmptyWindowError(
             f"no served row of {version} was counted",
-            expected=f"counts in {home.artifacts / 'drift' / version}",
+            expected=f"counts in {drift_dir(home) / version}",
             got=f"{log.foreign} lines of another reference, {log.damaged} damaged" * bool(unread),
             todo="serve it (mlwb serve) and send it requests; counts are written once a minute",
         )
@@ -116,7 +117,7 @@ def rows_logged(home: Home, version: str) -> dict[int, int] | None:
     """Rows of the version in the prediction log by UTC day; None where a line is damaged."""
     found: dict[int, int] = {}
     try:
-        for line in read_all_predictions(home.artifacts / "predictions.jsonl"):
+        for line in read_all_predictions(prediction_log(home)):
             if line.model_version == version:
                 day = int(line.ts.timestamp()) // DAY_S
                 found[day] = found.get(day, 0) + 1

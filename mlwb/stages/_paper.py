@@ -49,7 +49,7 @@ from mlwb.params import TrainingParams
 from mlwb.stages.common import Prepared
 from mlwb.stats import BlockMeans
 
-__all__ = ["MEANINGS", "RULES", "Paper", "one_way_cost", "paper_trade"]
+__all__ = ["MEANINGS", "RULES", "Paper", "caps_of", "one_way_cost", "paper_trade", "targets_of"]
 
 RULES = {
     "volatility": "volatility timing",
@@ -164,7 +164,7 @@ def paper_trade(prepared: Prepared, data: Dataset, oof: OutOfFold, params: Train
     """
     scored = _scored(prepared, data, oof, params)
     kind, chosen = params.label.kind, params.backtest
-    caps = _caps(params)
+    caps = caps_of(params)
     book = backtest(scored.target, scored.tape, caps, latency_bars=chosen.latency_bars)
     versus = _versus(book, scored.tape, params) if kind == "volatility" else None
     ledger = versus.overlay if versus else book.ledger
@@ -192,7 +192,8 @@ def paper_trade(prepared: Prepared, data: Dataset, oof: OutOfFold, params: Train
     )
 
 
-def _caps(params: TrainingParams) -> Caps:
+def caps_of(params: TrainingParams) -> Caps:
+    """The caps a book is kept within."""
     chosen = params.backtest
     return Caps(
         position=chosen.max_position,
@@ -214,11 +215,11 @@ def _scored(prepared: Prepared, data: Dataset, oof: OutOfFold, params: TrainingP
     regime = regime_of(inputs, fit_regimes(inputs, np.arange(first)))
     used = slice(first, stop)
     tape = Tape(prepared.ts[used], prepared.bars[used, MID], one_way_cost(prepared, params)[used])
-    target, is_decision = _target(probability[used], closes[used], until[used], params)
+    target, is_decision = targets_of(probability[used], closes[used], until[used], params)
     return _Scored(tape, target, regime[used], is_decision)
 
 
-def _target(
+def targets_of(
     probability: Float1D, closes: Int1D, until: Int1D, params: TrainingParams
 ) -> tuple[Float1D, Bool1D]:
     """Position wanted at each bar, and the bars at which a score decided it."""
@@ -240,12 +241,12 @@ def _target(
 
 def _versus(book: Book, tape: Tape, params: TrainingParams) -> Versus:
     latency = params.backtest.latency_bars
-    return against_constant(book, tape, _caps(params), latency_bars=latency)
+    return against_constant(book, tape, caps_of(params), latency_bars=latency)
 
 
 def _run(scored: _Scored, params: TrainingParams, tape: Tape, latency: int) -> Ledger:
     """The judged ledger at another cost and latency."""
-    caps = _caps(params)
+    caps = caps_of(params)
     book = backtest(scored.target, tape, caps, latency_bars=latency)
     if params.label.kind != "volatility":
         return book.ledger

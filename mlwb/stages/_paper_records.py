@@ -11,7 +11,7 @@ from mlwb.params import TrainingParams
 from mlwb.stages._paper import Paper
 from mlwb.stats import p_against, wilson
 
-__all__ = ["pnl_details", "pnl_metrics"]
+__all__ = ["no_win_rate", "pnl_details", "pnl_metrics", "win_rates"]
 
 _RATIOS = (
     "sharpe", "sharpe_se", "sharpe_bars", "sharpe_lo", "psr", "min_track_record",
@@ -84,18 +84,29 @@ def _why_null(paper: Paper, name: str) -> str:
 
 
 def _win_rate(paper: Paper) -> list[Metric]:
-    what, trips = DEFINITIONS["win_rate"], paper.trips
+    trips = paper.trips
     if not paper.is_bet:
-        reason = "the rule bets on no direction, so it wins no bets"
-        return [Metric("win_rate", None, definition=what.sentence, null_reason=reason)]
-    if not trips.n_closed:
-        return [rate("win_rate", 0, 0, definition=what.sentence)]
-    low, high = wilson(trips.wins, trips.n_closed, level=_LEVEL)
-    ci = Interval(_LEVEL, low, high, "Wilson")
-    _, upper = wilson(trips.wins, trips.n_closed, level=2.0 * _LEVEL - 1.0)
+        return [no_win_rate()]
+    return win_rates(trips.wins, trips.n_closed)
+
+
+def no_win_rate() -> Metric:
+    """Of a rule that times exposure."""
+    reason = "the rule bets on no direction, so it wins no bets"
+    said = DEFINITIONS["win_rate"].sentence
+    return Metric("win_rate", None, definition=said, null_reason=reason)
+
+
+def win_rates(wins: int, n: int, definition: str = "") -> list[Metric]:
+    """A win rate with its interval, and its one-sided upper bound."""
+    said = definition or DEFINITIONS["win_rate"].sentence
+    if not n:
+        return [rate("win_rate", 0, 0, definition=said)]
+    low, high = wilson(wins, n, level=_LEVEL)
+    _, upper = wilson(wins, n, level=2.0 * _LEVEL - 1.0)
     return [
-        rate("win_rate", trips.wins, trips.n_closed, ci=ci, definition=what.sentence),
-        _metric(paper, "win_rate_upper", upper, n=trips.n_closed),
+        rate("win_rate", wins, n, ci=Interval(_LEVEL, low, high, "Wilson"), definition=said),
+        Metric("win_rate_upper", upper, n=n, definition=DEFINITIONS["win_rate_upper"].sentence),
     ]
 
 

@@ -1,27 +1,45 @@
-"""A server's logs as the monitor takes them: every whole line, damaged ones counted."""
+"""Where a server's logs stand, and their lines as the monitor takes them."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from mlwb.core.errors import EvidenceSchemaError
-from mlwb.core.home import Home
+from mlwb.core.home import Home, served_path
 from mlwb.core.linelog import read_all_lines
 from mlwb.core.predictionlog import PredictionLine, parse_line
 from mlwb.monitor import Fold
 
-__all__ = ["fold_logs", "prediction_log", "served_lines", "shadow_log"]
+__all__ = [
+    "drift_dir",
+    "feature_log",
+    "fold_logs",
+    "prediction_log",
+    "served_lines",
+    "shadow_log",
+]
 
 
 def prediction_log(home: Home) -> Path:
     """Of everything that was answered."""
-    return home.artifacts / "predictions.jsonl"
+    return served_path("prediction_log", home, os.environ)
 
 
 def shadow_log(home: Home) -> Path:
     """Of everything a candidate was shown."""
-    return home.artifacts / "shadow" / "predictions.jsonl"
+    return served_path("shadow_log", home, os.environ)
+
+
+def feature_log(home: Home) -> Path:
+    """Of the rows of features."""
+    return served_path("feature_log", home, os.environ)
+
+
+def drift_dir(home: Home) -> Path:
+    """Counts of live rows."""
+    return served_path("drift_dir", home, os.environ)
 
 
 def served_lines(path: Path, damaged: Callable[[], None]) -> Iterator[PredictionLine]:

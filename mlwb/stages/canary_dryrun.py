@@ -13,6 +13,7 @@ from mlwb.core.logtail import LogTail
 from mlwb.core.predictionlog import REPLAYED, parse_line
 from mlwb.evidence import Metric, Record, new_record
 from mlwb.params import CanaryRolloutParams
+from mlwb.stages._served_lines import prediction_log
 from mlwb.stages.canary_rollout import Lock, Mode, phase_names
 from mlwb.stages.common import context, home_of, store_of, write_all
 
@@ -83,7 +84,7 @@ def measure(params: CanaryRolloutParams, lock: Lock, mode: Mode, *, clock: Clock
         Says which hour is the last.
     """
     rollout, since = params.rollout, clock.now() - _HOUR
-    usual = home_of(params.run).artifacts / "predictions.jsonl"
+    usual = prediction_log(home_of(params.run))
     path = Path(rollout.prediction_log) if rollout.prediction_log else usual
     n = sum(
         line.ts >= since and not line.request_id.startswith(REPLAYED)

@@ -35,6 +35,7 @@ from mlwb.gates import Verdict
 from mlwb.inference import load_reference
 from mlwb.params import CanaryRolloutParams, Policy
 from mlwb.stages._rollout_records import RolloutFacts, rollout_record
+from mlwb.stages._served_lines import prediction_log, shadow_log
 from mlwb.stages._traffic_limits import judge_limits, lease_s_of
 from mlwb.stages._traffic_log import Exchange, TrafficHeader, to_traffic, write_log
 from mlwb.stages.common import (
@@ -134,8 +135,8 @@ class Answers:
     def __init__(
         self, params: CanaryRolloutParams, lock: Lock, mode: Mode, *, since: datetime
     ) -> None:
-        rollout, artifacts = params.rollout, home_of(params.run).artifacts
-        own = artifacts / "predictions.jsonl", artifacts / "shadow" / "predictions.jsonl"
+        rollout, home = params.rollout, home_of(params.run)
+        own = prediction_log(home), shadow_log(home)
         paths = [
             Path(said) if said else usual
             for said, usual in zip((rollout.prediction_log, rollout.shadow_log), own, strict=True)

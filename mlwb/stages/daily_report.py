@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -24,20 +24,25 @@ from mlwb.evidence import Record, metrics_digest, new_record
 from mlwb.gates import evaluate_watch
 from mlwb.inference import Predictor, load_reference
 from mlwb.monitor import (
+    LIVE_PNL,
     Alerts,
     Fold,
     Reading,
+    Rules,
+    TradingDay,
     gate_warnings,
     history_csv,
     history_row,
+    money_alerts,
     parse_history,
     record_alerts,
     rollback_alerts,
+    trading_days,
 )
 from mlwb.params import DailyReportParams, Policy
 from mlwb.registry import Registry
 from mlwb.stages._daily_records import daily_csv, daily_metrics
-from mlwb.stages._served_lines import fold_logs
+from mlwb.stages._served_lines import drift_dir, fold_logs
 from mlwb.stages._served_readings import (
     answer_errors,
     counted_between,
@@ -76,6 +81,8 @@ class Inputs:
         Live evidence written that day that speaks of rollback or drift.
     drift : Record or None
         The daily drift check whose last day it is.
+    trades : tuple of Record
+        Trades of days until this one, as far as they were told.
     damaged : int
         Lines of the logs that cannot be read.
     """
@@ -88,7 +95,14 @@ class Inputs:
     grown: Mapping[str, float] | None
     records: tuple[Record, ...]
     drift: Record | None
+    trades: tuple[Record, ...]
     damaged: int
+
+    @property
+    def trading(self) -> tuple[TradingDay, ...]:
+        """The same of the version, day by day."""
+        judged = Rules.of(policy_of(self.params.run)).judged_labels
+        return trading_days(self.trades, self.version, judged)
 
 
 @dataclass(frozen=True)
@@ -144,6 +158,7 @@ def load(params: DailyReportParams, clock: Clock, day: date | None = None) -> In
         grown=counted_between(home, first_s, first_s + DAY_S),
         records=_records(params, first_s, first_s + DAY_S),
         drift=_drift(params, wanted, version),
+        trades=_trades(params, wanted),
         damaged=damaged,
     )
 
@@ -172,8 +187,10 @@ def measure(inputs: Inputs) -> Result:
         "shadow.error_rate": beside["shadow_error_rate"],
     }
     outcome, reason = _drift_said(inputs.drift, policy)
+    over = datetime(inputs.day.year, inputs.day.month, inputs.day.day, tzinfo=UTC)
+    money = money_alerts(inputs.trades, inputs.version, policy, now=over + timedelta(days=1))
     questions = (
-        *rollback_alerts({**asked, **flips_of(inputs.grown)}, policy),
+        *rollback_alerts({**asked, **flips_of(inputs.grown)}, policy, money=money),
         *record_alerts(inputs.records, policy),
         *gate_warnings(gates, policy),
     )
@@ -258,7 +275,7 @@ def _psi(home: Home, registry: Registry, version: str, first_hour: int) -> dict[
     frozen = load_reference(folder)
     names = (*Predictor.load(folder).sidecar.names, SCORE)
     shape = [len(frozen.features[name].bins.counts) for name in names]
-    log = read_live_hours(home.artifacts / "drift", version, frozen.digest, shape)
+    log = read_live_hours(drift_dir(home), version, frozen.digest, shape)
     counts = window_counts([log.hours], range(first_hour, first_hour + 24))
     found = {}
     for name, cells in zip(names, counts, strict=False):
@@ -279,6 +296,11 @@ def _records(params: DailyReportParams, first_s: int, last_s: int) -> tuple[Reco
         if entry.kind in kinds and first_s <= parse_utc(entry.timestamp).timestamp() < last_s
     )
     return tuple(item for item in found if item.origin == "live")
+
+
+def _trades(params: DailyReportParams, day: date) -> tuple[Record, ...]:
+    told = store_of(params.run).records(LIVE_PNL)
+    return tuple(item for item in told if item.details["date"] <= str(day))
 
 
 def _drift(params: DailyReportParams, day: date, version: str) -> Record | None:

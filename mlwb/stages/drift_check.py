@@ -45,6 +45,7 @@ from mlwb.stages._drift_check_inputs import (
 )
 from mlwb.stages._drift_check_records import Limits, check_details, check_metrics
 from mlwb.stages._drift_check_result import Column, Result, Watch, day_name
+from mlwb.stages._served_lines import drift_dir
 from mlwb.stages.common import context, home_of, policy_of, store_of, write_all
 
 __all__ = ["Inputs", "Result", "judge", "load", "measure", "record", "run"]
@@ -144,7 +145,7 @@ def record(
     if result.watch is not None and result.days:
         day, e_value = day_name(result.days[-1]), result.watch.highest_e_value
         note = CheckNote(inputs.version, inputs.reference.digest, day, e_value)
-        note.write(home_of(params.run).artifacts / "drift")
+        note.write(drift_dir(home_of(params.run)))
     return written
 
 

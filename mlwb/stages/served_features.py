@@ -23,6 +23,7 @@ from mlwb.inference import Predictor, Sidecar
 from mlwb.params import Policy, ReplayParams
 from mlwb.registry import Registry
 from mlwb.stages._served import Served, compare, served_record
+from mlwb.stages._served_lines import feature_log
 from mlwb.stages.common import (
     Prepared,
     context,
@@ -93,7 +94,7 @@ def load(params: ReplayParams, *, log: Path | None = None, symbol: str = "") -> 
         raise ArtifactNotFoundError(
             "there is no served version to look at", todo="name one: --version"
         )
-    path = log or home.artifacts / "features.jsonl"
+    path = log or feature_log(home)
     if not (path.is_file() or set_aside_files(path)):
         raise EvidenceMissingError(
             "there is no feature log", got=path.name, todo="send bars to /ml/observe first"

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mlwb.canary import Summary, Traffic, covered_s, shadow_traffic, summarise
+from mlwb.canary import Summary, Traffic, shadow_traffic, summarise
 from mlwb.core.clock import Clock, SystemClock, format_utc
 from mlwb.core.errors import EvidenceMissingError
 from mlwb.core.predictionlog import (
@@ -28,8 +28,10 @@ from mlwb.core.predictionlog import (
 )
 from mlwb.evidence import Input, Record, new_record
 from mlwb.gates import Verdict
+from mlwb.monitor import coverage
 from mlwb.params import Policy, ShadowCompareParams
 from mlwb.registry import Registry
+from mlwb.stages._served_lines import shadow_log
 from mlwb.stages._traffic_metrics import shadow_metrics
 from mlwb.stages.common import (
     candidate_of,
@@ -126,7 +128,7 @@ def load(params: ShadowCompareParams, clock: Clock) -> Inputs:
     """
     home = home_of(params.run)
     candidate = candidate_of(params.run, Registry(home.models, clock=SystemClock()))
-    own = home.artifacts / "shadow" / "predictions.jsonl"
+    own = shadow_log(home)
     path = Path(params.shadow.log).resolve() if params.shadow.log else own
     is_live = path == own.resolve()
     limit = policy_of(params.run).limit("shadow.covered_h")
@@ -165,9 +167,18 @@ def measure(inputs: Inputs) -> Result:
         summary=summarise(traffic, match_delta=delta),
         traffic=traffic,
         errors=Counter(side.error or "no score" for _, side in sides if side.score is None),
-        covered_s=covered_s(np.array(beats, dtype=np.float64), max_gap_s=gap_s),
+        covered_s=_covered_s(beats, gap_s),
         match_delta=delta,
     )
+
+
+def _covered_s(beats: Sequence[float], max_gap_s: float) -> int:
+    """Length of the newest stretch, up to its last beat: a log says nothing of what follows it."""
+    seconds = np.unique(np.array(beats, dtype=np.int64))
+    if not len(seconds):
+        return 0
+    first, last = int(seconds[0]), int(seconds[-1])
+    return coverage(seconds, first_s=first, last_s=last, max_gap_s=max_gap_s).covered_s
 
 
 def to_record(result: Result, params: ShadowCompareParams, clock: Clock) -> Record:

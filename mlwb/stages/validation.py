@@ -22,6 +22,7 @@ from mlwb.evidence import Interval, Metric, Record, Upstream, new_record, rate
 from mlwb.gates import Outcome, Verdict, evaluate_watch
 from mlwb.inference import load_reference
 from mlwb.monitor import (
+    LIVE_PNL,
     Alert,
     Alerts,
     Comparisons,
@@ -29,6 +30,7 @@ from mlwb.monitor import (
     Fold,
     Reading,
     coverage,
+    money_alerts,
     record_alerts,
     rollback_alerts,
 )
@@ -81,6 +83,8 @@ class Inputs:
         Scores of training.
     records : tuple of Record
         Live evidence about the version, written since the stretch began.
+    money : mapping of str to Reading
+        Win rate and Sharpe ratio of the version's trades, as the triggers have them.
     grown : mapping of str to float, or None
         What counters grew by in the stretch; None where no server's counters were looked at.
     damaged : int
@@ -96,6 +100,7 @@ class Inputs:
     rows: Fold
     reference: BinnedReference
     records: tuple[Record, ...]
+    money: Mapping[str, Reading]
     grown: Mapping[str, float] | None
     damaged: int
     host_clock: HostClock | None
@@ -170,6 +175,7 @@ def load(params: DailyReportParams, clock: Clock) -> Inputs:
         coverage=covered,
         rows=rows,
         reference=frozen,
+        money=_money(params, version, clock),
         records=_since(params, version, covered.started if covered.covered_s else whole.first_s),
         grown=counted_between(home, covered.started, covered.finished + 1),
         damaged=damaged,
@@ -189,7 +195,7 @@ def measure(inputs: Inputs) -> Result:
     }
     if compared.asked or not rows.answers.n:
         readings["rank_corr"] = rank_corr_of(compared, least)
-    asked = rollback_alerts({**readings, **flips_of(inputs.grown)}, policy)
+    asked = rollback_alerts({**readings, **flips_of(inputs.grown)}, policy, money=inputs.money)
     broken = record_alerts(inputs.records, policy)
     checked = _drift_alerts(inputs.records, policy) if inputs.is_latest else ()
     return Result(
@@ -253,6 +259,11 @@ def _covered(whole: Fold, gap_s: float) -> Coverage:
     """Both ways a version is seen to work, together."""
     seconds = np.union1d(whole.beats.seconds(), whole.shadow_beats.seconds())
     return coverage(seconds, first_s=whole.first_s, last_s=whole.last_s, max_gap_s=gap_s)
+
+
+def _money(params: DailyReportParams, version: str, clock: Clock) -> dict[str, Reading]:
+    told = store_of(params.run).records(LIVE_PNL)
+    return money_alerts(told, version, policy_of(params.run), now=clock.now())
 
 
 def _since(params: DailyReportParams, version: str, started: int) -> tuple[Record, ...]:

@@ -15,6 +15,7 @@ from mlwb.stats._rate_alarm import RateAlarm
 from mlwb.stats._ratio_bets import RatioBets
 from mlwb.stats._sequential import quantile_shift, rate_evidence
 from mlwb.stats._sharpe import (
+    DAYS_A_YEAR,
     SharpeRatio,
     deflated_benchmark,
     dsr,
@@ -29,6 +30,7 @@ from mlwb.stats._superior import Superiority, superior
 from mlwb.stats._track_record import TrackRecord, track_record
 
 __all__ = [
+    "DAYS_A_YEAR",
     "Agreement",
     "BlockMeans",
     "DivergenceBets",

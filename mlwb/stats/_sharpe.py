@@ -16,6 +16,7 @@ from mlwb.core.arrays import Float1D
 from mlwb.core.errors import EmptyWindowError, ParamsError
 
 __all__ = [
+    "DAYS_A_YEAR",
     "SharpeRatio",
     "deflated_benchmark",
     "dsr",
@@ -26,6 +27,8 @@ __all__ = [
     "sharpe_ratio",
 ]
 
+DAYS_A_YEAR = 365.0
+"""Of a market without holidays; a day on which nothing is held has return 0."""
 _ROUNDING = 1e-9
 """Share by which computed moments may miss the bound that exact moments keep."""
 _CONSTANT = 1e-12

@@ -1,15 +1,12 @@
-"""The shadow log as traffic, and the hours it covers."""
+"""The shadow log as traffic."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from mlwb.canary import covered_s, shadow_traffic, summarise
+from mlwb.canary import shadow_traffic, summarise
 from mlwb.core.predictionlog import PredictionLine, ShadowOutcome
 
 STAMP = datetime(2026, 1, 1, tzinfo=UTC)
@@ -32,34 +29,5 @@ def test_every_row_without_a_score_is_an_error() -> None:
 
 
 def test_an_empty_log() -> None:
-    """Nothing was compared, and nothing is covered."""
+    """Nothing was compared."""
     assert summarise(shadow_traffic([]), match_delta=0.05).n_shadowed == 0
-    assert covered_s(np.empty(0), max_gap_s=300.0) == 0.0
-
-
-@pytest.mark.parametrize(
-    ("beats", "expected"),
-    [
-        ([0.0], 0.0),
-        ([0.0, 300.0], 300.0),
-        ([0.0, 300.1], 0.0),
-        ([0.0, 60.0, 86_400.0, 86_460.0], 60.0),
-        ([120.0, 0.0, 60.0], 120.0),
-    ],
-)
-def test_a_gap_starts_the_hours_anew(beats: list[float], expected: float) -> None:
-    """Five minutes of silence are covered, a moment more is a gap; the order does not matter."""
-    assert covered_s(np.array(beats), max_gap_s=300.0) == expected
-
-
-@given(st.lists(st.integers(0, 3_000), min_size=1, max_size=40))
-def test_covered_by_walking_back(seconds: list[int]) -> None:
-    """Equals walking back from the newest beat until the silence is too long."""
-    ordered = sorted(seconds, reverse=True)
-    start = ordered[0]
-    for beat in ordered:
-        if start - beat > 300:
-            break
-        start = beat
-    found = covered_s(np.array(seconds, dtype=np.float64), max_gap_s=300.0)
-    assert found == ordered[0] - start

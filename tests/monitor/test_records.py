@@ -1,15 +1,15 @@
-"""Trades of three days, and drift that stays: from evidence, of this version, live."""
+"""Drift that stays: from evidence, of this version, live."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
 from mlwb.core.clock import ManualClock
 from mlwb.evidence import Context, Metric, Record, new_record
-from mlwb.monitor import suggest_retraining, trading_readings
-from tests.monitor.monitor_kit import NOW, POLICY, RULES
+from mlwb.monitor import suggest_retraining
+from tests.monitor.monitor_kit import NOW, POLICY
 
 
 def _record(
@@ -22,44 +22,6 @@ def _record(
 ) -> Record:
     clock = ManualClock(NOW - timedelta(days=days_ago))
     return new_record(kind, metrics, Context(clock=clock, model_version=version, origin=origin))
-
-
-def _day(days_ago: int, win_rate: float, n: int = 30, **more: str) -> Record:
-    trades = [Metric("win_rate", win_rate, n=n), Metric("sharpe", 0.5, n=n)]
-    return _record("pnl", days_ago, trades, **more)
-
-
-def _win_rate(*records: Record, now: datetime = NOW) -> float | None:
-    return trading_readings(records, "v2.0.0", RULES, now=now)[0].value
-
-
-def test_the_win_rate_is_that_of_the_best_of_three_days() -> None:
-    """It is below the limit when each day is; the newest record of a day counts."""
-    assert _win_rate(_day(0, 0.3), _day(1, 0.5), _day(2, 0.4), _day(3, 0.9)) == 0.5
-    assert _win_rate(_day(0, 0.3), _day(1, 0.6), _day(2, 0.4)) == 0.6
-
-
-@pytest.mark.parametrize(
-    "third",
-    [_day(2, 0.4, n=29), _day(2, 0.4, origin="replay"), _day(2, 0.4, version="v1"), _day(1, 1)],
-)
-def test_two_days_are_not_three(third: Record) -> None:
-    """Too few trades, a replay, another version, or the same day again: not measured."""
-    assert _win_rate(_day(0, 0.3), _day(1, 0.5), third) is None
-
-
-def test_old_trades_say_nothing() -> None:
-    """Beyond the age the policy allows."""
-    later = NOW + timedelta(hours=RULES.limits["win_rate"].max_age_h, seconds=1)
-    days = [_day(0, 0.3), _day(1, 0.5), _day(2, 0.4)]
-    assert _win_rate(*days, now=later) is None
-    assert trading_readings(days, "v2.0.0", RULES, now=later)[1].value is None
-
-
-def test_sharpe_is_of_the_newest_live_record() -> None:
-    """Judged at the time of its record, so that a look at it again is not another."""
-    found = trading_readings([_day(1, 0.5)], "v2.0.0", RULES, now=NOW)[1]
-    assert (found.value, found.at) == (0.5, NOW - timedelta(days=1))
 
 
 def _check(days_ago: int, psi: float = 0.5, **more: str) -> Record:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +12,10 @@ import pytest
 from mlwb.core.clock import ManualClock
 from mlwb.core.home import find_project
 from mlwb.evidence import Context, Metric, Record, new_record, rate
-from mlwb.monitor import HISTORY_COLUMNS, week_of
+from mlwb.monitor import HISTORY_COLUMNS, TradingDay, week_of
 from mlwb.params import load_policy
 from mlwb.report._daily_figure import _series
-from mlwb.report.daily import render_day, render_week, trends
+from mlwb.report.daily import money, render_day, render_week, trends
 
 POLICY = load_policy(find_project() / "params" / "policy.yml")
 
@@ -97,3 +98,27 @@ def test_a_week_pools_counts_and_is_no_better_than_its_worst_day() -> None:
         "No day of the week was told."
         in render_week(week_of([], date(2026, 1, 7)), [], POLICY).decode()
     )
+
+
+def _traded(day: int, wins: int = 20, trades: int = 40, **more: Any) -> TradingDay:
+    known: dict[str, Any] = {
+        "day": date(2026, 1, day), "source": "paper", "is_judged": True, "wins": wins,
+        "trades": trades, "net": 0.01, "cost": 0.002, "is_bet": True,
+        "at": datetime(2026, 1, day, tzinfo=UTC), **more,
+    }  # fmt: skip
+    return TradingDay(**known)
+
+
+def test_trades_are_drawn_and_listed_with_whose_they_are() -> None:
+    """Compounded return in the title; paper says that it is simulated; none says how to tell it."""
+    days = [_traded(1), _traded(2, source="broker", net=-0.02), _traded(3, trades=0, is_bet=False)]
+    found = money(days, POLICY)
+    assert found.title == "\u22120.03\u00a0% after costs in 3 days told, 1 of them lost"
+    assert found.png.startswith(b"\x89PNG")
+    assert len(found.png) < 60_000
+    text = render_day(_record(), [], POLICY, trading=days).decode()
+    for told in ("paper, simulated", "fills of the desk", "20 of 40", "the rule makes no bets"):
+        assert told in text, told
+    assert "mlwb report pnl" in render_day(_record(), [], POLICY).decode()
+    assert money(days[:1], POLICY).png == b""
+    assert money([_traded(1, trades=0), _traded(2, trades=0)], POLICY).png
