@@ -26,6 +26,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PYTHONHASHSEED := 0
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
+export ORT_DISABLE_TELEMETRY ?= 1
 
 # A stamp is written only when its step is whole, so an interrupted set-up repairs itself.
 $(LOCKED):

@@ -10,8 +10,6 @@ from struct import Struct
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort  # type: ignore[import-untyped]
-from onnxruntime.capi import onnxruntime_pybind11_state as _ort  # type: ignore[import-untyped]
 
 from mlwb.core.arrays import Float1D, Float2D
 from mlwb.core.canonical import digest_bytes
@@ -19,6 +17,8 @@ from mlwb.core.errors import DegenerateModelError, DigestMismatchError, ModelErr
 from mlwb.core.signing import Signer
 from mlwb.inference._files import read_version
 from mlwb.inference._golden import GOLDEN_TOLERANCE, Golden, parse_golden
+from mlwb.inference._runtime import bindings as _ort
+from mlwb.inference._runtime import ort
 from mlwb.inference._sidecar import Sidecar, parse_sidecar
 
 __all__ = ["Predictor"]
