@@ -68,6 +68,30 @@ def test_the_four_shapes_of_an_output(cast: bool, column: bool) -> None:  # noqa
     assert made.predict_row(ROW) == pytest.approx(logistic(np.array(ROW), WEIGHTS), abs=1e-6)
 
 
+@pytest.mark.parametrize("width", [1, 4, 7, 13])
+@pytest.mark.parametrize("cast", [False, True])
+def test_a_row_has_the_same_bits_alone_and_in_any_batch(width: int, cast: bool) -> None:  # noqa: FBT001
+    """To the last one, wherever it stands; without filling up one row of a hundred had another."""
+    rng = np.random.default_rng(width)
+    names = tuple(f"f{index}" for index in range(width))
+    graph = logistic_onnx(tuple(rng.normal(size=width)), cast=cast)
+    predictor = Predictor.from_bytes(graph, sidecar_for("v1", names))
+    rows = rng.normal(size=(1_000, width))
+    alone = np.array([predictor.predict_row(row) for row in rows.tolist()])
+    for n in (*range(1, 34), 63, 64, 65, 255, 999, 1_000):
+        assert np.array_equal(predictor.predict(rows[:n]), alone[:n])
+        assert np.array_equal(predictor.predict(rows[-n:]), alone[-n:])
+
+
+@pytest.mark.parametrize(("leak", "is_exact"), [(0.0, True), (1e-15, False)])
+def test_whether_rows_stay_apart_is_found_at_load(
+    tmp_path: Path, leak: float, *, is_exact: bool
+) -> None:
+    """A graph whose rows know of each other, within the tolerance of the golden ones, is told."""
+    folder = write_version(tmp_path, onnx=logistic_onnx(WEIGHTS, leak=leak))
+    assert Predictor.load(folder).is_row_exact is is_exact
+
+
 def test_no_rows_no_scores(predictor: Predictor) -> None:
     """An empty batch is answered, not an error."""
     assert predictor.predict(np.empty((0, len(NAMES)))).shape == (0,)

@@ -39,9 +39,17 @@ def logistic(rows: Float2D, weights: Sequence[float]) -> Float1D:
 
 
 def logistic_onnx(
-    weights: Sequence[float], *, scale: float = 1.0, cast: bool = False, column: bool = False
+    weights: Sequence[float],
+    *,
+    scale: float = 1.0,
+    cast: bool = False,
+    column: bool = False,
+    leak: float = 0.0,
 ) -> bytes:
-    """``scale * sigmoid(x @ w)`` on float64; optionally float32 out, or a column out."""
+    """``scale * sigmoid(x @ w)`` on float64; optionally float32 out, or a column out.
+
+    With ``leak`` each score takes up that much of the sum of all rows of its batch.
+    """
     width = len(weights)
     w = helper.make_tensor("w", TensorProto.DOUBLE, [width, 1], list(weights))
     s = helper.make_tensor("s", TensorProto.DOUBLE, [1], [scale])
@@ -53,15 +61,24 @@ def logistic_onnx(
         helper.make_node("MatMul", ["features", "w"], ["z"]),
         helper.make_node("Sigmoid", ["z"], ["p"]),
         helper.make_node("Mul", ["p", "s"], ["q"]),
-        helper.make_node("Reshape", ["q", "shape"], ["r"]),
+        helper.make_node("Reshape", ["mixed" if leak else "q", "shape"], ["r"]),
         helper.make_node("Cast", ["r"], ["probability"], to=kind),
     ]
+    constants = [w, s, shape]
+    if leak:
+        nodes[3:3] = [
+            helper.make_node("ReduceSum", ["q", "batch"], ["all"], keepdims=1),
+            helper.make_node("Mul", ["all", "leak"], ["others"]),
+            helper.make_node("Add", ["q", "others"], ["mixed"]),
+        ]
+        constants.append(helper.make_tensor("batch", TensorProto.INT64, [1], [0]))
+        constants.append(helper.make_tensor("leak", TensorProto.DOUBLE, [1], [leak]))
     graph = helper.make_graph(
         nodes,
         "logistic",
         [helper.make_tensor_value_info("features", TensorProto.DOUBLE, [None, width])],
         [helper.make_tensor_value_info("probability", kind, [None, 1] if column else [None])],
-        [w, s, shape],
+        constants,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     return bytes(model.SerializeToString(deterministic=True))

@@ -45,6 +45,16 @@ def test_graph_reproduces_the_model(family: str, tolerance: float) -> None:
     assert np.ptp(found) > 0.3
 
 
+@pytest.mark.parametrize("family", [*FAMILIES, "forest"])
+def test_a_row_has_the_same_bits_alone_and_in_any_batch(family: str) -> None:
+    """What is served and what is replayed are one number, however rows come together."""
+    model, X = forest() if family == "forest" else fitted(family)  # noqa: N806
+    rows, found = X[:600], predictor(model, X)
+    alone = np.array([found.predict_row(row) for row in rows.tolist()])
+    for n in (2, 3, 7, 8, 9, 31, 100, 600):
+        assert np.array_equal(found.predict(rows[:n]), alone[:n])
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_graph_takes_raw_features(family: str) -> None:
     """One float64 input of raw features, one vector of probabilities, nothing else."""
