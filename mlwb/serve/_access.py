@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-__all__ = ["AccessLine", "encode_access"]
+__all__ = ["AccessLine"]
 
 
 class AccessLine(msgspec.Struct, frozen=True, gc=False):
@@ -37,8 +37,3 @@ class AccessLine(msgspec.Struct, frozen=True, gc=False):
     route: str
     status: int
     ms: float
-
-
-def encode_access(line: AccessLine) -> bytes:
-    """One line of JSON with its newline."""
-    return msgspec.json.encode(line) + b"\n"

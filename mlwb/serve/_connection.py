@@ -17,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
+from mlwb.serve._heads import Heads
 from mlwb.serve._http import Direct, Header, new_request_id, problem_headers
 from mlwb.serve._metrics import Metrics
 from mlwb.serve._problems import problem_body, problem_error
@@ -30,6 +31,7 @@ _DETAILS = {
     "overloaded": "too many connections; come back",
     "slow_request": "the request did not arrive in time",
 }
+_line = b": ".join
 _REASONS = {"overloaded": "load"}
 # Of a body that was refused already and is read only so that its sender sees the refusal.
 _DISCARDED_BODIES = 256
@@ -50,6 +52,8 @@ class GuardedProtocol(HttpToolsProtocol):
         By target, routes that answer a whole request at once: ``(scope, body, write)``. A request
         to one of them that arrives in one piece, as a row of features does, needs no task, no
         queue and no event; any other goes through ASGI, to the same route.
+    heads : Heads, optional
+        Heads of such requests that were read before, on any connection: they are not read again.
     """
 
     def __init__(
@@ -58,10 +62,12 @@ class GuardedProtocol(HttpToolsProtocol):
         settings: ServeSettings,
         metrics: Metrics,
         direct: Mapping[bytes, Direct] = MappingProxyType({}),
+        heads: Heads | None = None,
         **named: Any,
     ) -> None:
         super().__init__(*args, **named)
-        self._routes, self._body = direct, b""
+        self._heads = Heads() if heads is None else heads
+        self._routes, self._body, self._data = direct, b"", b""
         self._route: Direct | None = None
         self._has_answered = False
         self._settings, self._metrics = settings, metrics
@@ -90,7 +96,10 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse, and hold what is not whole yet against the limits."""
+        if self._is_free() and self._answered_again(data):
+            return
         was_head = self._is_head
+        self._data = b"" if self._is_reading else data
         self._is_suspect, self._has_begun = len(data) > self._header_limit, False
         super().data_received(data)
         if self._route is not None:
@@ -141,7 +150,30 @@ class GuardedProtocol(HttpToolsProtocol):
             scope = cast("dict[str, Any]", self.scope)
             scope["method"], scope["path"], scope["query_string"] = "POST", self.url.decode(), b""
             route(scope, self._body, self._write)
+            if self._data:
+                self._heads.keep(self._data, self.url, self._body, scope)
         self._is_reading = False
+
+    def _is_free(self) -> bool:
+        """Whether nothing is open on this connection, and its client takes what is written."""
+        cycle: RequestResponseCycle | None = self.cycle
+        return (
+            not self._is_reading
+            and not self.flow.write_paused
+            and (cycle is None or cycle.response_complete)
+        )
+
+    def _answered_again(self, data: bytes) -> bool:
+        """Answer a whole request whose head was read before; the parser need not see it."""
+        found = self._heads.find(data)
+        route = None if found is None else self._routes.get(found[0].url)
+        if found is None or route is None or self.transport.is_closing():
+            return False
+        known, body = found
+        self._since_s, self._has_answered = self.loop.time(), True
+        self.server_state.total_requests += 1
+        route({**known.scope, "client": self.client}, body, self._write)
+        return True
 
     def _is_usual(self) -> bool:
         """Whether nothing else is open on this connection, and nothing special is asked for."""
@@ -164,10 +196,10 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _write(self, status: int, headers: list[Header], body: bytes) -> None:
         """Write a whole answer in one piece: names and values are ours, and hold no line ends."""
-        fixed = self.server_state.default_headers
-        length = b"content-length: %d\r\n\r\n" % len(body)
-        lines = [b"%b: %b\r\n" % header for header in (*fixed, *headers)]
-        self.transport.write(b"".join((STATUS_LINE[status], *lines, length, body)))
+        lines = b"\r\n".join(map(_line, (*self.server_state.default_headers, *headers)))
+        self.transport.write(
+            b"%b%b\r\ncontent-length: %d\r\n\r\n%b" % (STATUS_LINE[status], lines, len(body), body)
+        )
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle

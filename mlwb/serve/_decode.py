@@ -119,9 +119,12 @@ class Decoder:
     def _check_keys(self, request: Any, body: bytes) -> None:
         # A key and a string value hold two quotes each, and the patterns leave no room for an
         # escaped one; more quotes than that means a key was sent twice and one was not read.
-        texts = (request.schema_crc32, request.request_id)
-        quotes = 2 + 4 * sum(text is not UNSET for text in texts)
-        if not isinstance(request.features, (tuple, UnsetType)):
+        quotes = 2
+        if request.schema_crc32 is not UNSET:
+            quotes += 4
+        if request.request_id is not UNSET:
+            quotes += 4
+        if type(request.features) is not tuple and request.features is not UNSET:
             quotes += 2 * self._width
         if body.count(b'"') != quotes:
             raise problem_error("repeated_key", "expected every key once")

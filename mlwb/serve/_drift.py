@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -132,15 +131,15 @@ class DriftWatch:
         self._known = [*(item for item in self._known if item is not opened), opened]
 
     def count(
-        self, version: str, rows: Sequence[tuple[float, ...]], scores: list[float], at: datetime
+        self, version: str, rows: Sequence[tuple[float, ...]], scores: list[float], ts: float
     ) -> None:
-        """Count the scored rows of one request; on the event loop."""
+        """Count the rows of one request, scored at ``ts`` (Unix seconds); on the event loop."""
         drift = self.current
         if drift is None or drift.version != version:
             # A request that began before another version took over.
             drift = next((item for item in self._known if item.version == version), None)
         if drift is not None:
-            drift.add(rows, scores, at.timestamp())
+            drift.add(rows, scores, ts)
 
     async def run(self) -> None:
         """Write again and again; versions long gone are let go."""

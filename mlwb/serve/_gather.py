@@ -10,6 +10,9 @@ __all__ = ["Gathered"]
 
 _T = TypeVar("_T")
 _MOMENT_S = 0.002
+_MANY = 32
+"""Things that need not wait for more: from here on each costs the same, and all of them together
+would hold up the next request for longer."""
 
 
 class Gathered(Generic[_T]):
@@ -31,10 +34,13 @@ class Gathered(Generic[_T]):
         self._waiting: list[_T] = []
 
     def add(self, item: _T) -> None:
-        """Let it wait for at most two milliseconds; on the event loop."""
-        if not self._waiting:
+        """Let it wait for others, at most two milliseconds; on the event loop."""
+        waiting = self._waiting
+        waiting.append(item)
+        if len(waiting) == 1:
             asyncio.get_running_loop().call_later(_MOMENT_S, self.settle)
-        self._waiting.append(item)
+        elif len(waiting) == _MANY:
+            asyncio.get_running_loop().call_soon(self.settle)
 
     def settle(self) -> None:
         """Work on what waits, now."""

@@ -79,7 +79,7 @@ class Guard:
         ring = self._state.keys.ring
         if ring is None:
             return self._open(head, scope)
-        caller = ring.holder(head.key, self._now())
+        caller = ring.holder_of(head.digest, self._now())
         if caller is None:
             raise self._unproven(head, scope)
         scope[CALLER] = caller.name
@@ -108,7 +108,7 @@ class Guard:
             raise problem_error("rate_limited", "too many requests; see Retry-After")
 
     def _unproven(self, head: Head, scope: Scope) -> ServeError:
-        reason = "bad_key" if head.key else "no_key"
+        reason = "bad_key" if head.digest else "no_key"
         self._state.metrics.refused["key"] += 1
         self._state.audit.count(reason)
         self._take(self._by_address, scope, "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, MutableMapping
 from typing import Any, NamedTuple, TypeAlias
@@ -22,6 +23,7 @@ __all__ = [
     "Send",
     "Write",
     "check_size",
+    "key_digest",
     "new_request_id",
     "problem_headers",
     "read_body",
@@ -59,15 +61,16 @@ class Head(NamedTuple):
         The caller's where it is a proper one, else a new one.
     refusal : ServeError or None
         413 or 415 when a body cannot be taken; a route without a body does not ask.
-    key : bytes
-        Of ``X-API-Key``, else of ``Authorization: Bearer``; empty without either.
+    digest : bytes
+        :func:`key_digest` of ``X-API-Key``, else of ``Authorization: Bearer``; empty without
+        either.
     host, origin : bytes
         Of the headers of these names; empty without.
     """
 
     request_id: str
     refusal: ServeError | None
-    key: bytes
+    digest: bytes
     host: bytes
     origin: bytes
 
@@ -75,6 +78,11 @@ class Head(NamedTuple):
 def new_request_id() -> str:
     """Sixteen random hex digits."""
     return os.urandom(8).hex()
+
+
+def key_digest(key: bytes) -> bytes:
+    """SHA-256 of a key as it is sent; nothing else of a key is kept or compared."""
+    return hashlib.sha256(key).digest()
 
 
 def read_head(headers: Iterable[Header], limit: int, kinds: Collection[bytes] = JSON_ONLY) -> Head:
@@ -97,8 +105,9 @@ def read_head(headers: Iterable[Header], limit: int, kinds: Collection[bytes] = 
     brought = found.get(b"x-request-id")
     request_id = new_request_id() if brought is None else _checked_id(brought)
     key = found.get(b"x-api-key") or _bearer(found.get(b"authorization", b""))
+    digest = key_digest(key) if key else b""
     host, origin = found.get(b"host", b""), found.get(b"origin", b"")
-    return Head(request_id, _refusal(found, limit, kinds), key, host, origin)
+    return Head(request_id, _refusal(found, limit, kinds), digest, host, origin)
 
 
 def _checked_id(brought: bytes) -> str:

@@ -12,7 +12,8 @@ from mlwb.core.clock import parse_utc
 from mlwb.core.errors import MlwbError
 from mlwb.serve._endpoints import Caller
 from mlwb.serve._file_stamp import file_stamp
-from mlwb.serve._keys import KeyRecord, key_digest, read_keys
+from mlwb.serve._http import key_digest
+from mlwb.serve._keys import KeyRecord, read_keys
 
 __all__ = ["KeyRing", "KeyWatch"]
 
@@ -51,7 +52,10 @@ class KeyRing:
         The key itself is never compared, only its digest: how long that takes tells nothing
         about any key.
         """
-        digest = key_digest(key)
+        return self.holder_of(key_digest(key), now)
+
+    def holder_of(self, digest: bytes, now: datetime) -> Caller | None:
+        """The same by the digest of a key."""
         found = self._holders.get(digest)
         if found is None or not hmac.compare_digest(found.digest, digest) or now >= found.expires:
             return None

@@ -6,7 +6,6 @@ nothing: there is no dictionary of 256-bit numbers to try, and every request wou
 
 from __future__ import annotations
 
-import hashlib
 import re
 import secrets
 from collections.abc import Callable, Iterable
@@ -22,8 +21,9 @@ from mlwb.core.canonical import canonical_bytes, parse_json
 from mlwb.core.clock import format_utc, parse_utc
 from mlwb.core.errors import ArtifactNotFoundError, EvidenceError, LockHeldError, ParamsError
 from mlwb.serve._endpoints import Permission
+from mlwb.serve._http import key_digest
 
-__all__ = ["KEY_PREFIX", "ROLES", "KeyFile", "KeyRecord", "key_digest", "read_keys"]
+__all__ = ["KEY_PREFIX", "ROLES", "KeyFile", "KeyRecord", "read_keys"]
 
 KEY_PREFIX = "mlwb_"
 """Every key starts with it, so that scanners for leaked secrets find one."""
@@ -86,11 +86,6 @@ class KeyRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class _Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     schema: Literal["mlwb.keys/1"]
     keys: tuple[KeyRecord, ...]
-
-
-def key_digest(key: bytes) -> bytes:
-    """SHA-256 of a key as it is sent."""
-    return hashlib.sha256(key).digest()
 
 
 def read_keys(path: Path) -> tuple[KeyRecord, ...]:

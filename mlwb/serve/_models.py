@@ -10,8 +10,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from mlwb.core.canonical import digest_file
 from mlwb.core.clock import Clock
 from mlwb.core.errors import DigestMismatchError
@@ -20,6 +18,7 @@ from mlwb.core.signing import Signer
 from mlwb.inference import Predictor
 from mlwb.serve._decode import Decoder
 from mlwb.serve._file_stamp import FileStamp, file_stamp
+from mlwb.serve._rows import as_table
 
 __all__ = ["Live", "Loaded", "Shelf", "Stamps"]
 
@@ -48,6 +47,8 @@ class Live:
         Time of one row, the best of a few.
     sha256 : str
         Digest of its manifest, which names every byte of it.
+    is_row_exact : bool
+        Whether a row has the same score, to the last bit, alone and among others.
     """
 
     predictor: Predictor
@@ -55,6 +56,7 @@ class Live:
     loaded_at: datetime
     cost_ms: float
     sha256: str = ""
+    is_row_exact: bool = False
 
     @cached_property
     def version(self) -> str:
@@ -89,7 +91,7 @@ class Live:
         """
         if len(rows) == 1:
             return [self.predictor.predict_row(rows[0])]
-        return self.predictor.predict(np.array(rows)).tolist() if rows else []
+        return self.predictor.predict(as_table(rows)).tolist() if rows else []
 
     def covers(self, row: Sequence[float]) -> bool:
         """Whether every value is within the range this version was trained for."""
@@ -209,8 +211,14 @@ class Shelf:
             predictor.predict_row(row)
             times.append(self._clock.monotonic_s() - start)
         decoder = Decoder(predictor.sidecar, self._max_rows)
-        sha256 = digest_file(folder / "manifest.json")
-        return Live(predictor, decoder, self._clock.now(), min(times) * 1e3, sha256)
+        return Live(
+            predictor,
+            decoder,
+            self._clock.now(),
+            cost_ms=min(times) * 1e3,
+            sha256=digest_file(folder / "manifest.json"),
+            is_row_exact=predictor.is_row_exact,
+        )
 
 
 def _stamp(path: Path) -> FileStamp | None:

@@ -178,6 +178,7 @@ class ObserveRoute(ScoringRoute[_Asked]):
     def __init__(self, state: State, guard: Guard, endpoint: Endpoint, rest: _App) -> None:
         super().__init__(state, guard, endpoint)
         self._rest = rest
+        self._share = 1.0  # a bar comes once a minute, and its row is ours
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; whatever goes wrong becomes a refusal."""
@@ -235,24 +236,14 @@ class ObserveRoute(ScoringRoute[_Asked]):
         age_s = self._state.clock.now().timestamp() - (ts + INTERVAL_S)
         return 0.0 < oldest_s < age_s
 
-    def _count(self, job: Comparison) -> None:
-        if job.scores:
-            super()._count(job)
-        else:  # latency is that of scored requests
-            self._state.metrics.count(job.champion.version, "success")
+    def is_kept(self, job: Comparison, query: _Asked) -> bool:
+        """A bar sent again is no second row."""
+        return bool(job.scores) and query.is_new
 
-    def _keep(self, job: Comparison, query: _Asked) -> None:
-        if not (job.scores and query.is_new):  # a bar sent again is no second row
-            return
-        live, log = job.champion, self._state.feature_log
-        self._watch(job)
-        if log is not None:
-            ts = datetime.fromtimestamp(query.ts, UTC)
-            log.add(
-                FeatureLine(
-                    ts, self._route, query.symbol, live.version, live.schema_crc32, job.rows[0]
-                )
-            )
+    def feature_line(self, job: Comparison, query: _Asked, row: tuple[float, ...]) -> FeatureLine:
+        """Of the bar: its symbol and its minute."""
+        live, ts = job.champion, datetime.fromtimestamp(query.ts, UTC)
+        return FeatureLine(ts, self._route, query.symbol, live.version, live.schema_crc32, row)
 
 
 def _judge(symbol: SymbolState, features: FeatureSet, live: Live, *, is_stale: bool) -> _Finding:

@@ -11,7 +11,16 @@ from mlwb.core.predictionlog import ShadowOutcome
 from mlwb.serve._decode import Query
 from mlwb.serve._endpoints import Endpoint, Form, Parameter, Permission
 from mlwb.serve._guard import Guard
-from mlwb.serve._http import Scope, Send, Write, check_size, problem_headers, read_head
+from mlwb.serve._heads import HEAD
+from mlwb.serve._http import (
+    Scope,
+    Send,
+    Write,
+    check_size,
+    new_request_id,
+    problem_headers,
+    read_head,
+)
 from mlwb.serve._models import Live
 from mlwb.serve._problems import refusal
 from mlwb.serve._scoring import REQUEST, ScoringRoute
@@ -156,27 +165,29 @@ class PredictRoute(ScoringRoute[Query]):
         Parameters
         ----------
         scope : mapping
-            Of the request.
+            Of the request; with what its head says, where that was read for an earlier one.
         body : bytes
             All of it.
         write : callable
             Takes status, headers and body of the answer.
         """
-        start = self._now()
-        head = read_head(scope["headers"], self._limit, self.kinds)
+        start, known = self._now(), scope.get(HEAD)
+        head = known or read_head(scope["headers"], self._limit, self.kinds)
+        request_id = new_request_id() if known else head.request_id
         try:
             live = self._admit(scope, head)
             check_size(body, self._limit)  # chunks tell no length before
-            job, query = self._job(live, scope, head.request_id, body, start_s=start)
+            job, query = self._job(live, scope, request_id, body, start_s=start)
             answer = _answer(job, query)
         except Exception as error:  # noqa: BLE001 - as in a call
             problem = self._refused(error)
-            request_id = scope.get(REQUEST, head.request_id)
+            request_id = scope.get(REQUEST, request_id)
             found = refusal(problem, request_id, scope["path"])
             said = problem_headers(problem, request_id)
             write(found.status, [(b"content-type", found.media_type), *said], found.body)
             return
         write(200, self.headers(job), answer)
+        scope[HEAD] = head  # worth remembering: it was admitted
         self._answered.add((job, query))
         self.compare(scope, job)
 

@@ -23,6 +23,7 @@ from mlwb.core.canonical import canonical_bytes
 from mlwb.core.clock import SystemClock
 from mlwb.core.errors import ArtifactNotFoundError, ParamsError, ServerStartError
 from mlwb.serve._connection import GuardedProtocol, sweep
+from mlwb.serve._heads import Heads
 from mlwb.serve._key_watch import KeyWatch
 from mlwb.serve._profile import check_profile
 from mlwb.serve._settings import ServeSettings
@@ -36,6 +37,7 @@ _LOOK_S = 0.02
 _PARENT_S = 0.5
 _SWEEP_S = 0.1
 _LAST_REQUESTS_S = 5
+_SWITCH_S = 0.0005
 _ABSENT = ("", ArtifactNotFoundError.code)
 
 
@@ -149,6 +151,8 @@ def _serve(
     # What was imported and loaded stays: a full collection need not walk through it for 30 ms.
     gc.collect()
     gc.freeze()
+    # A thread that looks at files or writes a log may hold up requests for so long at a time.
+    sys.setswitchinterval(_SWITCH_S)
     server = _Server(app, announce, parent=parent)
     server.run([listener])
     if server.failure is not None:
@@ -197,7 +201,11 @@ class _Server(uvicorn.Server):
         self.failure: BaseException | None = None
         settings = app.state.settings
         protocol = partial(
-            GuardedProtocol, settings=settings, metrics=app.state.metrics, direct=app.direct
+            GuardedProtocol,
+            settings=settings,
+            metrics=app.state.metrics,
+            direct=app.direct,
+            heads=Heads(),
         )
         super().__init__(
             uvicorn.Config(

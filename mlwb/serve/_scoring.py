@@ -11,6 +11,9 @@ import logging
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
+from datetime import timedelta
+from itertools import groupby
+from operator import attrgetter
 from typing import Generic, Protocol, TypeVar
 
 from mlwb.core.errors import ModelError, ServeError
@@ -34,6 +37,7 @@ from mlwb.serve._http import (
     send_body,
     send_problem,
 )
+from mlwb.serve._log import LineLog
 from mlwb.serve._metrics import NOBODY
 from mlwb.serve._models import Live
 from mlwb.serve._problems import problem_error
@@ -47,6 +51,7 @@ REQUEST = "mlwb.request"
 """Where a scope keeps the id that a body brought, for a refusal of what it asked."""
 
 _LOG = logging.getLogger("mlwb.serve")
+_HOUR = timedelta(hours=1)
 
 
 class Rows(Protocol):
@@ -193,51 +198,67 @@ class ScoringRoute(ABC, Generic[Q]):
             return champion, champion.score(query.rows)
         return canary.score(split, champion, query.rows, key=sticky_key(scope, request_id))
 
+    def is_kept(self, job: Comparison, query: Q) -> bool:  # noqa: ARG002 - for routes that know more
+        """Whether the rows count for live drift and may be sampled."""
+        return True
+
+    def feature_line(self, job: Comparison, query: Q, row: tuple[float, ...]) -> FeatureLine:  # noqa: ARG002 - for routes that know more
+        """The line of a row in the log of features."""
+        live = job.champion
+        return FeatureLine(job.ts, self._route, "", live.version, live.schema_crc32, row)
+
     def _settle(self, answered: list[tuple[Comparison, Q]]) -> None:
-        for job, query in answered:
-            self._count(job)
-            self._keep(job, query)
+        for live, jobs in groupby((job for job, _ in answered), _champion):
+            self._count(live, list(jobs))
+        kept = [(job, query) for job, query in answered if self.is_kept(job, query)]
+        for live, jobs in groupby((job for job, _ in kept), _champion):
+            self._watch(live.version, list(jobs))
+        if self._state.feature_log is not None and self._share:
+            self._sample(self._state.feature_log, kept)
 
-    def _count(self, job: Comparison) -> None:
-        metrics, log, live = self._state.metrics, self._state.log, job.champion
-        metrics.count(live.version, "success")
-        if live.version in metrics.versions:  # no candidate's time among the champion's
-            metrics.latency(live.version).observe(job.latency_ms)
-        for row, score in enumerate(job.scores):
-            metrics.score.observe(score)
-            if log is not None:
-                log.add(
-                    PredictionLine(
-                        ts=job.ts,
-                        request_id=job.request_id,
-                        route=self._route,
-                        model_version=live.version,
-                        schema_crc32=live.schema_crc32,
-                        score=score,
-                        latency_ms=job.latency_ms,
-                        row=row,
-                    )
-                )
+    def _count(self, live: Live, jobs: list[Comparison]) -> None:
+        """Count and log what one version answered; latency is that of scored requests."""
+        metrics, log, version = self._state.metrics, self._state.log, live.version
+        metrics.count(version, "success", len(jobs))
+        if version in metrics.versions:  # no candidate's time among the champion's
+            taken_ms = [job.latency_ms for job in jobs if job.scores]
+            metrics.latency(version).observe_all(taken_ms)
+        metrics.score.observe_all([score for job in jobs for score in job.scores])
+        if log is not None:
+            crc, route = live.schema_crc32, self._route
+            log.extend(
+                [
+                    PredictionLine(ts, request_id, route, version, crc, score, taken, row)
+                    for _, _, _, scores, request_id, taken, ts in jobs
+                    for row, score in enumerate(scores)
+                ]
+            )
 
-    def _watch(self, job: Comparison) -> None:
-        """Count the rows for live drift, and among the newest rows."""
-        version, ts = job.champion.version, job.ts
-        self._state.drift.count(version, job.rows, job.scores, ts)
-        self._state.window.add(version, job.rows, job.scores, job.latency_ms, ts=ts.timestamp())
+    def _watch(self, version: str, jobs: list[Comparison]) -> None:
+        """Count the rows for live drift, in the hour they belong to, and among the newest rows."""
+        drift, window = self._state.drift, self._state.window
+        for job in jobs:
+            window.add(version, job.rows, job.scores, job.latency_ms, ts=job.ts.timestamp())
+        stamps = [job.ts for job in jobs]
+        first, last = min(stamps), max(stamps)
+        if last.hour == first.hour and last - first < _HOUR:
+            rows = [row for job in jobs for row in job.rows]
+            scores = [score for job in jobs for score in job.scores]
+            drift.count(version, rows, scores, first.timestamp())
+        else:
+            for job in jobs:
+                drift.count(version, job.rows, job.scores, job.ts.timestamp())
 
-    def _keep(self, job: Comparison, query: Q) -> None:  # noqa: ARG002 - for routes that know more
-        """Count the rows for drift, and log some of them; the answer has left."""
-        self._watch(job)
-        if self._share:
-            self._sample(job)
+    def _sample(self, log: LineLog, kept: list[tuple[Comparison, Q]]) -> None:
+        """Log the features of some rows; of all where the share is 1."""
+        share = self._share
+        for job, query in kept:
+            for row in job.rows:
+                if random.random() < share:  # noqa: S311 - a sample, not a secret
+                    log.add(self.feature_line(job, query, row))
 
-    def _sample(self, job: Comparison) -> None:
-        log, live = self._state.feature_log, job.champion
-        if log is None:
-            return
-        for row in job.rows:
-            if random.random() < self._share:  # noqa: S311 - a sample, not a secret
-                log.add(FeatureLine(job.ts, self._route, "", live.version, live.schema_crc32, row))
+
+_champion = attrgetter("champion")
 
 
 def _problem(error: Exception) -> ServeError:

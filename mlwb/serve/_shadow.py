@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import compress
 from typing import Any, NamedTuple
 
 from mlwb.core.clock import Clock
@@ -25,7 +26,7 @@ _LOG = logging.getLogger("mlwb.serve")
 _INLINE_MS = 0.25
 """A request dearer than this runs on a thread, so that it cannot hold up the loop; a thread costs
 some 0.05 ms."""
-_TOGETHER = 64
+_TOGETHER = 256
 """Rows after which no further request joins those that are compared in one call."""
 
 
@@ -88,9 +89,9 @@ def compare(
     start = clock.monotonic_s()
     # Rows were checked against the champion's ranges when they were read.
     is_same = candidate.ranges == job.champion.ranges
-    covered = [is_same or candidate.covers(row) for row in job.rows]
+    covered = [] if is_same else list(map(candidate.covers, job.rows))
     try:
-        scores = candidate.score([row for row, fits in zip(job.rows, covered, strict=True) if fits])
+        scores = candidate.score(list(compress(job.rows, covered)) if covered else job.rows)
     except Exception as error:  # noqa: BLE001 - a candidate's fault of any kind is its own
         taken_ms = (clock.monotonic_s() - start) * 1e3
         if not isinstance(error, ModelError):
@@ -101,15 +102,16 @@ def compare(
         return _failed(job, "budget", taken_ms)
     taken_ms /= n_requests
     version, limit, left = candidate.version, settings.match_delta, iter(scores)
-    outcomes = []
-    for fits, answered in zip(covered, job.scores, strict=True):
-        if not fits:
-            outcomes.append(ShadowOutcome(version, latency_ms=taken_ms, error="range"))
-            continue
-        score = next(left)
-        delta = score - answered
-        outcomes.append(ShadowOutcome(version, score, delta, abs(delta) <= limit, taken_ms))
-    return outcomes
+    beyond = ShadowOutcome(version, latency_ms=taken_ms, error="range")
+    whole = left if not covered else (next(left) if fits else None for fits in covered)
+    return [
+        beyond
+        if score is None
+        else ShadowOutcome(
+            version, score, score - answered, abs(score - answered) <= limit, taken_ms
+        )
+        for score, answered in zip(whole, job.scores, strict=True)
+    ]
 
 
 def _failed(job: Comparison, error: str, taken_ms: float | None = None) -> list[ShadowOutcome]:
@@ -193,11 +195,15 @@ class Shadow:
             if candidate is None or not self._is_quick(jobs[0], candidate, most):
                 for job in jobs:
                     self._start(job)
-            elif len(jobs) == 1 or self._watch.breaker.state != "closed":
+            elif len(jobs) == 1 or not self._may_join(candidate):
                 for job in jobs:
                     self._compare(job)
             else:
                 self._compare_together(jobs)
+
+    def _may_join(self, candidate: Live) -> bool:
+        """Whether requests may share a call: each has the score it would have had alone."""
+        return candidate.is_row_exact and self._watch.breaker.state == "closed"
 
     def _start(self, job: Comparison) -> None:
         task = asyncio.get_running_loop().create_task(self.now(job))
@@ -215,11 +221,7 @@ class Shadow:
             for job in jobs:
                 self._compare(job)
             return
-        start = 0
-        for job in jobs:
-            end = start + len(job.rows)
-            self._record(job, outcomes[start:end])
-            start = end
+        self._record(whole, outcomes, jobs)
 
     def _learn(self, outcomes: list[ShadowOutcome], *, n_requests: int = 1) -> list[ShadowOutcome]:
         """Take note of what a call cost."""
@@ -243,25 +245,35 @@ class Shadow:
         done, _ = await asyncio.wait((running,), timeout=budget_ms / 1e3)
         return running.result() if done else _failed(job, "budget", budget_ms)
 
-    def _record(self, job: Comparison, outcomes: list[ShadowOutcome]) -> list[ShadowOutcome]:
-        """Count and log; rows the candidate was not asked about say nothing about it."""
-        metrics, first = self._metrics, outcomes[0]
+    def _record(
+        self, job: Comparison, outcomes: list[ShadowOutcome], parts: Sequence[Comparison] = ()
+    ) -> list[ShadowOutcome]:
+        """Count and log; rows the candidate was not asked about say nothing about it.
+
+        ``parts`` are the requests whose rows stand in ``job``, where there are several.
+        """
+        jobs, first = parts or (job,), outcomes[0]
         if first.error == "dropped":
-            metrics.dropped += len(outcomes)
+            self._metrics.dropped += len(outcomes)
             self._watch.breaker.give_back()
         elif first.error == "breaker":
-            metrics.skipped += len(outcomes)
+            self._metrics.skipped += len(outcomes)
         else:
-            metrics.baseline_ms.observe(job.latency_ms)
-            if first.latency_ms is not None:
-                metrics.shadow_ms.observe(first.latency_ms)
-            for outcome in outcomes:
-                metrics.compared(outcome.delta, is_match=outcome.match)
-            self._watch.record((job.champion.version, first.version), job.scores, outcomes)
+            self._count(jobs, outcomes)
+            sizes = [len(part.rows) for part in jobs]
+            self._watch.record((job.champion.version, first.version), job.scores, outcomes, sizes)
         if self._log is not None:
-            for row, outcome in enumerate(outcomes):
-                self._log.add(_line(job, row, outcome))
+            self._log.extend(_lines(jobs, outcomes))
         return outcomes
+
+    def _count(self, jobs: Sequence[Comparison], outcomes: list[ShadowOutcome]) -> None:
+        metrics, taken_ms = self._metrics, outcomes[0].latency_ms
+        metrics.baseline_ms.observe_all([job.latency_ms for job in jobs])
+        if taken_ms is not None:
+            metrics.shadow_ms.observe_all([taken_ms] * len(jobs))
+        deltas = [outcome.delta for outcome in outcomes if outcome.delta is not None]
+        n_matched = sum(outcome.match is True for outcome in outcomes)
+        metrics.compared(deltas, n_matched=n_matched, n_failed=len(outcomes) - len(deltas))
 
 
 def _alike(waiting: list[Comparison]) -> Iterator[list[Comparison]]:
@@ -269,7 +281,9 @@ def _alike(waiting: list[Comparison]) -> Iterator[list[Comparison]]:
     jobs: list[Comparison] = []
     n_rows = 0
     for job in waiting:
-        is_other = jobs and (job.candidate, job.champion) != (jobs[0].candidate, jobs[0].champion)
+        is_other = jobs and (
+            job.candidate is not jobs[0].candidate or job.champion is not jobs[0].champion
+        )
         if is_other or n_rows >= _TOGETHER:
             yield jobs
             jobs, n_rows = [], 0
@@ -279,15 +293,11 @@ def _alike(waiting: list[Comparison]) -> Iterator[list[Comparison]]:
         yield jobs
 
 
-def _line(job: Comparison, row: int, outcome: ShadowOutcome) -> PredictionLine:
-    return PredictionLine(
-        ts=job.ts,
-        request_id=job.request_id,
-        route="/ml/predict-with-shadow",
-        model_version=job.champion.version,
-        schema_crc32=job.champion.schema_crc32,
-        score=job.scores[row],
-        latency_ms=job.latency_ms,
-        row=row,
-        shadow=outcome,
-    )
+def _lines(jobs: Sequence[Comparison], outcomes: list[ShadowOutcome]) -> list[PredictionLine]:
+    champion, left, route = jobs[0].champion, iter(outcomes), "/ml/predict-with-shadow"
+    version, crc = champion.version, champion.schema_crc32
+    return [
+        PredictionLine(ts, request_id, route, version, crc, score, taken_ms, row, next(left))
+        for _, _, _, scores, request_id, taken_ms, ts in jobs
+        for row, score in enumerate(scores)
+    ]

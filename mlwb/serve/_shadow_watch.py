@@ -108,9 +108,13 @@ class ShadowWatch:
         return True
 
     def record(
-        self, pair: tuple[str, str], scores: Sequence[float], outcomes: Sequence[ShadowOutcome]
+        self,
+        pair: tuple[str, str],
+        scores: Sequence[float],
+        outcomes: Sequence[ShadowOutcome],
+        sizes: Sequence[int] = (),
     ) -> None:
-        """Take up the comparisons of one request; those of an earlier pair are left out.
+        """Take up the comparisons of a request, or of several; of an earlier pair left out.
 
         Parameters
         ----------
@@ -120,16 +124,18 @@ class ShadowWatch:
             The champion's.
         outcomes : sequence of ShadowOutcome
             The candidate's, of the same rows.
+        sizes : sequence of int
+            Rows of each request; one has them all when not given.
         """
         if pair != self._pair:
             return
-        failed, rows = False, self._rows
-        for answered, outcome in zip(scores, outcomes, strict=True):
-            score = outcome.score
-            if score is None:
-                failed, score = True, math.nan
-            rows.append((answered, score))
-        self.breaker.record(failed=failed)
+        others = [math.nan if outcome.score is None else outcome.score for outcome in outcomes]
+        self._rows.extend(zip(scores, others, strict=True))
+        is_whole, start = not any(map(math.isnan, others)), 0
+        for size in sizes or (len(others),):
+            part = () if is_whole else others[start : start + size]
+            self.breaker.record(failed=any(map(math.isnan, part)))
+            start += size
 
     def took(self, ms_a_row: float) -> None:
         """Learn from one call what a row costs; the next calls forget a hiccup."""

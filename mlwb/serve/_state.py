@@ -9,10 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mlwb.core.clock import Clock
-from mlwb.core.featurelog import encode_features
-from mlwb.core.predictionlog import encode_line
 from mlwb.registry import Registry
-from mlwb.serve._access import encode_access
 from mlwb.serve._audit import AuditLog
 from mlwb.serve._canary import Canary
 from mlwb.serve._drift import DriftWatch
@@ -82,8 +79,10 @@ class State:
         self.champion, self.candidate = self.versions.champion, self.versions.candidate
         self.log = _log(settings, settings.prediction_log, clock)
         self.shadow_log = _log(settings, settings.shadow_log, clock)
-        self.feature_log = _feature_log(settings, clock)
-        self.access_log = _log(settings, settings.access_log, clock, encode_access)
+        self.feature_log = _log(
+            settings, settings.feature_log, clock, files=settings.feature_log_files
+        )
+        self.access_log = _log(settings, settings.access_log, clock)
         self.versions.refresh()
         self.canary.resume()
 
@@ -229,10 +228,7 @@ class State:
 
 
 def _log(
-    settings: ServeSettings,
-    path: Path | None,
-    clock: Clock,
-    encode: Callable[[Any], bytes] = encode_line,
+    settings: ServeSettings, path: Path | None, clock: Clock, *, files: int = 0
 ) -> LineLog | None:
     if path is None:
         return None
@@ -240,20 +236,6 @@ def _log(
         path,
         settings.log_limit,
         hours=settings.log_hours,
-        files=settings.log_files,
-        clock=clock,
-        encode=encode,
-    )
-
-
-def _feature_log(settings: ServeSettings, clock: Clock) -> LineLog | None:
-    if settings.feature_log is None:
-        return None
-    return LineLog(
-        settings.feature_log,
-        settings.log_limit,
-        encode=encode_features,
-        hours=settings.log_hours,
-        files=settings.feature_log_files,
+        files=files or settings.log_files,
         clock=clock,
     )

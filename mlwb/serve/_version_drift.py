@@ -29,6 +29,7 @@ from mlwb.drift import (
     window_counts,
 )
 from mlwb.serve._count_file import CountFile
+from mlwb.serve._rows import as_table
 
 __all__ = ["VersionDrift"]
 
@@ -95,7 +96,7 @@ class VersionDrift:
         """Count the rows that wait."""
         if not self._rows:
             return
-        table = np.column_stack([np.array(self._rows), self._scores])
+        table = np.column_stack([as_table(self._rows), self._scores])
         self._rows, self._scores = [], []
         self._counts.add_rows(table, self._hour * HOUR_S)
 

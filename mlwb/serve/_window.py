@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from itertools import repeat
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 import numpy as np
@@ -72,6 +71,9 @@ class ScoredRows(NamedTuple):
     last_ts: float
 
 
+_Scored: TypeAlias = tuple[Sequence[tuple[float, ...]], Sequence[float], float]
+
+
 class ScoredWindow:
     """A ring of scored rows; another version starts it anew. Changed on the event loop only.
 
@@ -89,11 +91,12 @@ class ScoredWindow:
     [[2.0], [3.0]]
     """
 
-    __slots__ = ("_latencies", "_rows", "_size", "_version")
+    __slots__ = ("_latencies", "_n_rows", "_requests", "_size", "_version")
 
     def __init__(self, size: int) -> None:
         self._size, self._version = size, ""
-        self._rows: deque[tuple[tuple[float, ...], float, float]] = deque(maxlen=size)
+        self._requests: deque[_Scored] = deque()
+        self._n_rows = 0
         self._latencies: deque[float] = deque(maxlen=size)
 
     def add(
@@ -107,18 +110,24 @@ class ScoredWindow:
     ) -> None:
         """Take in the rows of one request."""
         if version != self._version:
-            self._version = version
-            self._rows.clear()
+            self._version, self._n_rows = version, 0
+            self._requests.clear()
             self._latencies.clear()
         self._latencies.append(latency_ms)
-        if len(rows) == 1:
-            self._rows.append((rows[0], scores[0], ts))
-        else:
-            self._rows.extend(zip(rows, scores, repeat(ts), strict=False))
+        # Whole requests: rows that are too old are left out when somebody looks.
+        requests = self._requests
+        requests.append((rows, scores, ts))
+        self._n_rows += len(rows)
+        while self._n_rows - len(requests[0][0]) >= self._size:
+            self._n_rows -= len(requests.popleft()[0])
 
     def copy(self) -> ScoredRows:
         """What is held now."""
-        held = list(self._rows)
+        held = [
+            (row, score, ts)
+            for rows, scores, ts in self._requests
+            for row, score in zip(rows, scores, strict=True)
+        ][-self._size :]
         return ScoredRows(
             self._version,
             np.array([row for row, _, _ in held]),

@@ -188,6 +188,22 @@ def test_the_answer_is_the_same(name: str, models: Path) -> None:
     assert found[0].is_closed == found[1].is_closed
 
 
+@pytest.mark.parametrize("name", REQUESTS)
+def test_a_head_seen_before_gives_the_same_answer(name: str, models: Path) -> None:
+    """Each kind of request three times on a connection, behind a good one: nothing is mistaken."""
+    write_version(models, "v1.0.1")
+    point(models, "candidate", "v1.0.1")
+    asked = (post(), post(), *[REQUESTS[name]] * 3, post())
+    found = [
+        talk(create_app(ServeSettings(models)), *asked, is_direct=is_direct)
+        for is_direct in (True, False)
+    ]
+    said = [re.sub(rb"[0-9a-f]{16}", b"ID", wire.said) for wire in found]
+    answers = [[plain(b"HTTP/1.1" + part) for part in one.split(b"HTTP/1.1")] for one in said]
+    assert answers[0] == answers[1]
+    assert found[0].is_closed == found[1].is_closed
+
+
 def test_one_piece_in_one_piece_out(app: App) -> None:
     """A whole request is answered before the loop turns, in one write."""
     assert talk(app, post()).writes == 1

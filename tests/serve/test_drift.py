@@ -361,8 +361,8 @@ def test_another_version_starts_anew_and_a_rollback_goes_on(models: Path, kept: 
     assert _counted(app) == 0
     _send(app, _rows(2))
     rows = [tuple(row) for row in _rows(3).tolist()]
-    app.state.drift.count("v1.0.0", rows, [0.5] * 3, app.state.clock.now())
-    app.state.drift.count("v0.0.0", rows, [0.5] * 3, app.state.clock.now())
+    app.state.drift.count("v1.0.0", rows, [0.5] * 3, app.state.clock.now().timestamp())
+    app.state.drift.count("v0.0.0", rows, [0.5] * 3, app.state.clock.now().timestamp())
     assert _counted(app) == 2
     point(models, "latest", "v1.0.0")
     app.state.refresh()

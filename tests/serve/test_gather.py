@@ -16,7 +16,7 @@ from mlwb.core.predictionlog import PredictionLine, read_predictions
 from mlwb.serve import App, KeyFile, ServeSettings, create_app
 from mlwb.serve._gather import Gathered
 from mlwb.serve._key_watch import KeyRing
-from tests.inference.version_kit import point, write_version
+from tests.inference.version_kit import logistic_onnx, point, write_version
 from tests.serve.asgi_kit import call, request, running
 
 PATH = "/ml/predict-with-shadow"
@@ -39,6 +39,24 @@ def test_things_wait_for_each_other_but_not_long() -> None:
 
     asyncio.run(work())
     assert done == [[0, 1, 2], [3]]
+
+
+def test_many_things_wait_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few dozen are worked on as soon as the loop turns, each once, and none before."""
+    monkeypatch.setattr("mlwb.serve._gather._MOMENT_S", 600.0)
+    done: list[list[int]] = []
+
+    async def work() -> None:
+        gathered = Gathered(done.append)
+        for item in range(40):
+            gathered.add(item)
+        assert done == []
+        await asyncio.sleep(0)
+        gathered.add(40)
+        await asyncio.sleep(0)
+
+    asyncio.run(work())
+    assert done == [list(range(40))]
 
 
 def test_settling_does_it_now_and_once() -> None:
@@ -133,6 +151,19 @@ def test_one_bad_row_of_a_crowd_is_nobody_elses_error(models: Path, tmp_path: Pa
     failed = [line.request_id for line in lines if line.shadow and line.shadow.error]
     assert failed == [f"r{ROWS[7][1]}"]
     assert (app.state.metrics.success, app.state.metrics.errors) == (23, 1)
+
+
+def test_rows_that_know_of_each_other_are_compared_one_by_one(models: Path, tmp_path: Path) -> None:
+    """A candidate whose rows have other bits in a batch gets each request alone."""
+    logs = tmp_path / "one.jsonl", tmp_path / "many.jsonl"
+    write_version(models, "v2.0.0", weights=FAR, onnx=logistic_onnx(FAR, leak=1e-15))
+    point(models, "candidate", "v2.0.0")
+    first, second = (create_app(ServeSettings(models, shadow_log=log)) for log in logs)
+    assert second.state.candidate.live is not None
+    assert not second.state.candidate.live.is_row_exact
+    _one_by_one(first)
+    _at_once(second)
+    assert _compared(first, logs[0]) == _compared(second, logs[1])
 
 
 class _Picky:

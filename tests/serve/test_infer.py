@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from mlwb.core.errors import ParamsError
+from mlwb.core.predictionlog import read_predictions
 from mlwb.serve import App, ServeSettings, create_app
 from tests.inference.version_kit import NAMES, WEIGHTS, logistic, point, rewrite, write_version
 from tests.serve.asgi_kit import JSON, Reply, call
@@ -404,8 +405,9 @@ def test_it_is_counted_and_logged_like_any_other(models: Path) -> None:
     _infer(app, [_whole()], id="i-1")
     assert app.state.metrics.requests == {("v1.0.0", "success"): 1}
     assert sum(app.state.metrics.score.counts) == 3
-    log: Any = app.state.log
-    lines = list(log._waiting)
+    assert app.state.log is not None
+    app.state.log.write()
+    lines = list(read_predictions(models / "p.jsonl"))
     assert [(line.request_id, line.row) for line in lines] == [("i-1", row) for row in range(3)]
     assert {line.route for line in lines} == {"/v2/models/{name}/infer"}
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,6 +52,35 @@ def test_a_full_buffer_drops_and_counts(tmp_path: Path) -> None:
     log.close()
     assert [line.request_id for line in read_predictions(tmp_path / "p.jsonl")] == ["0", "1", "2"]
     assert log.dropped == 2
+
+
+def test_of_many_lines_those_that_fit_are_kept(tmp_path: Path) -> None:
+    """A batch too large for what is left loses its end, and each line of that is counted."""
+    log = LineLog(tmp_path / "p.jsonl", 1 << 20, capacity=5)
+    log.extend([_line(index) for index in range(3)])
+    log.extend([_line(index) for index in range(3, 9)])
+    assert (log.waiting, log.dropped) == (5, 4)
+    log.start()
+    log.close()
+    assert _ids(read_predictions(tmp_path / "p.jsonl")) == ["0", "1", "2", "3", "4"]
+    assert (log.waiting, log.dropped) == (0, 4)
+
+
+def test_a_buffer_half_full_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Written at once, however long the writer would have slept."""
+    monkeypatch.setattr("mlwb.serve._log._FLUSH_S", 600.0)
+    log = LineLog(tmp_path / "p.jsonl", 1 << 20, capacity=10)
+    log.start()
+    log.extend([_line(index) for index in range(6)])
+    for _ in range(1_000):
+        if not log.waiting:
+            break
+        time.sleep(0.005)
+    assert log.waiting == 0
+    log.close()
+    assert len(_ids(read_predictions(tmp_path / "p.jsonl"))) == 6
 
 
 def test_a_disk_that_refuses_is_counted(tmp_path: Path) -> None:
@@ -181,7 +211,7 @@ stamp = datetime(2026, 1, 1, tzinfo=UTC)
 for index in range(100):
     log.add(PredictionLine(stamp, f"{name}-{index}", "/ml/predict", "v1", "0", 0.5, 1.0))
     if index % 5 == 4:
-        log._flush()
+        log.write()
 assert log.dropped == 0
 """
 

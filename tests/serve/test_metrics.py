@@ -155,6 +155,17 @@ def test_buckets_are_cumulative_and_inclusive(values: list[float]) -> None:
     assert all(a < b for a, b in pairwise(LATENCY_EDGES_MS))
 
 
+@given(st.lists(st.sampled_from([0.05, 0.1, 0.3, 0.5, 60.0, 500.0, 1e4]), max_size=120))
+def test_counted_together_is_counted_one_by_one(values: list[float]) -> None:
+    """Few or many, on an edge or beside it: the same cells."""
+    one, many = Histogram(LATENCY_EDGES_MS), Histogram(LATENCY_EDGES_MS)
+    for value in values:
+        one.observe(value)
+    many.observe_all(values)
+    assert many.counts == one.counts
+    assert many.total == pytest.approx(one.total)
+
+
 def test_a_value_on_an_edge_is_below_it() -> None:
     """Exactly 80 ms meets a limit of 80 ms."""
     histogram = Histogram((10.0, 80.0))

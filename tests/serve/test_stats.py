@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mlwb.core.arrays import Float2D
 from mlwb.core.clock import ManualClock
@@ -226,3 +228,17 @@ def test_a_window_holds_no_more_than_its_size() -> None:
     held = window.copy()
     assert held.rows.ravel().tolist() == [7.0, 8.0, 9.0]
     assert (held.first_ts, held.latency_ms.tolist()) == (7.0, [1.0])
+
+
+@given(st.lists(st.integers(1, 7), min_size=1, max_size=30), st.integers(1, 9))
+def test_requests_of_any_size_leave_the_newest_rows(sizes: list[int], held: int) -> None:
+    """Whichever way they come together: as many as the window holds, in their order."""
+    window, rows = ScoredWindow(held), list[float]()
+    for number, size in enumerate(sizes):
+        new = [float(len(rows) + index) for index in range(size)]
+        window.add("v", [(x,) for x in new], [x / 1e3 for x in new], 1.0, ts=float(number))
+        rows += new
+    found = window.copy()
+    assert found.rows.ravel().tolist() == rows[-held:]
+    assert found.scores.tolist() == [x / 1e3 for x in rows[-held:]]
+    assert found.last_ts == len(sizes) - 1
