@@ -31,7 +31,7 @@ class _Commands(LazyGroup):
         "offline scores.",
         "monitor": "Hold a running version against the policy's rollback limits; exit 1 when a "
         "trigger has fired.",
-        "doctor": "Check the environment, the registry and the evidence.",
+        "doctor": "Say what is wrong with this home and machine, and what to do about it.",
         "data": "Market data: what it is and what is wrong with it.",
         "features": "Features: what they are and whether they are worth anything.",
         "canary": "The candidate on a running server, phase by phase.",

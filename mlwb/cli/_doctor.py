@@ -1,12 +1,16 @@
-"""``mlwb doctor``."""
+"""``mlwb doctor``: one screen that says what is wrong here."""
 
 from __future__ import annotations
 
-import sys
+import os
+from collections.abc import Callable, Iterable, Iterator
+from importlib import metadata
+from typing import Annotated
 
 import typer
+from rich.markup import escape
 
-from mlwb import __version__
+from mlwb.cli import _doctor_home, _doctor_host
 from mlwb.cli._common import (
     JsonFlag,
     console,
@@ -14,58 +18,97 @@ from mlwb.cli._common import (
     home,
     kept_heads,
     print_json,
-    print_problems,
+    read_policy,
     registry,
 )
-from mlwb.core.host_clock import host_clock
+from mlwb.cli._finding import Finding, fail, ok
+from mlwb.core.clock import SystemClock
+from mlwb.core.errors import MlwbError, ParamsError
+from mlwb.serve import ServeSettings
 
 __all__ = ["add"]
+
+_STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+
+Check = Callable[[], Iterable[Finding]]
 
 
 def add(app: typer.Typer) -> None:
     """Register the command."""
-    app.command("doctor", epilog="Example: mlwb doctor")(_doctor)
+    app.command("doctor", epilog="Example: mlwb doctor --url http://127.0.0.1:4010")(_doctor)
 
 
-def _clock() -> str:
-    """How well this host's clock is kept: a recorder's skew is its host's."""
-    found = host_clock()
-    if found is None:
-        return "this system does not say"
-    if not found.is_synchronised:
-        return "follows no time server: what is recorded here has stamps of unknown error"
-    return f"{found.offset_ms:+.1f} ms to correct, wrong by at most {found.max_error_ms:.0f} ms"
+def _doctor(
+    url: Annotated[
+        str, typer.Option("--url", help="A server that must answer; else this home's, if any.")
+    ] = "",
+    as_json: JsonFlag = False,
+) -> None:
+    """Say what is wrong with this home and machine, and what to do about it.
 
-
-def _unfinished() -> list[str]:
-    """Folders of runs that left no ``run.json``: still at work, or cut off."""
-    outputs = home().outputs
-    if not outputs.is_dir():
-        return []
-    folders = (path for path in outputs.iterdir() if path.is_dir() and not path.is_symlink())
-    return sorted(path.name for path in folders if not (path / "run.json").is_file())
-
-
-def _doctor(as_json: JsonFlag = False) -> None:
-    """Check the environment, the registry and the evidence."""
-    models = registry()
-    problems = [f"registry: {problem}" for problem in models.doctor()]
-    problems += [f"evidence: {problem}" for problem in evidence_store().verify(kept_heads())]
-    facts = {
-        "mlwb": __version__,
-        "clock": _clock(),
-        "python": ".".join(map(str, sys.version_info[:3])),
-        "latest": models.latest(),
-        "candidate": models.candidate(),
-        "unfinished runs": ", ".join(_unfinished()),
-        "problems": problems,
-    }
+    A warning is something to know of; a failure ends with the exit code of its kind.
+    """
+    found = [finding for about, check in _checks(url).items() for finding in _asked(about, check)]
+    failed = [finding for finding in found if finding.state == "fail"]
     if as_json:
-        print_json(facts)
+        print_json({"ok": not failed, "findings": [finding._asdict() for finding in found]})
     else:
-        for name, value in facts.items():
-            if name != "problems":
-                console.print(f"{name:<15} {value or '-'}")
-        print_problems(problems, "nothing wrong found")
-    if problems:
-        raise typer.Exit(5 if any(p.startswith("registry") for p in problems) else 6)
+        for finding in found:
+            _show(finding)
+    if failed:
+        raise typer.Exit(failed[0].code)
+
+
+def _checks(url: str) -> dict[str, Check]:
+    """What is looked at, in this order, each apart from the others."""
+    place, models = home(), registry()
+    host, here = _doctor_host, _doctor_home
+    checks: dict[str, Check] = {
+        "python": host.python,
+        "packages": lambda: host.packages(place.project / "requirements.lock"),
+        "extras": lambda: host.extras(_requirements()),
+        "variables": lambda: host.variables(os.environ),
+        "clock": lambda: host.clock(read_policy("policy.yml")),
+        "home": lambda: here.folders(place),
+        "runs": lambda: here.runs(place),
+        "versions": lambda: here.versions(models),
+        "evidence": lambda: here.evidence(evidence_store(), kept_heads()),
+    }
+    try:
+        settings = ServeSettings.from_env(os.environ)
+    except ParamsError as error:
+        told = fail("settings", str(error), code=error.exit_code)
+        return {**checks, "settings": lambda: [told]}
+    return {
+        **checks,
+        "settings": lambda: [ok("settings", f"of a server: profile {settings.profile}")],
+        "disk": lambda: here.disk(place, settings),
+        "keys": lambda: here.keys(settings, SystemClock().now()),
+        "kill switch": lambda: here.switch(settings),
+        "server": lambda: here.server(settings, url, models.latest() or ""),
+    }
+
+
+def _requirements() -> list[str]:
+    try:
+        return metadata.requires("mlwb") or []
+    except metadata.PackageNotFoundError:  # sources on the path, never installed
+        return []
+
+
+def _asked(about: str, check: Check) -> Iterator[Finding]:
+    """A check that cannot be made has found something too."""
+    try:
+        yield from check()
+    except MlwbError as error:
+        yield fail(about, str(error), code=error.exit_code)
+    except OSError as error:
+        yield fail(about, f"{error.strerror or type(error).__name__}: {error.filename or error}")
+
+
+def _show(finding: Finding) -> None:
+    style = _STYLES[finding.state]
+    mark = f"[{style}]{finding.state:<4}[/]"
+    console.print(f"{mark}  {finding.about:<12} {escape(finding.what)}", soft_wrap=True)
+    if finding.todo:
+        console.print(f"      {'':<12} {escape(finding.todo)}", soft_wrap=True, style="dim")

@@ -7,6 +7,7 @@ Does not belong here: choosing or changing versions (``registry``), judging a ca
 
 from mlwb.serve._audit import AuditLog, audit_problems
 from mlwb.serve._keys import ROLES, KeyFile, KeyRecord
+from mlwb.serve._profile import exposed, start_problems
 from mlwb.serve._run import ServerReady, run_server
 from mlwb.serve._settings import VARIABLES, ServeSettings
 from mlwb.serve.app import App, create_app
@@ -22,5 +23,7 @@ __all__ = [
     "ServerReady",
     "audit_problems",
     "create_app",
+    "exposed",
     "run_server",
+    "start_problems",
 ]

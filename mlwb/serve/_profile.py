@@ -9,10 +9,10 @@ from datetime import datetime
 from pathlib import Path
 
 from mlwb.core.errors import ParamsError
-from mlwb.serve._key_watch import KeyRing
+from mlwb.serve._key_watch import KeyRing, KeyWatch
 from mlwb.serve._settings import VARIABLES, ServeSettings
 
-__all__ = ["check_profile", "is_loopback"]
+__all__ = ["check_profile", "exposed", "is_loopback", "start_problems"]
 
 
 def check_profile(settings: ServeSettings, ring: KeyRing | None, now: datetime) -> None:
@@ -32,14 +32,46 @@ def check_profile(settings: ServeSettings, ring: KeyRing | None, now: datetime) 
     ParamsError
         With one sentence for each thing that is missing.
     """
-    found = list(_everywhere(settings, ring))
-    if settings.profile == "production":
-        found += _production(settings, ring, now)
+    found = _missing(settings, ring, now)
     if found:
         raise ParamsError(
             " ".join(found).removesuffix("."),
             todo="see docs/serve-security.md",
         )
+
+
+def start_problems(settings: ServeSettings, now: datetime) -> tuple[str, ...]:
+    """Why a server would refuse to start, a sentence each; none when it would not.
+
+    Parameters
+    ----------
+    settings : ServeSettings
+        Of the server.
+    now : datetime
+        UTC.
+
+    Raises
+    ------
+    ParamsError
+        The key file is none.
+    """
+    return _missing(settings, KeyWatch(settings.keys_file).ring, now)
+
+
+def exposed(settings: ServeSettings) -> tuple[str, ...]:
+    """What others on this machine may read or change and should not, a sentence each.
+
+    Parameters
+    ----------
+    settings : ServeSettings
+        Of the server.
+    """
+    return tuple(_modes(settings))
+
+
+def _missing(settings: ServeSettings, ring: KeyRing | None, now: datetime) -> tuple[str, ...]:
+    production = _production(settings, ring, now) if settings.profile == "production" else ()
+    return (*_everywhere(settings, ring), *production)
 
 
 def _everywhere(settings: ServeSettings, ring: KeyRing | None) -> Iterator[str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ import typer
 from typer.core import TyperGroup
 from typer.testing import CliRunner
 
-from mlwb.cli._app import app
+from mlwb import __version__
+from mlwb.cli._app import app, main
 from mlwb.cli._common import print_json
 from mlwb.cli._lazy import LazyGroup
 from mlwb.core.home import find_project
@@ -36,6 +38,28 @@ def mlwb(
         cwd=home,
         env={**os.environ, "MLWB_HOME": str(home), "COLUMNS": "120", **environ},
     )
+
+
+@pytest.fixture
+def main_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., tuple[int, str, str]]]:
+    """The command line in this process, in a home of its own: exit code, output, errors."""
+    monkeypatch.setenv("MLWB_HOME", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["mlwb", *arguments])
+        code = main()
+        return code, *capsys.readouterr()
+
+    before = signal.getsignal(signal.SIGTERM)  # which a run takes for itself
+    yield run
+    signal.signal(signal.SIGTERM, before)
+
+
+Main = Callable[..., tuple[int, str, str]]
 
 
 def commands() -> Iterator[tuple[str, Any]]:
@@ -112,25 +136,23 @@ def test_every_gate_is_a_command() -> None:
     ],
 )
 def test_an_error_is_one_line_and_its_code(
-    arguments: list[str], code: int, says: str, tmp_path: Path
+    *, arguments: list[str], code: int, says: str, tmp_path: Path, main_here: Main
 ) -> None:
     """Bad input never ends in a stack trace, and the exit code is the documented one."""
     (tmp_path / "empty.csv").touch()
-    done = mlwb(*arguments, home=tmp_path)
-    said = done.stdout + done.stderr
-    assert done.returncode == code, said
-    assert "Traceback" not in said
-    assert says in said
+    found, output, errors = main_here(*arguments)
+    assert found == code, errors
+    assert "Traceback" not in output + errors
+    assert says in output + errors
     assert not list(tmp_path.glob("artifacts/models/v*"))
 
 
 @pytest.mark.parametrize("content", ["date,open\n", "\x00\x01\x02", "a,b,c\n1,2,3\n"])
-def test_a_file_that_is_no_market_is_refused(content: str, tmp_path: Path) -> None:
+def test_a_file_that_is_no_market_is_refused(content: str, tmp_path: Path, main_here: Main) -> None:
     """Header only, binary and foreign tables end with exit code 3 and the file's name."""
     (tmp_path / "bars.csv").write_text(content)
-    done = mlwb("data", "quality", "bars.csv", home=tmp_path)
-    assert (done.returncode, "Traceback" in done.stderr) == (3, False), done.stderr
-    assert "bars.csv" in done.stderr
+    code, _, errors = main_here("data", "quality", "bars.csv")
+    assert (code, "Traceback" in errors, "bars.csv" in errors) == (3, False, True), errors
 
 
 def test_json_for_a_person_is_indented(capsys: pytest.CaptureFixture[str]) -> None:
@@ -143,25 +165,7 @@ def test_json_for_a_person_is_indented(capsys: pytest.CaptureFixture[str]) -> No
     assert json.loads(line) == json.loads(lines)
 
 
-def test_json_is_json(tmp_path: Path) -> None:
-    """`--json` prints one JSON document and nothing else."""
-    done = mlwb("doctor", "--json", home=tmp_path)
-    said = json.loads(done.stdout)
-    assert said["problems"] == []
-    assert said["clock"]
-
-
-def test_doctor_names_runs_without_a_result(tmp_path: Path) -> None:
-    """A run that was cut off leaves a folder without `run.json`; doctor says which, and is well."""
-    for name in ("mlwb_v1_run_a", "mlwb_v1_run_b"):
-        (tmp_path / "outputs" / name).mkdir(parents=True)
-    (tmp_path / "outputs" / "mlwb_v1_run_b" / "run.json").write_text("{}")
-    (tmp_path / "outputs" / "latest").symlink_to("mlwb_v1_run_b")
-    done = mlwb("doctor", "--json", home=tmp_path)
-    assert (done.returncode, json.loads(done.stdout)["unfinished runs"]) == (0, "mlwb_v1_run_a")
-
-
-def test_one_instrument_of_several_is_named(tmp_path: Path) -> None:
+def test_one_instrument_of_several_is_named(tmp_path: Path, main_here: Main) -> None:
     """Without `--symbol` a file of two is refused with both names."""
     head = "exchange,symbol,timestamp,local_timestamp,ask_amount,ask_price,bid_price,bid_amount\n"
     rows = [
@@ -170,16 +174,30 @@ def test_one_instrument_of_several_is_named(tmp_path: Path) -> None:
         for name in ("AAA", "BBB")
     ]
     (tmp_path / "quotes.csv").write_text(head + "".join(rows))
-    refused = mlwb("data", "quality", "quotes.csv", home=tmp_path)
-    assert (refused.returncode, "AAA, BBB" in refused.stderr) == (3, True), refused.stderr
-    done = mlwb("data", "quality", "quotes.csv", "--symbol", "BBB", "--json", home=tmp_path)
-    found = json.loads(done.stdout)
+    code, _, errors = main_here("data", "quality", "quotes.csv")
+    assert (code, "AAA, BBB" in errors) == (3, True), errors
+    _, output, _ = main_here("data", "quality", "quotes.csv", "--symbol", "BBB", "--json")
+    found = json.loads(output)
     assert (found["symbol"], found["bars"], found["rows_read"]) == ("BBB", 20, 40)
 
 
 def test_the_version_is_printed(tmp_path: Path) -> None:
-    """`mlwb --version` names the package version."""
-    assert mlwb("--version", home=tmp_path).stdout.startswith("mlwb ")
+    """`python -m mlwb --version` names the package version."""
+    done = mlwb("--version", home=tmp_path)
+    assert (done.returncode, done.stdout) == (0, f"mlwb {__version__}\n")
+
+
+def test_a_variable_that_nothing_reads_is_told(
+    main_here: Main, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On standard error, with the one that was meant; the command does its work."""
+    assert main_here("registry", "list", "--json") == (0, "[]\n", "")
+    monkeypatch.setenv("MLWB_RELAOD_S", "1")
+    code, output, errors = main_here("registry", "list", "--json")
+    assert (code, output) == (0, "[]\n")
+    assert errors.split("variable ")[1] == (
+        "nothing reads MLWB_RELAOD_S; did you mean MLWB_RELOAD_S?\n"
+    )
 
 
 def test_a_server_loads_no_command_but_its_own() -> None:
