@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,12 @@ from typer.core import TyperGroup
 from typer.testing import CliRunner
 
 from mlwb import __version__
-from mlwb.cli._app import app, main
+from mlwb.cli._app import app
 from mlwb.cli._common import print_json
 from mlwb.cli._lazy import LazyGroup
 from mlwb.core.home import find_project
 from mlwb.gates import GATES
+from tests.cli.conftest import Main
 
 
 def mlwb(
@@ -38,28 +38,6 @@ def mlwb(
         cwd=home,
         env={**os.environ, "MLWB_HOME": str(home), "COLUMNS": "120", **environ},
     )
-
-
-@pytest.fixture
-def main_here(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Callable[..., tuple[int, str, str]]]:
-    """The command line in this process, in a home of its own: exit code, output, errors."""
-    monkeypatch.setenv("MLWB_HOME", str(tmp_path))
-    monkeypatch.setenv("COLUMNS", "120")
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mlwb", *arguments])
-        code = main()
-        return code, *capsys.readouterr()
-
-    before = signal.getsignal(signal.SIGTERM)  # which a run takes for itself
-    yield run
-    signal.signal(signal.SIGTERM, before)
-
-
-Main = Callable[..., tuple[int, str, str]]
 
 
 def commands() -> Iterator[tuple[str, Any]]:

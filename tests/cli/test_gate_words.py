@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 
 from rich.console import Console
 
 from mlwb.cli._run import verdict_table
 from mlwb.gates import Check, Outcome, Verdict
-from tests.cli.test_app import mlwb
+from tests.cli.conftest import Main
 
 _LONG = "Sharpe 4.91 with a standard error of 3.16 after 37 days; 41 days would show it above 0"
 
@@ -61,8 +60,8 @@ def test_a_name_in_brackets_is_shown() -> None:
     assert "no bins [zscore_mid_24h]" in _shown(_check("psi", "no bins [zscore_mid_24h]"))
 
 
-def test_profiles_say_what_they_read(tmp_path: Path) -> None:
+def test_profiles_say_what_they_read(main_here: Main) -> None:
     """Each profile once by name, and the form of its rows unharmed."""
-    said = mlwb("data", "profiles", home=tmp_path).stdout
+    _, said, _ = main_here("data", "profiles")
     assert "`[[ms, o, h, l, c, v], ...]`" in " ".join(said.split())
     assert "kraken: Kraken" not in said

@@ -17,6 +17,7 @@ from typer.testing import CliRunner, Result
 
 from mlwb.cli._app import app
 from mlwb.data import read_market
+from tests.cli.conftest import Main
 from tests.data.archive_kit import FakeArchive, Fault, kline_csv, serving, zipped
 
 FIRST = date(2025, 3, 3)
@@ -114,19 +115,12 @@ def test_other_intervals_have_no_next_step(archive: FakeArchive) -> None:
     ],
 )
 def test_errors_are_one_line_and_a_code(
-    archive: FakeArchive, arguments: list[str], code: int, says: str
+    *, archive: FakeArchive, arguments: list[str], code: int, says: str, main_here: Main
 ) -> None:
-    """From a process of its own, as a person sees them."""
-    done = subprocess.run(
-        [sys.executable, "-m", "mlwb", "data", "fetch", *arguments, "--base-url", archive.address],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        env={**os.environ, "NO_PROXY": "*"},
-    )
-    assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stderr
-    assert says in done.stderr
+    """As a person sees them."""
+    found, _, errors = main_here("data", "fetch", *arguments, "--base-url", archive.address)
+    assert (found, "Traceback" in errors) == (code, False), errors
+    assert says in errors
 
 
 @pytest.mark.slow
