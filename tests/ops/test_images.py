@@ -196,6 +196,20 @@ def test_prometheus_and_grafana_find_their_files() -> None:
 
 
 @pytest.mark.slow
+def test_a_linter_reads_the_dockerfile(peers_python: str, tmp_path: Path) -> None:
+    """hadolint parses it as an engine would and finds nothing; it does find what is wrong."""
+    linter = str(Path(peers_python).parent / "hadolint")
+    text = (OPS / "Dockerfile").read_text(encoding="utf-8")
+    spoilt = tmp_path / "Dockerfile"
+    spoilt.write_text(text.replace("WORKDIR /srv/mlwb", "WORKDIR srv").replace("USER", "USRE"))
+    found = {}
+    for path in (OPS / "Dockerfile", spoilt):
+        done = subprocess.run([linter, str(path)], capture_output=True, text=True, check=False)
+        found[path] = done.returncode, bool(done.stdout + done.stderr)
+    assert found == {OPS / "Dockerfile": (0, False), spoilt: (1, True)}
+
+
+@pytest.mark.slow
 def test_docker_reads_the_compose_file(tool: Callable[[str], str]) -> None:
     """`docker compose config`, which needs no engine; skips where the client has no compose."""
     client = [tool("docker"), "compose"]
