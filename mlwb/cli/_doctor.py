@@ -84,6 +84,7 @@ def _checks(url: str) -> dict[str, Check]:
         "settings": lambda: [ok("settings", f"of a server: profile {settings.profile}")],
         "disk": lambda: here.disk(place, settings),
         "keys": lambda: here.keys(settings, SystemClock().now()),
+        "audit": lambda: here.audit(settings),
         "kill switch": lambda: here.switch(settings),
         "server": lambda: here.server(settings, url, models.latest() or ""),
     }

@@ -16,9 +16,16 @@ from mlwb.core.errors import MlwbError, ServeError
 from mlwb.core.home import Home
 from mlwb.evidence import EvidenceStore
 from mlwb.registry import Registry
-from mlwb.serve import KeyFile, ServeSettings, exposed, start_problems
+from mlwb.serve import (
+    KeyFile,
+    ServeSettings,
+    exposed,
+    is_audited,
+    start_problems,
+    whole_audit_problems,
+)
 
-__all__ = ["disk", "evidence", "folders", "keys", "runs", "server", "switch", "versions"]
+__all__ = ["audit", "disk", "evidence", "folders", "keys", "runs", "server", "switch", "versions"]
 
 _SERVER_S = 2.0
 
@@ -112,6 +119,23 @@ def keys(settings: ServeSettings, now: datetime) -> Iterator[Finding]:
         yield warn("keys", "every key is expired or revoked", "mlwb keys add NAME --role predict")
     elif not refused:
         yield ok("keys", "none: a server here answers everybody, on this machine only")
+
+
+def audit(settings: ServeSettings) -> Iterator[Finding]:
+    """Whether the audit log stands as it was written, and knows of the key file as it is."""
+    path, keys_file = settings.audit_log, settings.keys_file
+    if path is None:
+        yield warn("audit", "MLWB_AUDIT_LOG is off: nobody would know who did what")
+        return
+    promotions = settings.models_dir.parent / "promotions.log"
+    problems = whole_audit_problems(path, signer=settings.signer, promotions=promotions)
+    for problem in problems:
+        yield fail("audit", str(problem), "docs/runbook.md says what to do", code=6)
+    if keys_file is not None and not is_audited(keys_file, path):
+        what = f"{keys_file.name} is not what the log says: changed by hand [unaudited]"
+        yield fail("audit", what, "mlwb keys list: revoke what nobody knows", code=6)
+    elif not problems:
+        yield ok("audit", "as written" if path.exists() else "no log yet")
 
 
 def switch(settings: ServeSettings) -> Iterator[Finding]:

@@ -28,6 +28,7 @@ app = typer.Typer(
 DaysOption = Annotated[
     float | None, typer.Option("--days", help="Until it expires; MLWB_KEY_DAYS, else 90.")
 ]
+_UNAUDITED = "keys.json is not what the audit log says: it was changed by hand [unaudited]"
 _COLUMNS = ("id", "roles", "created", "expires", "state")
 
 
@@ -47,13 +48,17 @@ def _add(
     """Make a key and show it, once."""
     settings, keys = _open()
     record, key = keys.add(name, role, now=_now(), days=settings.key_days if days is None else days)
-    _note(settings, "add_key", record.id, ", ".join(record.roles))
     _show_new(record, key, as_json=as_json)
 
 
 def _list(as_json: JsonFlag = False) -> None:
     """Every key: id, roles, since when, until when. Never the key itself."""
-    rows = [_row(record, _now()) for record in _open()[1].records()]
+    from mlwb.serve import is_audited
+
+    settings, keys = _open()
+    rows = [_row(record, _now()) for record in keys.records()]
+    if not is_audited(keys.path, settings.audit_log):
+        errors.print(f"[bold red]![/] {_UNAUDITED}")
     if as_json:
         print_json(rows)
         return
@@ -85,7 +90,6 @@ def _rotate(
         days=settings.key_days if days is None else days,
         grace=timedelta(hours=hours),
     )
-    _note(settings, "rotate_key", record.id, f"{hours:g} h for the one before")
     _show_new(record, text, as_json=as_json)
     if not as_json:
         console.print(f"the key before goes on for {hours:g} h at most")
@@ -96,10 +100,7 @@ def _revoke(
     as_json: JsonFlag = False,
 ) -> None:
     """Take a key back; a running server refuses it within its reload interval."""
-    settings, keys = _open()
-    gone = keys.revoke(key, now=_now())
-    for record in gone:
-        _note(settings, "revoke_key", record.id)
+    gone = _open()[1].revoke(key, now=_now())
     if as_json:
         print_json([_row(record, _now()) for record in gone])
         return
@@ -112,15 +113,24 @@ def _audit(
     as_json: JsonFlag = False,
 ) -> None:
     """Who did what with keys and by route, newest first; exit 6 when the log was tampered with."""
-    from mlwb.serve import AuditLog, audit_problems
+    from mlwb.serve import AuditLog, is_audited
 
-    settings, _ = _open()
+    settings, keys = _open()
     if settings.audit_log is None:
         raise ParamsError("MLWB_AUDIT_LOG is off", expected="a path, or nothing at all")
-    log = AuditLog(settings.audit_log, SystemClock(), limit=settings.log_limit)
-    lines, problems = log.recent(limit), audit_problems(settings.audit_log)
+    promotions = settings.models_dir.parent / "promotions.log"
+    log = AuditLog(
+        settings.audit_log,
+        SystemClock(),
+        limit=settings.log_limit,
+        signer=settings.signer,
+        promotions=promotions,
+    )
+    lines, problems = log.recent(limit), [str(problem) for problem in log.problems()]
+    if not is_audited(keys.path, settings.audit_log):
+        problems.append(_UNAUDITED)
     if as_json:
-        print_json({"lines": lines, "problems": [str(problem) for problem in problems]})
+        print_json({"lines": lines, "problems": problems})
     else:
         console.print(_audited(lines))
         print_problems(problems, "the chain is whole")
@@ -153,25 +163,14 @@ def _audited(lines: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _open() -> tuple[ServeSettings, KeyFile]:
-    from mlwb.serve import KeyFile, ServeSettings
+    from mlwb.serve import AuditLog, KeyAudit, KeyFile, ServeSettings
 
     settings = ServeSettings.from_env(os.environ)
     if settings.keys_file is None:
         raise ParamsError("MLWB_KEYS_FILE is off", expected="a path, or nothing at all")
-    return settings, KeyFile(settings.keys_file)
-
-
-def _note(settings: ServeSettings, what: str, key: str, more: str = "") -> None:
-    """Chain the change to what the server writes of calls."""
-    from mlwb.serve import AuditLog
-
-    log = AuditLog(settings.audit_log, SystemClock(), limit=settings.log_limit)
-    log.start()
-    who = f"local:{os.environ.get('USER', 'unknown')}"
-    log.record(what, "done", who=who, route="mlwb keys", reason=f"{key} {more}".strip())
-    log.close()
-    if log.problem:
-        errors.print(f"[bold red]![/] the audit log was not written: {log.problem}")
+    path, who = settings.audit_log, f"local:{os.environ.get('USER', 'unknown')}"
+    log = AuditLog(path, SystemClock(), limit=settings.log_limit, signer=settings.signer)
+    return settings, KeyFile(settings.keys_file, KeyAudit(log, path, who=who))
 
 
 def _now() -> datetime:

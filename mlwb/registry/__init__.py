@@ -9,7 +9,7 @@ building one (model).
 from mlwb.registry._channels import CHANNELS
 from mlwb.registry._checks import is_mirror
 from mlwb.registry._compare import Difference, differences
-from mlwb.registry._evidence_heads import evidence_heads
+from mlwb.registry._evidence_heads import audit_heads, evidence_heads
 from mlwb.registry._mirror import Mirror, Pulled
 from mlwb.registry._obstore import REMOTE_ENV, open_store
 from mlwb.registry._registry import Registry
@@ -31,6 +31,7 @@ __all__ = [
     "RemoteRegistry",
     "State",
     "VersionInfo",
+    "audit_heads",
     "differences",
     "evidence_heads",
     "is_mirror",

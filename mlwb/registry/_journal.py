@@ -18,6 +18,7 @@ from mlwb.core.errors import LockHeldError, MlwbError, PromotionRefusedError, St
 from mlwb.core.signing import Signer
 from mlwb.registry._channels import point, points_at
 from mlwb.registry._checks import check_own
+from mlwb.registry._evidence_heads import audit_head
 from mlwb.registry._signed_head import SignedHead
 from mlwb.registry._state import State, fold
 from mlwb.registry._version import is_intact
@@ -115,6 +116,8 @@ class Journal:
     def begin(self, action: str, version: str, *, manifest_sha256: str, **more: Any) -> None:
         """Announce a change, and sign the log that says so before the change comes."""
         body = {"decision_sha256": "", "confirmations": [], "reason": "", **more}
+        if head := audit_head(self.home):
+            body["audit_head"] = head
         self._write(
             "intent", action=action, version=version, manifest_sha256=manifest_sha256, **body
         )

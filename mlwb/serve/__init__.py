@@ -5,7 +5,9 @@ Does not belong here: choosing or changing versions (``registry``), judging a ca
 (``canary``), loading and scoring (``inference``).
 """
 
-from mlwb.serve._audit import AuditLog, audit_problems
+from mlwb.serve._audit import AuditLog
+from mlwb.serve._audit_head import whole_audit_problems
+from mlwb.serve._key_audit import KeyAudit, is_audited
 from mlwb.serve._keys import ROLES, KeyFile, KeyRecord
 from mlwb.serve._profile import exposed, start_problems
 from mlwb.serve._run import ServerReady, run_server
@@ -17,13 +19,15 @@ __all__ = [
     "VARIABLES",
     "App",
     "AuditLog",
+    "KeyAudit",
     "KeyFile",
     "KeyRecord",
     "ServeSettings",
     "ServerReady",
-    "audit_problems",
     "create_app",
     "exposed",
+    "is_audited",
     "run_server",
     "start_problems",
+    "whole_audit_problems",
 ]

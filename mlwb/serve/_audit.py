@@ -1,8 +1,9 @@
 """What was done with the power a key gives: one chained line a call, written behind the answer.
 
 The file is ``artifacts/audit.log``, a :class:`mlwb.core.chain.Chain`: an edited, removed or moved
-line shows. Beyond its limit it is set aside as ``audit.log.1``, ``.2``, ... and the first line of
-the new file names the digest of the last line of the old one.
+line shows, and the kept head (:mod:`mlwb.serve._audit_head`) shows a cut end. Beyond its limit it
+is set aside as ``audit.log.1``, ``.2``, ... and the first line of the new file names the digest of
+the last line of the old one.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import itertools
 import logging
 import queue
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,11 +21,14 @@ from filelock import FileLock, Timeout
 
 from mlwb.core import fsops
 from mlwb.core.canonical import JsonValue, parse_json
-from mlwb.core.chain import Chain, Problem, next_link
+from mlwb.core.chain import Chain, Head, Problem, next_link
 from mlwb.core.clock import Clock, format_utc
 from mlwb.core.errors import MlwbError
+from mlwb.core.signing import Signer
+from mlwb.serve._audit_check import parts_of, segment, segments
+from mlwb.serve._audit_head import EMPTY, AuditHead, whole_audit_problems
 
-__all__ = ["AuditLog", "audit_problems"]
+__all__ = ["AuditLog"]
 
 _LOG = logging.getLogger("mlwb.serve")
 _CAPACITY = 1_024
@@ -33,6 +38,7 @@ _CALLS = _CAPACITY // 2  # places that single calls may take; the rest are for w
 # A line of these fields is shorter than this, whatever they hold: recent() reads that much a line.
 _LINE_BYTES = 8_192
 _IN_MEMORY = 1_000
+_NAMED = 20  # problems that get a line of their own
 
 _Line = dict[str, JsonValue]
 
@@ -51,19 +57,35 @@ class AuditLog:
     every_s : float, default=60.0
         Attempts of callers that are nobody or may not are counted, and written as one line for
         each reason, key and route in this many seconds: an attacker cannot fill the disk.
+    signer : Signer, optional
+        Signs the kept head, where it can.
+    promotions : Path, optional
+        ``promotions.log``, which remembers how far this log had come.
 
     Attributes
     ----------
-    newest : str
-        Digest of the line written last, empty before the first: who cuts the file or chains it
-        anew does not know that it is remembered here.
+    newest : Head or None
+        The line written last, None before the first: who cuts the file or chains it anew does not
+        know that it is remembered here.
+    tampered : str
+        What was wrong with the log when the server started, one stable word; empty for nothing.
     """
 
     def __init__(
-        self, path: Path | None, clock: Clock, *, limit: int, every_s: float = 60.0
+        self,
+        path: Path | None,
+        clock: Clock,
+        *,
+        limit: int,
+        every_s: float = 60.0,
+        signer: Signer | None = None,
+        promotions: Path | None = None,
     ) -> None:
         self.lost = 0
-        self.problem = self.newest = ""
+        self.problem = self.tampered = ""
+        self.newest: Head | None = None
+        self._signer, self._promotions = signer, promotions
+        self._has_unkept = False
         self.capacity = _CAPACITY
         self._path, self._clock, self._limit, self._every_s = path, clock, limit, every_s
         self._waiting: queue.Queue[_Line | None] = queue.Queue(_CAPACITY)
@@ -157,13 +179,52 @@ class AuditLog:
                 found.append(value)
         return found[:limit]
 
+    def now(self, what: str, outcome: str, *, who: str, route: str, **more: str) -> None:
+        """Write one line at once, on this thread, or raise: for what must not be done unaudited.
+
+        Parameters
+        ----------
+        what, outcome, who, route : str
+            As in :meth:`record`.
+        **more : str
+            Further fields.
+
+        Raises
+        ------
+        OSError, Timeout, MlwbError
+            The line was not written.
+        """
+        line = {"ts": format_utc(self._clock.now()), "what": what, "outcome": outcome, "who": who}
+        fields = {**line, "route": route, **more}
+        self._append({name: _clean(text) for name, text in fields.items()})
+        self._keep_head()
+
+    def problems(self, *, is_quick: bool = False) -> tuple[Problem, ...]:
+        """Everything wrong with the log, by all that is remembered of it. Reads all of it.
+
+        Parameters
+        ----------
+        is_quick : bool, default=False
+            Ask only whether the remembered lines are there.
+        """
+        if self._path is None:
+            return ()
+        newest = [] if self.newest is None else [self.newest]
+        return whole_audit_problems(
+            self._path,
+            signer=self._signer,
+            promotions=self._promotions,
+            newest=newest,
+            is_quick=is_quick,
+        )
+
     @property
     def waiting(self) -> int:
         """Lines not written yet."""
         return self._waiting.qsize()
 
     def start(self) -> None:
-        """Start writing."""
+        """Start writing, after a look whether the log stands as it was left."""
         self._thread = threading.Thread(target=self._work, name="mlwb-audit", daemon=True)
         self._thread.start()
 
@@ -174,9 +235,19 @@ class AuditLog:
             self._thread.join()
             self._thread = None
 
-    def settle(self) -> None:
-        """Wait until everything recorded so far was written. Not on the event loop."""
-        self._waiting.join()
+    def settle(self, within_s: float = 5.0) -> None:
+        """Wait until everything recorded so far was written. Not on the event loop.
+
+        Parameters
+        ----------
+        within_s : float, default=5.0
+            For no longer than this: the disk may hang.
+        """
+        end_s = time.monotonic() + within_s
+        while self._thread is not None and self._waiting.unfinished_tasks:
+            if time.monotonic() > end_s:
+                return
+            time.sleep(0.002)
 
     def _add(self, line: _Line) -> None:
         try:
@@ -186,6 +257,7 @@ class AuditLog:
 
     def _work(self) -> None:
         is_open, due = True, self._clock.monotonic_s() + self._every_s
+        self._begin()
         while is_open:
             try:
                 line = self._waiting.get(timeout=min(self._every_s, 1.0))
@@ -199,6 +271,21 @@ class AuditLog:
             if not is_open or self._clock.monotonic_s() >= due:
                 due = self._clock.monotonic_s() + self._every_s
                 self._write_counts()
+            if not is_open or self._waiting.empty():
+                self._keep_head_if_possible()
+
+    def _begin(self) -> None:
+        """Say it where the log does not stand as it was left."""
+        if self._path is None:
+            return
+        try:
+            found = self.problems(is_quick=True)
+        except (OSError, MlwbError) as error:
+            _LOG.error("the audit log cannot be read: %s", error)
+            found = ()
+        self.tampered = found[0].kind if found else ""
+        for problem in found[:_NAMED]:
+            self._write(self._found(problem))
 
     def _write_counts(self) -> None:
         with self._counting:
@@ -222,10 +309,7 @@ class AuditLog:
             self._memory.append(line)
             return
         try:
-            fsops.make_dirs(self._path.parent)
-            with FileLock(f"{self._path}.lock", timeout=_LOCK_S):
-                self._turn(self._path)
-                self.newest = Chain(self._path).append(line).sha256
+            self._append(line)
             self.problem = ""
         except (OSError, Timeout, MlwbError) as error:
             # The server goes on; health and the count tell of it.
@@ -234,61 +318,64 @@ class AuditLog:
                 _LOG.error("the audit log cannot be written: %s", error)
             self.problem = getattr(error, "code", "unwritable")
 
+    def _append(self, line: _Line) -> None:
+        if self._path is None:
+            return
+        fsops.make_dirs(self._path.parent)
+        with FileLock(f"{self._path}.lock", timeout=_LOCK_S):
+            if not parts_of(self._path)[0].exists():
+                AuditHead(self._path, self._signer).keep(EMPTY)
+            for body in (*self._findings(self._path), line):
+                self._turn(self._path)
+                link = Chain(self._path).append(body)
+        self._has_unkept = True
+        self.newest = Head(link.seq, link.sha256, kept_by="this server")
+
+    def _findings(self, path: Path) -> list[_Line]:
+        """A line about the end of the log that somebody cut off; before the next line hides it."""
+        last = Chain(path).head()
+        if self.tampered or (last and self.newest and last.sha256 == self.newest.sha256):
+            return []
+        found = whole_audit_problems(path, signer=self._signer, is_quick=True)
+        self.tampered = found[0].kind if found else ""
+        return [self._found(problem) for problem in found]
+
+    def _found(self, problem: Problem) -> _Line:
+        _LOG.error("the audit log: %s", problem)
+        stamp = format_utc(self._clock.now())
+        said = {"what": "audit", "outcome": "found", "who": "server", "reason": str(problem)}
+        return {"ts": stamp, **said, "route": "", "request_id": ""}
+
+    def _keep_head(self) -> None:
+        """Write down how far the log has come, once for many lines; never less than was said."""
+        if self._path is None or not self._has_unkept:
+            return
+        with FileLock(f"{self._path}.lock", timeout=_LOCK_S):
+            head = Chain(self._path).head()
+            if head is not None:
+                AuditHead(self._path, self._signer).keep(head.as_head)
+        self._has_unkept = False
+
+    def _keep_head_if_possible(self) -> None:
+        try:
+            self._keep_head()
+        except (OSError, Timeout, MlwbError) as error:
+            _LOG.error("the head of the audit log cannot be kept: %s", error)
+            self.problem = self.problem or "head"
+
     def _turn(self, path: Path) -> None:
         """Set a file beyond its limit aside; killed half way, the next line does the rest."""
         if not path.exists() or path.stat().st_size <= self._limit:
             return
-        head, parts = Chain(path).head(), _segments(path)
+        head, parts = Chain(path).head(), segments(path)
         if not parts or Chain(parts[-1]).head() != head:
-            fsops.link_new(path, _segment(path, len(parts) + 1))
+            fsops.link_new(path, segment(path, len(parts) + 1))
         first: _Line = {
             "ts": format_utc(self._clock.now()),
             "what": "continue",
             "after": "" if head is None else head.sha256,
         }
         fsops.write_atomic(path, next_link(first, None).line + b"\n")
-
-
-def audit_problems(path: Path, newest: str = "") -> tuple[Problem, ...]:
-    """Everything wrong with an audit log and the files set aside before it.
-
-    Parameters
-    ----------
-    path : Path
-        ``audit.log``; need not exist.
-    newest : str, default=""
-        Digest of a line that must be there.
-    """
-    found: list[Problem] = []
-    before, is_there = "", not newest
-    parts = [*_segments(path), path]
-    if len(parts) > 1 and path.exists() and path.samefile(parts[-2]):
-        del parts[-2]  # killed while it set the file aside: one file by two names
-    for part in parts:
-        chain = Chain(part)
-        problems = chain.problems()
-        found += problems
-        if problems:
-            before = ""
-            continue
-        links = chain.links()
-        if before and links and links[0].body.get("after") != before:
-            found.append(Problem("missing", part.name, "a file before this one is gone"))
-        before = links[-1].sha256 if links else ""
-        is_there = is_there or any(link.sha256 == newest for link in links)
-    if not (is_there or found):
-        what = "a line that this server wrote is gone: cut, or chained anew"
-        found.append(Problem("truncated", path.name, what))
-    return tuple(found)
-
-
-def _segment(path: Path, number: int) -> Path:
-    return path.with_name(f"{path.name}.{number}")
-
-
-def _segments(path: Path) -> list[Path]:
-    parts = (_segment(path, number) for number in itertools.count(1))
-    return list(itertools.takewhile(Path.exists, parts))
 
 
 def _clean(text: str) -> str:

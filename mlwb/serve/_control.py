@@ -12,7 +12,6 @@ from msgspec import Meta
 from starlette.responses import Response
 
 from mlwb.core.canonical import JsonValue, digest
-from mlwb.serve._audit import audit_problems
 from mlwb.serve._endpoints import Call, Endpoint, Parameter, Permission, json_response
 from mlwb.serve._problems import problem_error
 from mlwb.serve._releases import Reason
@@ -23,6 +22,7 @@ __all__ = ["control_endpoints"]
 
 _MODES: tuple[ModeName, ...] = ("inference", "training", "maintenance")
 _MOST_LINES = 1_000
+_WAIT_S = 1.0
 _Lines = Annotated[int, Meta(ge=1, le=_MOST_LINES)]
 
 
@@ -207,9 +207,10 @@ class _Control:
 
     def _lines(self, limit: int, verify: str | None) -> AuditLines:
         path, audit = self._state.settings.audit_log, self._state.audit
-        newest, lines, problems = audit.newest, audit.recent(limit), None
+        audit.settle(_WAIT_S)
+        lines, problems = audit.recent(limit), None
         if path is not None and verify == "1":
-            problems = [str(problem) for problem in audit_problems(path, newest)]
+            problems = [str(problem) for problem in audit.problems()]
         status: Literal["intact", "broken", "memory"] = "memory"
         if path is not None:
             status = "intact" if _is_chained(lines) and not problems else "broken"

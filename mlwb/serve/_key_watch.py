@@ -13,6 +13,7 @@ from mlwb.core.errors import MlwbError
 from mlwb.serve._endpoints import Caller
 from mlwb.serve._file_stamp import file_stamp
 from mlwb.serve._http import key_digest
+from mlwb.serve._key_audit import UNAUDITED, is_audited
 from mlwb.serve._keys import KeyRecord, read_keys
 
 __all__ = ["KeyRing", "KeyWatch"]
@@ -73,13 +74,15 @@ class KeyWatch:
     ----------
     path : Path or None
         None, or a file that is not there: everybody may do everything.
+    audit_log : Path, optional
+        Says what the file should be. One that was changed past it is honoured, and said to be so.
 
     Attributes
     ----------
     ring : KeyRing or None
         The last good state; None while there never was a file.
     problem : str
-        Why the file as it is now is not honoured: a stable word, empty when it is.
+        What is wrong with the file as it is now: a stable word, empty when nothing is.
 
     Raises
     ------
@@ -89,13 +92,14 @@ class KeyWatch:
         It cannot be read.
     """
 
-    def __init__(self, path: Path | None) -> None:
-        self.path = path
-        self.problem = ""
+    def __init__(self, path: Path | None, audit_log: Path | None = None) -> None:
+        self.path, self._audit_log = path, audit_log
+        self.problem = self._doubt = ""
         self.ring: KeyRing | None = None
         self._seen: object = None
         if path is not None and (stamp := file_stamp(path)) is not None:
-            self._seen, self.ring = stamp, KeyRing(read_keys(path))
+            self._seen, self.ring = stamp, self._read(path)
+            self.problem = self._doubt
 
     def look(self) -> KeyRing | str | None:
         """What is new: a good state, a stable word for a bad one, None for nothing. May block."""
@@ -107,7 +111,7 @@ class KeyWatch:
             if self._seen is None:
                 # Without its file a server that knows keys goes on asking for them.
                 return None if self.ring is None else "missing"
-            return None if self._seen == before else KeyRing(read_keys(self.path))
+            return None if self._seen == before else self._read(self.path)
         except OSError as error:
             self._seen = "never"  # look again, though the file stays what it is
             return self._refused("unreadable", error)
@@ -117,9 +121,19 @@ class KeyWatch:
     def take(self, found: KeyRing | str | None) -> None:
         """Honour what :meth:`look` found; on the event loop."""
         if isinstance(found, KeyRing):
-            self.ring, self.problem = found, ""
+            self.ring, self.problem = found, self._doubt
         elif found is not None:
             self.problem = found
+
+    def _read(self, path: Path) -> KeyRing:
+        ring = KeyRing(read_keys(path))
+        try:
+            self._doubt = "" if is_audited(path, self._audit_log) else UNAUDITED
+        except OSError:
+            self._doubt = ""  # the log cannot be read, which is not the keys' fault
+        if self._doubt:
+            _LOG.error("%s is not what the audit log says: it was changed by hand", path.name)
+        return ring
 
     def _refused(self, problem: str, error: Exception) -> str:
         if self.problem != problem:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Literal
@@ -22,6 +23,7 @@ from mlwb.core.clock import format_utc, parse_utc
 from mlwb.core.errors import ArtifactNotFoundError, EvidenceError, LockHeldError, ParamsError
 from mlwb.serve._endpoints import Permission
 from mlwb.serve._http import key_digest
+from mlwb.serve._key_audit import KeyAudit
 
 __all__ = ["KEY_PREFIX", "ROLES", "KeyFile", "KeyRecord", "read_keys"]
 
@@ -121,10 +123,12 @@ class KeyFile:
     ----------
     path : Path
         Need not exist.
+    audit : KeyAudit, optional
+        Gets a line before and after each change; one that cannot be written prevents the change.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, audit: KeyAudit | None = None) -> None:
+        self.path, self._audit = path, audit
 
     def records(self) -> tuple[KeyRecord, ...]:
         """All keys, oldest first; none when there is no file."""
@@ -182,7 +186,7 @@ class KeyFile:
                 )
             return (*records, record)
 
-        self._change(change)
+        self._change("add_key", change)
         return record, key
 
     def rotate(
@@ -226,7 +230,7 @@ class KeyFile:
             }
             return (*(ended.get(found.id, found) for found in records), made[0][0])
 
-        self._change(change)
+        self._change("rotate_key", change)
         return made[0]
 
     def revoke(self, which: str, *, now: datetime) -> tuple[KeyRecord, ...]:
@@ -252,18 +256,32 @@ class KeyFile:
                 raise _missing(which)
             return tuple(gone.get(found.id, found) for found in records)
 
-        self._change(change)
+        self._change("revoke_key", change)
         return tuple(gone.values())
 
-    def _change(self, change: Callable[[tuple[KeyRecord, ...]], tuple[KeyRecord, ...]]) -> None:
+    def _change(
+        self, what: str, change: Callable[[tuple[KeyRecord, ...]], tuple[KeyRecord, ...]]
+    ) -> None:
         fsops.make_dirs(self.path.parent)
         try:
             with FileLock(f"{self.path}.lock", timeout=_LOCK_S):
-                content = _Content("mlwb.keys/1", change(self.records()))
+                before = self.records()
+                content = _Content("mlwb.keys/1", change(before))
                 data = canonical_bytes(msgspec.to_builtins(content)) + b"\n"
-                fsops.write_atomic(self.path, data, _OWNER_ONLY)
+                about = "; ".join(map(_told, (key for key in content.keys if key not in before)))
+                with ExitStack() as stack:
+                    if self._audit is not None:
+                        audited = self._audit.around(what, about, keys=self.path, data=data)
+                        stack.enter_context(audited)
+                    fsops.write_atomic(self.path, data, _OWNER_ONLY)
         except Timeout as error:
             raise LockHeldError("the key file is being changed", todo="try again") from error
+
+
+def _told(record: KeyRecord) -> str:
+    """A key as the audit log names it: with what is new about it."""
+    until = f"revoked {record.revoked}" if record.revoked else f"until {record.expires}"
+    return f"{record.id} {', '.join(record.roles)} {until}"
 
 
 def _make(name: str, roles: Iterable[str], now: datetime, days: float) -> tuple[KeyRecord, str]:

@@ -58,10 +58,10 @@ class State:
         self.shadow = ShadowWatch(settings, clock)
         self.drift = DriftWatch(settings.models_dir, settings.drift_dir, clock)
         self.window = ScoredWindow(settings.stats_window)
-        self.keys = KeyWatch(settings.keys_file)
+        self.keys = KeyWatch(settings.keys_file, settings.audit_log)
         self.is_draining = False
         self._failed: set[str] = set()
-        self.audit = AuditLog(settings.audit_log, clock, limit=settings.log_limit)
+        self.audit = _audit(settings, clock)
         self.switches = Switches(settings, clock)
         self.observer = Observer(settings, clock)
         self.versions = Versions(
@@ -116,7 +116,7 @@ class State:
             *self.versions.troubles,
             ("candidate", self.shadow.problem(self._candidate_version)),
             ("mode", "unreadable" if self.switches.is_mode_unreadable else ""),
-            ("audit", self.audit.problem),
+            ("audit", self.audit.problem or self.audit.tampered),
             ("keys", self.keys.problem),
             ("watch", "failed" if self._failed else ""),
         )
@@ -225,6 +225,16 @@ class State:
         await self.versions.look()
         self.canary.take(await asyncio.to_thread(self.canary.look))
         await asyncio.to_thread(self.versions.keep_previous)
+
+
+def _audit(settings: ServeSettings, clock: Clock) -> AuditLog:
+    return AuditLog(
+        settings.audit_log,
+        clock,
+        limit=settings.log_limit,
+        signer=settings.signer,
+        promotions=settings.models_dir.parent / "promotions.log",
+    )
 
 
 def _log(

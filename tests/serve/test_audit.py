@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from mlwb.core.clock import ManualClock
-from mlwb.serve._audit import AuditLog, audit_problems
+from mlwb.serve._audit import AuditLog
+from mlwb.serve._audit_check import audit_problems
 
 
 @contextlib.contextmanager
@@ -74,7 +75,8 @@ def test_nothing_is_chained_behind_a_damaged_end(tmp_path: Path) -> None:
     with writing(path) as log:
         log.record("call", "done", who="one")
         log.settle()
-        assert (log.lost, log.problem) == (1, "evidence.broken_chain")
+        assert log.problem == "evidence.broken_chain"
+        assert log.lost == 2  # the line, and the one about the log itself
     assert path.read_bytes() == b'{"what":"forged"}\n'
 
 
@@ -164,14 +166,15 @@ def test_what_a_chain_alone_does_not_show(tmp_path: Path, how: str) -> None:
     with writing(path) as log:
         for who in ("one", "two"):
             log.record("kill", "done", who=who)
-    assert audit_problems(path, log.newest) == ()
+    assert log.newest is not None
+    assert audit_problems(path, [log.newest]) == ()
     first = path.read_bytes().splitlines(keepends=True)[0]
     path.write_bytes(first)
     if how == "chained anew":
         with writing(path) as forger:
             forger.record("kill", "done", who="somebody else")
     assert audit_problems(path) == ()
-    assert [problem.kind for problem in audit_problems(path, log.newest)] == ["truncated"]
+    assert [problem.kind for problem in audit_problems(path, [log.newest])] == ["truncated"]
 
 
 def test_what_a_caller_sends_is_cut_and_cleaned(tmp_path: Path) -> None:

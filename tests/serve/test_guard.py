@@ -9,7 +9,7 @@ import pytest
 
 from mlwb.core.clock import ManualClock
 from mlwb.serve import ROLES, App, KeyFile, ServeSettings, create_app
-from mlwb.serve._audit import audit_problems
+from mlwb.serve._audit_check import audit_problems
 from mlwb.serve._endpoints import Endpoint, Permission
 from mlwb.serve._guard import client_address
 from tests.serve.asgi_kit import JSON, Reply, call, request, running

@@ -242,9 +242,13 @@ class TestCommands:
         new = self._run("rotate", "bot")
         self._run("revoke", "bot")
         found = self._run("audit")
-        assert [line["what"] for line in found["lines"]] == [
-            "revoke_key", "revoke_key", "rotate_key", "add_key"
+        assert [(line["what"], line["outcome"]) for line in found["lines"]] == [
+            ("revoke_key", "done"), ("revoke_key", "intent"),
+            ("rotate_key", "done"), ("rotate_key", "intent"),
+            ("add_key", "done"), ("add_key", "intent"),
         ]  # fmt: skip
+        for line, id_ in ((0, made["id"]), (0, new["id"]), (2, new["id"]), (4, made["id"])):
+            assert id_ in found["lines"][line]["reason"]
         assert found["problems"] == []
         log = home / "artifacts" / "audit.log"
         written = log.read_text()
