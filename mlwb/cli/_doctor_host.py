@@ -19,6 +19,7 @@ from mlwb.params import Policy
 __all__ = ["clock", "extras", "packages", "python", "variables"]
 
 _PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;]+)", re.MULTILINE)
+_NAME = re.compile(r"^[A-Za-z0-9._-]+")
 _NEED = re.compile(r"^([A-Za-z0-9._-]+)[^;]*;.*\bextra == ['\"](\w+)['\"]")
 
 
@@ -65,7 +66,7 @@ def _installed(name: str) -> str:
 
 
 def extras(requirements: list[str]) -> Iterator[Finding]:
-    """Optional halves: each whole, or absent.
+    """Optional halves: each whole, or absent; what the base brings anyway is no part of one.
 
     Parameters
     ----------
@@ -73,8 +74,9 @@ def extras(requirements: list[str]) -> Iterator[Finding]:
         Of the installed package, as its metadata has them.
     """
     wanted: dict[str, list[str]] = defaultdict(list)
+    brought = _brought(requirements)
     for line in requirements:
-        if need := _NEED.match(line):
+        if (need := _NEED.match(line)) and need[1] not in brought:
             wanted[need[2]].append(need[1])
     whole = []
     for extra, names in wanted.items():
@@ -86,6 +88,20 @@ def extras(requirements: list[str]) -> Iterator[Finding]:
                 "extras", f"{extra} lacks {', '.join(missing)}", f"pip install 'mlwb[{extra}]'"
             )
     yield ok("extras", ", ".join(whole) or "none: the serving half only")
+
+
+def _brought(requirements: list[str]) -> set[str]:
+    """Names of what installed requirements without an extra need themselves."""
+    inner: list[str] = []
+    for base in _names(requirements):
+        if _installed(base):
+            inner += metadata.requires(base) or []
+    return _names(inner)
+
+
+def _names(requirements: list[str]) -> set[str]:
+    plain = (_NAME.match(line) for line in requirements if not _NEED.match(line))
+    return {found[0] for found in plain if found}
 
 
 def clock(policy: Policy, found: HostClock | None = None) -> Iterator[Finding]:

@@ -182,9 +182,17 @@ def test_packages_beside_the_lock(tmp_path: Path) -> None:
 def test_an_extra_is_whole_or_absent() -> None:
     """Half an extra is told with what is missing; one that nobody installed is no matter."""
     given = ["typer>=0.16", 'numpy>=2; extra == "research"', 'unheard-of; extra == "research"']
-    half, named = _doctor_host.extras([*given, 'obscure; extra == "s3"', 'rich; extra == "ui"'])
+    given += ['obscure; extra == "s3"', 'filelock; extra == "ui"']
+    half, named = _doctor_host.extras(given)
     assert half[1:4] == ("warn", "research lacks unheard-of", "pip install 'mlwb[research]'")
     assert named == Finding("extras", "ok", "ui")
+
+
+def test_what_the_base_brings_is_no_half_of_an_extra() -> None:
+    """Typer needs rich: that it is there says nothing of an extra that names it too."""
+    given = ["typer>=0.16", 'rich; extra == "research"', 'unheard-of; extra == "research"']
+    (named,) = _doctor_host.extras(given)
+    assert named == Finding("extras", "ok", "none: the serving half only")
 
 
 @pytest.mark.parametrize(

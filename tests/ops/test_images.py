@@ -197,7 +197,7 @@ def test_prometheus_and_grafana_find_their_files() -> None:
 
 @pytest.mark.slow
 def test_a_linter_reads_the_dockerfile(peers_python: str, tmp_path: Path) -> None:
-    """hadolint parses it as an engine would and finds nothing; it does find what is wrong."""
+    """Hadolint parses it as an engine would and finds nothing; it does find what is wrong."""
     linter = str(Path(peers_python).parent / "hadolint")
     text = (OPS / "Dockerfile").read_text(encoding="utf-8")
     spoilt = tmp_path / "Dockerfile"

@@ -97,6 +97,11 @@ def container(tmp_path: Path) -> Container:
     return Container({**kept, **image().environ, **here}, port)
 
 
+def _with_key(container: Container) -> None:
+    keys = KeyFile(Path(container.environ["MLWB_HOME"]) / "artifacts" / "keys.json")
+    keys.add("bot", ["predict"], now=SystemClock().now(), days=1)
+
+
 @contextlib.contextmanager
 def _running(container: Container) -> Iterator[subprocess.Popen[str]]:
     """What the image starts, once its own health check is content."""
@@ -159,8 +164,9 @@ def test_a_command_it_cannot_run_names_the_extra(container: Container) -> None:
 
 
 def test_a_copied_home_proves_itself(container: Container, tmp_path: Path) -> None:
-    """A backup, unpacked elsewhere: the commands of the page find every byte and every link."""
+    """A backup, unpacked elsewhere: the page's commands and `doctor` find every byte and link."""
     home = tmp_path / "restored"
+    _with_key(container)
     shutil.copytree(container.environ["MLWB_HOME"], home, symlinks=True)
     page = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
     calls = re.findall(
@@ -169,7 +175,7 @@ def test_a_copied_home_proves_itself(container: Container, tmp_path: Path) -> No
     assert calls == ["registry recover", "registry doctor", "registry verify", "evidence verify",
                      "keys audit"]  # fmt: skip
     restored = Container({**container.environ, "MLWB_HOME": str(home)}, container.port)
-    done = restored.run([str(SERVING / "bin" / "python"), "-c", WALK, *calls])
+    done = restored.run([str(SERVING / "bin" / "python"), "-c", WALK, *calls, "doctor"])
     assert {code for code, _ in json.loads(done.stdout).values()} == {0}, done.stdout
 
 
@@ -201,8 +207,7 @@ def test_the_image_serves(container: Container) -> None:
 def test_what_stands_beside_it_runs(container: Container) -> None:
     """Companions of the compose file, in its own words, beside a server; told to stop, they do."""
     home = Path(container.environ["MLWB_HOME"])
-    keys = KeyFile(home / "artifacts" / "keys.json")
-    keys.add("bot", ["predict"], now=SystemClock().now(), days=1)
+    _with_key(container)
     left = {
         "monitor": home / "artifacts" / "monitor" / "looks.jsonl",
         "scrape": home / "artifacts" / "metrics",
