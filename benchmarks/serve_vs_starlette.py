@@ -4,7 +4,9 @@
 
 One process each, the same model of seven features, one row over keep-alive on loopback, asked by
 wrk. The arms take turns, forth and back (ABBA), so that a busy machine disturbs all alike. CPU is
-that of the whole process tree, by the kernel's count. Only ratios travel to another machine.
+that of the whole process tree, by the kernel's count. Only ratios travel to another machine: ``x``
+is beside the bare endpoint, ``x model`` the CPU of a request beside one call of onnxruntime with
+the same rows.
 
 - ``noop``: an ASGI callable that answers a constant, on uvicorn with uvloop and httptools;
 - ``starlette``: Starlette, ``json``, a session of the same graph; no checks, no metrics, no log;
@@ -19,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import shutil
 import socket
@@ -212,7 +215,9 @@ def publish(models: Path) -> None:
 def ours(models: Path, home: Path, path: str, *, n_workers: int = 1) -> AbstractContextManager[Arm]:
     """Our server, everything on, as the command line starts it."""
     port = free_port()
-    _, key = KeyFile(home / "keys.json").add("load", ["service"], now=datetime.now(UTC), days=1)
+    _, key = KeyFile(home / "keys.json").add(
+        "load", ["service", "read"], now=datetime.now(UTC), days=1
+    )
     environ = {
         "MLWB_MODELS_DIR": str(models),
         "MLWB_PREDICTION_LOG": str(home / "predictions.jsonl"),
@@ -262,25 +267,32 @@ def start_arms(stack: ExitStack, folder: Path, peers: str) -> dict[str, Arm]:
     return arms
 
 
-def floors(models: Path) -> None:
-    """What the model alone costs in this process."""
+def floors(models: Path) -> dict[int, float]:
+    """What the model alone costs in this process: microseconds a call, by rows."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = ort.InferenceSession(str(models / "v1" / "model.onnx"), options)
     predictor = Predictor.load(models / "v1")
-    print("\nin this process, us a call:")
+    found = dict[int, float]()
+    print("in this process, us a call:")
     for n_rows in (1, SMALL, LARGE):
         rows = np.array([ROW] * n_rows)
         run = partial(session.run, ["probability"], {"features": rows})
-        print(f"  session.run, {n_rows} rows  {best(run, calls=2_000) * 1e6:7.2f}")
-    row = best(partial(predictor.predict_row, ROW), calls=5_000)
+        found[n_rows] = best(run, calls=2_000, clock=time.process_time) * 1e6
+        print(f"  session.run, {n_rows} rows  {found[n_rows]:7.2f}")
+    row = best(partial(predictor.predict_row, ROW), calls=5_000, clock=time.process_time)
     print(f"  Predictor.predict_row  {row * 1e6:7.2f}")
+    return found
 
 
-def table(title: str, runs: Mapping[str, Sequence[Run]]) -> None:
-    """Medians over the rounds, and ratios to the bare endpoint."""
-    print(f"\n{title}")
-    print("              req/s  cpu us  p50 us  p95 us  p99 us  p99/p50  x req/s  x cpu")
+def table(
+    title: str, runs: Mapping[str, Sequence[Run]], n_rows: int = 1, floor_us: float = math.nan
+) -> None:
+    """Medians over the rounds, ratios to the bare endpoint, CPU as a multiple of the model's."""
+    print(
+        f"\n{title}\n              req/s  rows/s  cpu us   a row  p50 us  p95 us  p99 us"
+        "  p99/p50  x req/s   x cpu   x p99  x model"
+    )
     found = {
         name: Run(*(statistics.median(column) for column in zip(*rows, strict=True)))
         for name, rows in runs.items()
@@ -288,10 +300,31 @@ def table(title: str, runs: Mapping[str, Sequence[Run]]) -> None:
     base = found["starlette"]
     for name, run in found.items():
         print(
-            f"{name:10} {run.per_s:8.0f} {run.cpu_us:7.1f} {run.p50_us:7.0f} {run.p95_us:7.0f}"
-            f" {run.p99_us:7.0f} {run.p99_us / run.p50_us:8.2f}"
-            f" {run.per_s / base.per_s:8.2f} {run.cpu_us / base.cpu_us:6.2f}"
+            f"{name:10} {run.per_s:8.0f}{run.per_s * n_rows:8.0f}{run.cpu_us:8.1f}"
+            f"{run.cpu_us / n_rows:8.2f}{run.p50_us:8.0f}{run.p95_us:8.0f}{run.p99_us:8.0f}"
+            f"{run.p99_us / run.p50_us:9.2f}{run.per_s / base.per_s:9.2f}"
+            f"{run.cpu_us / base.cpu_us:8.2f}{run.p99_us / base.p99_us:8.2f}"
+            f"{run.cpu_us / floor_us:9.1f}"
         )
+    plain, shadowed = found.get("predict"), found.get("shadow")
+    if plain and shadowed:
+        print(
+            f"every row compared and logged: {shadowed.cpu_us / plain.cpu_us - 1:+.0%} CPU,"
+            f" p50 {shadowed.p50_us / plain.p50_us - 1:+.0%},"
+            f" p99 {shadowed.p99_us / plain.p99_us - 1:+.0%}"
+        )
+
+
+def lost(arm: Arm) -> int:
+    """Log lines that a server of ours dropped."""
+    url = f"http://127.0.0.1:{arm.port}/ml/metrics"
+    with urllib.request.urlopen(
+        urllib.request.Request(url, headers={"X-API-Key": arm.key}),
+        timeout=5,
+    ) as answer:
+        lines = answer.read().decode().splitlines()
+    (found,) = (line for line in lines if line.startswith("ml_log_dropped_total "))
+    return int(float(found.split()[1]))
 
 
 def main() -> None:
@@ -307,6 +340,7 @@ def main() -> None:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         arms = start_arms(stack, folder, options.peers)
+        models = floors(folder / "artifacts" / "models")
         for name, (connections, n_rows) in loads.items():
             if options.only not in ("", name):
                 continue
@@ -320,11 +354,12 @@ def main() -> None:
             for number in range(options.rounds):
                 for key in list(some)[:: 1 if number % 2 == 0 else -1]:
                     runs[key].append(one(some[key], seconds=options.seconds))
-            table(f"{n_rows} rows a request, {connections} connections", runs)
-        print("\n            RSS MB  start s")
+            title = f"{n_rows} rows a request, {connections} connections"
+            table(title, runs, n_rows, models[n_rows])
+        print("\n            RSS MB  start s  log lines lost")
         for key, arm in arms.items():
-            print(f"{key:10} {rss_mb(arm.pid):7.0f} {arm.start_s:8.2f}")
-        floors(folder / "artifacts" / "models")
+            dropped = lost(arm) if arm.key else 0
+            print(f"{key:10} {rss_mb(arm.pid):7.0f} {arm.start_s:8.2f} {dropped:15}")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from mlwb.serve._log_file import LogFile
 
 __all__ = ["LineLog"]
 
-_CAPACITY = 16_384
+_CAPACITY = 65_536
 _FLUSH_S = 0.2
 _encode_lines = msgspec.json.Encoder().encode_lines
 

@@ -11,7 +11,6 @@ import logging
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
-from datetime import timedelta
 from itertools import groupby
 from operator import attrgetter
 from typing import Generic, Protocol, TypeVar
@@ -19,6 +18,7 @@ from typing import Generic, Protocol, TypeVar
 from mlwb.core.errors import ModelError, ServeError
 from mlwb.core.featurelog import FeatureLine
 from mlwb.core.predictionlog import PredictionLine
+from mlwb.drift import HOUR_S
 from mlwb.serve._endpoints import Endpoint
 from mlwb.serve._gather import Gathered
 from mlwb.serve._guard import ROUTE, Guard
@@ -51,7 +51,6 @@ REQUEST = "mlwb.request"
 """Where a scope keeps the id that a body brought, for a refusal of what it asked."""
 
 _LOG = logging.getLogger("mlwb.serve")
-_HOUR = timedelta(hours=1)
 
 
 class Rows(Protocol):
@@ -236,18 +235,20 @@ class ScoringRoute(ABC, Generic[Q]):
 
     def _watch(self, version: str, jobs: list[Comparison]) -> None:
         """Count the rows for live drift, in the hour they belong to, and among the newest rows."""
-        drift, window = self._state.drift, self._state.window
+        drift = self._state.drift
+        rows = [row for job in jobs for row in job.rows]
+        scores = [score for job in jobs for score in job.scores]
+        stamps = list[float]()
         for job in jobs:
-            window.add(version, job.rows, job.scores, job.latency_ms, ts=job.ts.timestamp())
-        stamps = [job.ts for job in jobs]
-        first, last = min(stamps), max(stamps)
-        if last.hour == first.hour and last - first < _HOUR:
-            rows = [row for job in jobs for row in job.rows]
-            scores = [score for job in jobs for score in job.scores]
-            drift.count(version, rows, scores, first.timestamp())
+            stamps += [job.ts.timestamp()] * len(job.rows)
+        taken_ms = [job.latency_ms for job in jobs]
+        window = self._state.window
+        window.extend(version, rows, scores, latencies_ms=taken_ms, stamps=stamps)
+        if min(stamps) // HOUR_S == max(stamps) // HOUR_S:
+            drift.count(version, rows, scores, stamps[0])
         else:
-            for job in jobs:
-                drift.count(version, job.rows, job.scores, job.ts.timestamp())
+            for row, score, ts in zip(rows, scores, stamps, strict=True):
+                drift.count(version, [row], [score], ts)
 
     def _sample(self, log: LineLog, kept: list[tuple[Comparison, Q]]) -> None:
         """Log the features of some rows; of all where the share is 1."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from itertools import islice
 from typing import Literal, TypeAlias
 
 from mlwb.core.clock import Clock
@@ -101,6 +102,18 @@ class ShadowBreaker:
             elif self._good >= self._settings.shadow_probes:
                 _LOG.warning("shadow breaker closed: %d probes were good", self._good)
                 self.reset()
+
+    def record_good(self, n: int) -> None:
+        """Take up that so many requests went well."""
+        if self.state != "closed":
+            for _ in range(n):
+                self.record(failed=False)
+            return
+        outcomes = self._outcomes
+        if self._failed:
+            n_gone = len(outcomes) + n - self._settings.shadow_window
+            self._failed -= sum(islice(outcomes, max(0, n_gone)))
+        outcomes.extend([False] * n)
 
     def reset(self) -> None:
         """Begin anew, as with another candidate."""

@@ -131,10 +131,12 @@ class ShadowWatch:
             return
         others = [math.nan if outcome.score is None else outcome.score for outcome in outcomes]
         self._rows.extend(zip(scores, others, strict=True))
-        is_whole, start = not any(map(math.isnan, others)), 0
-        for size in sizes or (len(others),):
-            part = () if is_whole else others[start : start + size]
-            self.breaker.record(failed=any(map(math.isnan, part)))
+        sizes, start = sizes or (len(others),), 0
+        if not any(map(math.isnan, others)):
+            self.breaker.record_good(len(sizes))
+            return
+        for size in sizes:
+            self.breaker.record(failed=any(map(math.isnan, others[start : start + size])))
             start += size
 
     def took(self, ms_a_row: float) -> None:

@@ -71,7 +71,7 @@ class ScoredRows(NamedTuple):
     last_ts: float
 
 
-_Scored: TypeAlias = tuple[Sequence[tuple[float, ...]], Sequence[float], float]
+_Scored: TypeAlias = tuple[Sequence[tuple[float, ...]], Sequence[float], Sequence[float]]
 
 
 class ScoredWindow:
@@ -91,11 +91,11 @@ class ScoredWindow:
     [[2.0], [3.0]]
     """
 
-    __slots__ = ("_latencies", "_n_rows", "_requests", "_size", "_version")
+    __slots__ = ("_latencies", "_n_rows", "_parts", "_size", "_version")
 
     def __init__(self, size: int) -> None:
         self._size, self._version = size, ""
-        self._requests: deque[_Scored] = deque()
+        self._parts: deque[_Scored] = deque()
         self._n_rows = 0
         self._latencies: deque[float] = deque(maxlen=size)
 
@@ -109,25 +109,36 @@ class ScoredWindow:
         ts: float,
     ) -> None:
         """Take in the rows of one request."""
+        self.extend(version, rows, scores, latencies_ms=[latency_ms], stamps=[ts] * len(rows))
+
+    def extend(
+        self,
+        version: str,
+        rows: Sequence[tuple[float, ...]],
+        scores: Sequence[float],
+        *,
+        latencies_ms: Sequence[float],
+        stamps: Sequence[float],
+    ) -> None:
+        """Take in the rows of several requests: each with its Unix seconds, all with their times.
+
+        The sequences are kept and must not change.
+        """
         if version != self._version:
             self._version, self._n_rows = version, 0
-            self._requests.clear()
+            self._parts.clear()
             self._latencies.clear()
-        self._latencies.append(latency_ms)
-        # Whole requests: rows that are too old are left out when somebody looks.
-        requests = self._requests
-        requests.append((rows, scores, ts))
+        self._latencies.extend(latencies_ms)
+        # As they come: rows that are too old are left out when somebody looks.
+        parts = self._parts
+        parts.append((rows, scores, stamps))
         self._n_rows += len(rows)
-        while self._n_rows - len(requests[0][0]) >= self._size:
-            self._n_rows -= len(requests.popleft()[0])
+        while self._n_rows - len(parts[0][0]) >= self._size:
+            self._n_rows -= len(parts.popleft()[0])
 
     def copy(self) -> ScoredRows:
         """What is held now."""
-        held = [
-            (row, score, ts)
-            for rows, scores, ts in self._requests
-            for row, score in zip(rows, scores, strict=True)
-        ][-self._size :]
+        held = [line for part in self._parts for line in zip(*part, strict=True)][-self._size :]
         return ScoredRows(
             self._version,
             np.array([row for row, _, _ in held]),

@@ -68,6 +68,21 @@ def test_the_window_rolls(outcomes: list[bool], window: int) -> None:
     assert (breaker.requests, breaker.failed) == (len(newest), sum(newest))
 
 
+@given(st.lists(st.booleans() | st.integers(1, 9), max_size=40), st.integers(10, 20))
+def test_good_ones_together_are_good_ones(outcomes: list[bool | int], window: int) -> None:
+    """A number stands for so many good requests, told at once or one by one: the same state."""
+    one, many = (_breaker(window=window, limit=0.3, least=5) for _ in range(2))
+    for outcome in outcomes:
+        if isinstance(outcome, bool):
+            one.record(failed=outcome)
+            many.record(failed=outcome)
+        else:
+            many.record_good(outcome)
+            for _ in range(outcome):
+                one.record(failed=False)
+        assert (many.state, many.failed, many.requests) == (one.state, one.failed, one.requests)
+
+
 def test_open_until_the_pause_is_over() -> None:
     """Nobody asks; then one does, and no second one beside it."""
     clock = ManualClock()
