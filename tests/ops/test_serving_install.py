@@ -164,7 +164,7 @@ def test_a_command_it_cannot_run_names_the_extra(container: Container) -> None:
 
 
 def test_a_copied_home_proves_itself(container: Container, tmp_path: Path) -> None:
-    """A backup, unpacked elsewhere: the page's commands and `doctor` find every byte and link."""
+    """A backup, unpacked elsewhere: the commands of the page find every byte and every link."""
     home = tmp_path / "restored"
     _with_key(container)
     shutil.copytree(container.environ["MLWB_HOME"], home, symlinks=True)
@@ -175,7 +175,7 @@ def test_a_copied_home_proves_itself(container: Container, tmp_path: Path) -> No
     assert calls == ["registry recover", "registry doctor", "registry verify", "evidence verify",
                      "keys audit"]  # fmt: skip
     restored = Container({**container.environ, "MLWB_HOME": str(home)}, container.port)
-    done = restored.run([str(SERVING / "bin" / "python"), "-c", WALK, *calls, "doctor"])
+    done = restored.run([str(SERVING / "bin" / "python"), "-c", WALK, *calls])
     assert {code for code, _ in json.loads(done.stdout).values()} == {0}, done.stdout
 
 
@@ -190,6 +190,8 @@ def test_the_image_serves(container: Container) -> None:
     with _running(container) as process:
         with PredictClient(f"http://127.0.0.1:{container.port}", api_key=key) as client:
             assert client.predict(ROW).model_version == "v2.0.0"
+            checked = container.run([mlwb, "doctor", "--url", "http://serve:4010"])
+            assert checked.returncode == 0, checked.stdout
             rolled = container.run([mlwb, "registry", "rollback", "--reason", "a test"])
             assert rolled.returncode == 0, rolled.stderr
             deadline = time.monotonic() + 5
