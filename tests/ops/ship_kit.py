@@ -94,7 +94,7 @@ def command_lines() -> list[tuple[str, list[str]]]:
     found += [(f"compose.yml {name}", it["command"]) for name, it in services().items()]
     calls = re.compile(r"(?:bin/mlwb|-m mlwb|run --rm [\w-]+) +([a-z][^>;|&#`]*)")
     texts = [*OPS.glob("systemd/*.service"), *OPS.glob("cron/*"), OPS / "compose.yml"]
-    for path in (*texts, ROOT / "docs" / "deploy.md"):
+    for path in (*sorted(texts), ROOT / "docs" / "deploy.md"):
         for line in path.read_text(encoding="utf-8").splitlines():
             found += [(path.name, shlex.split(match[1])) for match in calls.finditer(line)]
     return found

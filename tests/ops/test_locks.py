@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import os
 import re
+import subprocess
 import sys
 from importlib import metadata
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -70,6 +73,27 @@ def test_no_place_to_fetch_from_is_named() -> None:
     """Where packages come from is the user's own setting."""
     for name in ("serving.lock", "s3.lock", "install", "Dockerfile", "lock.py"):
         assert not re.search(r"\w://", (OPS / name).read_text(encoding="utf-8")), name
+
+
+@pytest.mark.parametrize(
+    ("words", "python", "said"),
+    [
+        ([], sys.executable, "usage: ops/install FOLDER"),
+        (["here", "redis"], sys.executable, "knows s3 and research, not 'redis'"),
+        (["here"], "/bin/false", "mlwb needs Python 3.11 or newer"),
+    ],
+)
+def test_the_install_script_refuses(
+    tmp_path: Path, words: list[str], python: str, said: str
+) -> None:
+    """With exit code 2 and what would be right, before anything is made."""
+    done = subprocess.run(
+        [str(OPS / "install"), *words],
+        cwd=tmp_path, env={**os.environ, "PYTHON": python},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow
