@@ -272,7 +272,7 @@ class Shadow:
         if taken_ms is not None:
             metrics.shadow_ms.observe_all([taken_ms] * len(jobs))
         deltas = [outcome.delta for outcome in outcomes if outcome.delta is not None]
-        n_matched = sum(outcome.match is True for outcome in outcomes)
+        n_matched = [outcome.match for outcome in outcomes].count(True)
         metrics.compared(deltas, n_matched=n_matched, n_failed=len(outcomes) - len(deltas))
 
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import re
 from datetime import timedelta
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 from httptools import HttpRequestParser
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from mlwb.core.clock import SystemClock
-from mlwb.serve import KeyFile, ServeSettings, create_app
+from mlwb.serve import App, KeyFile, ServeSettings, create_app
 from mlwb.serve._heads import HEAD, Heads
-from tests.serve.test_direct import Wire, chunked, connection, post, talk
+from tests.inference.version_kit import point, write_version
+from tests.serve.test_direct import REQUESTS, Wire, chunked, connection, plain, post, talk
 
 HEAD_END = b"\r\n\r\n"
 PLAIN = b'{"features": [1, 0.1, 2, 0.5]}'
@@ -28,6 +32,16 @@ def _kept(data: bytes, body: bytes, *headers: tuple[bytes, bytes]) -> Heads:
     heads = Heads()
     heads.keep(data, b"/p", body, _scope(*headers))
     return heads
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> App:
+    """A server with a champion and a candidate."""
+    models = tmp_path_factory.mktemp("models")
+    for channel, version in (("latest", "v1.0.0"), ("candidate", "v1.0.1")):
+        write_version(models, version)
+        point(models, channel, version)
+    return create_app(ServeSettings(models))
 
 
 def test_found_by_its_bytes_alone() -> None:
@@ -145,3 +159,30 @@ def test_a_server_that_drains_forgets(models: Path) -> None:
         return wire.said
 
     assert asyncio.run(talked()).count(b"connection: close") == 1
+
+
+_KINDS = ("by array", "by name", "a batch", "with an id", "shadowed", "nan", "with a query")
+
+
+@pytest.mark.slow
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.sampled_from(_KINDS), min_size=1, max_size=8), st.data())
+def test_cut_and_joined_in_any_way_the_answers_are_those_of_asgi(
+    served: App, kinds: list[str], data: st.DataObject
+) -> None:
+    """Whatever the wire makes of requests with known heads: as many answers, in their order."""
+    sent = b"".join(REQUESTS[kind] for kind in kinds)
+    ends = list(accumulate(len(REQUESTS[kind]) for kind in kinds))
+    cuts = data.draw(st.sets(st.sampled_from(ends) | st.integers(1, len(sent) - 1), max_size=6))
+    bounds = [0, *sorted(cuts), len(sent)]
+    pieces = [sent[start:end] for start, end in pairwise(bounds) if end > start]
+    said = [talk(served, *pieces, is_direct=is_direct).said for is_direct in (True, False)]
+    answers = [
+        [
+            plain(b"HTTP/1.1" + part)
+            for part in re.sub(rb"[0-9a-f]{16}", b"ID", one).split(b"HTTP/1.1")
+        ]
+        for one in said
+    ]
+    assert len(answers[0]) == len(kinds) + 1
+    assert answers[0] == answers[1]
