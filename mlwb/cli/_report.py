@@ -66,7 +66,8 @@ def _daily(
     rows = _last(daily_report.history(params), params.report.trend_days, told.details["date"])
     file = home().outputs / "daily" / f"report_{told.details['date']}.html"
     fsops.make_dirs(file.parent)
-    fsops.write_atomic(file, render_day(told, rows, rules, trading=inputs.trading))
+    page = render_day(told, rows, rules, trading=inputs.trading, dashboard=inputs.panels)
+    fsops.write_atomic(file, page)
     window: Record | None = None
     try:
         watched = validation.load(params, clock)

@@ -16,7 +16,13 @@ from mlwb.monitor._alerts import (
     rollback_alerts,
 )
 from mlwb.monitor._binned import LATENCY_EDGES_MS, Binned
-from mlwb.monitor._counters import Snapshot, increases, parse_counters, parse_snapshot
+from mlwb.monitor._counters import (
+    Snapshot,
+    increases,
+    parse_counters,
+    parse_gauges,
+    parse_snapshot,
+)
 from mlwb.monitor._coverage import Beats, Coverage, Gap, coverage
 from mlwb.monitor._delivery import command_hook, sign_notice, webhook
 from mlwb.monitor._exposition import read_series
@@ -40,6 +46,7 @@ from mlwb.monitor._money import (
 )
 from mlwb.monitor._notices import Notice, Outbox
 from mlwb.monitor._pairs import PairSample
+from mlwb.monitor._panels import PANELS, DayPanels, Panel, day_panels
 from mlwb.monitor._plan import Plan, plan_rollback
 from mlwb.monitor._records import Suggestion, suggest_retraining
 from mlwb.monitor._scrape import Scrape, parse_scrape
@@ -50,6 +57,7 @@ __all__ = [
     "HISTORY_COLUMNS",
     "LATENCY_EDGES_MS",
     "LIVE_PNL",
+    "PANELS",
     "Alert",
     "Alerts",
     "Answers",
@@ -57,6 +65,7 @@ __all__ = [
     "Binned",
     "Comparisons",
     "Coverage",
+    "DayPanels",
     "Fold",
     "Gap",
     "Look",
@@ -66,6 +75,7 @@ __all__ = [
     "Outbox",
     "Page",
     "PairSample",
+    "Panel",
     "Plan",
     "Reading",
     "Row",
@@ -81,6 +91,7 @@ __all__ = [
     "alone",
     "command_hook",
     "coverage",
+    "day_panels",
     "gate_warnings",
     "history_csv",
     "history_row",
@@ -88,6 +99,7 @@ __all__ = [
     "judge_readings",
     "money_alerts",
     "parse_counters",
+    "parse_gauges",
     "parse_history",
     "parse_scrape",
     "parse_snapshot",

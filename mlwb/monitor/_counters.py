@@ -12,7 +12,10 @@ import msgspec
 from mlwb.core.errors import EvidenceSchemaError
 from mlwb.monitor._exposition import read_series
 
-__all__ = ["Snapshot", "increases", "parse_counters", "parse_snapshot"]
+__all__ = ["Snapshot", "increases", "parse_counters", "parse_gauges", "parse_snapshot"]
+
+_COUNTED = ("_total", "_bucket")
+_GAUGES = frozenset({"ml_model_info", "ml_psi_score", "ml_shadow_match_rate"})
 
 
 class Snapshot(msgspec.Struct, frozen=True, gc=False):
@@ -25,12 +28,15 @@ class Snapshot(msgspec.Struct, frozen=True, gc=False):
     target : str
         Address of the server.
     values : dict of str to float
-        By series, ``ml_predict_requests_total{model_version="v1",status="success"}``.
+        Counters by series, ``ml_predict_requests_total{model_version="v1",status="success"}``.
+    gauges : dict of str to float
+        Gauges of the dashboard, likewise; empty in lines of before they were noted.
     """
 
     ts: datetime
     target: str
     values: dict[str, float]
+    gauges: dict[str, float] = {}
 
     def encode(self) -> bytes:
         """A line of a log, with its newline."""
@@ -58,7 +64,7 @@ def parse_snapshot(data: bytes) -> Snapshot:
 
 
 def parse_counters(text: str) -> dict[str, float]:
-    r"""Counters of an exposition; gauges and histograms are left out.
+    r"""Counters of an exposition and the cells of histograms; gauges are left out.
 
     Examples
     --------
@@ -68,7 +74,22 @@ def parse_counters(text: str) -> dict[str, float]:
     return {
         series.text: series.value
         for series in read_series(text)
-        if series.name.endswith("_total") and math.isfinite(series.value) and series.value >= 0
+        if series.name.endswith(_COUNTED) and math.isfinite(series.value) and series.value >= 0
+    }
+
+
+def parse_gauges(text: str) -> dict[str, float]:
+    r"""Gauges that the dashboard shows, as far as they are numbers.
+
+    Examples
+    --------
+    >>> parse_gauges('ml_ready 1\nml_shadow_match_rate NaN\nml_psi_score{feature="a"} 0.1\n')
+    {'ml_psi_score{feature="a"}': 0.1}
+    """
+    return {
+        series.text: series.value
+        for series in read_series(text)
+        if series.name in _GAUGES and math.isfinite(series.value)
     }
 
 

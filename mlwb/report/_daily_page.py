@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from mlwb.evidence import Metric, Record
-from mlwb.monitor import TradingDay, Week
+from mlwb.monitor import DayPanels, TradingDay, Week
 from mlwb.params import Policy
 from mlwb.report._daily_figure import trends
 from mlwb.report._daily_money import money_section
+from mlwb.report._daily_panels import panels
 from mlwb.report._index_page import badge, facts
 from mlwb.report._numbers import NOT_MEASURED, count, duration, interval, minute, number, several
 from mlwb.report._page import page
@@ -48,6 +49,7 @@ def render_day(
     policy: Policy,
     *,
     trading: Sequence[TradingDay] = (),
+    dashboard: DayPanels | None = None,
 ) -> bytes:
     """The page of a day.
 
@@ -61,6 +63,8 @@ def render_day(
         Draws the limits of the trend.
     trading : sequence of TradingDay
         Trades of the version, oldest day first.
+    dashboard : DayPanels, optional
+        From looks at the counters of servers on that day.
 
     Returns
     -------
@@ -81,6 +85,8 @@ def render_day(
         f'<div id="content">{_risk(details)}</div></header><main>'
         f'{_questions(details)}<section aria-labelledby="trend"><h2 id="trend">Trend</h2>'
         f"{trends(rows, policy)._repr_html_()}</section>"
+        '<section aria-labelledby="dashboard"><h2 id="dashboard">Dashboard</h2>'
+        f"{panels(dashboard, policy)._repr_html_()}</section>"
         f"{money_section(trading, policy)}{_numbers(record)}{_features(record)}{_gaps(details)}"
         "</main>"
         f"<footer>Evidence <code>{escape(record.run_id)}</code></footer>"

@@ -21,6 +21,7 @@ __all__ = [
     "answer_errors",
     "counted_between",
     "flips_of",
+    "looks_between",
     "p95_of",
     "psi_of",
     "rank_corr_of",
@@ -75,14 +76,19 @@ def snapshots_path(home: Home, moment: datetime) -> Path:
     return home.artifacts / "metrics" / f"{moment.astimezone(UTC):%Y-%m-%d}.jsonl"
 
 
-def counted_between(home: Home, first_s: int, last_s: int) -> dict[str, float] | None:
-    """What the counters of all servers grew by in a window; None where nobody looked twice."""
+def looks_between(home: Home, first_s: int, last_s: int) -> list[Snapshot]:
+    """Looks at the counters of all servers in a window and on the day before it."""
     days = range(first_s // DAY_S - 1, (last_s - 1) // DAY_S + 1)
     found = []
     for day in days:
         path = snapshots_path(home, datetime.fromtimestamp(day * DAY_S, UTC))
         found += [item for item in read_all_lines(path, _snapshot_or_none) if item]
-    return increases(found, first_s, last_s)
+    return found
+
+
+def counted_between(home: Home, first_s: int, last_s: int) -> dict[str, float] | None:
+    """What the counters of all servers grew by in a window; None where nobody looked twice."""
+    return increases(looks_between(home, first_s, last_s), first_s, last_s)
 
 
 def requests_of(grown: Mapping[str, float] | None, version: str = "") -> dict[str, int] | None:

@@ -26,13 +26,16 @@ from mlwb.inference import Predictor, load_reference
 from mlwb.monitor import (
     LIVE_PNL,
     Alerts,
+    DayPanels,
     Fold,
     Reading,
     Rules,
     TradingDay,
+    day_panels,
     gate_warnings,
     history_csv,
     history_row,
+    increases,
     money_alerts,
     parse_history,
     record_alerts,
@@ -45,8 +48,8 @@ from mlwb.stages._daily_records import daily_csv, daily_metrics
 from mlwb.stages._served_lines import drift_dir, fold_logs
 from mlwb.stages._served_readings import (
     answer_errors,
-    counted_between,
     flips_of,
+    looks_between,
     p95_of,
     rank_corr_of,
     requests_of,
@@ -83,6 +86,8 @@ class Inputs:
         The daily drift check whose last day it is.
     trades : tuple of Record
         Trades of days until this one, as far as they were told.
+    panels : DayPanels
+        What looks at the counters give for the panels of the dashboard.
     damaged : int
         Lines of the logs that cannot be read.
     """
@@ -96,6 +101,7 @@ class Inputs:
     records: tuple[Record, ...]
     drift: Record | None
     trades: tuple[Record, ...]
+    panels: DayPanels
     damaged: int
 
     @property
@@ -149,16 +155,18 @@ def load(params: DailyReportParams, clock: Clock, day: date | None = None) -> In
     version = version or params.run.model_version or registry.latest() or ""
     if not version:
         raise EvidenceMissingError("no version serves", todo="promote one: mlwb registry promote")
+    looks = looks_between(home, first_s, first_s + DAY_S)
     return Inputs(
         params=params,
         day=wanted,
         version=version,
         rows=rows,
         psi=_psi(home, registry, version, first_s // 3_600),
-        grown=counted_between(home, first_s, first_s + DAY_S),
+        grown=increases(looks, first_s, first_s + DAY_S),
         records=_records(params, first_s, first_s + DAY_S),
         drift=_drift(params, wanted, version),
         trades=_trades(params, wanted),
+        panels=day_panels(looks, first_s, first_s + DAY_S),
         damaged=damaged,
     )
 

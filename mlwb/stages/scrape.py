@@ -9,7 +9,7 @@ from mlwb.core import fsops
 from mlwb.core.clock import Clock
 from mlwb.core.errors import ServeError
 from mlwb.core.home import Home
-from mlwb.monitor import Snapshot, parse_counters
+from mlwb.monitor import Snapshot, parse_counters, parse_gauges
 from mlwb.stages._served_readings import snapshots_path
 
 __all__ = ["scrape"]
@@ -45,15 +45,15 @@ def scrape(home: Home, urls: Sequence[str], clock: Clock) -> dict[str, int]:
         target = url.rstrip("/")
         try:
             with PredictClient(target, timeout_s=_TIMEOUT_S) as client:
-                values = parse_counters(client.metrics())
+                page = client.metrics()
         except ServeError as error:
             failed = error
             continue
-        now = clock.now()
+        now, values = clock.now(), parse_counters(page)
         path = snapshots_path(home, now)
         fsops.make_dirs(path.parent)
         with path.open("ab") as handle:
-            handle.write(Snapshot(now, target, values).encode())
+            handle.write(Snapshot(now, target, values, parse_gauges(page)).encode())
         noted[target] = len(values)
     if failed is not None:
         raise failed

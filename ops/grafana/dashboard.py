@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mlwb.monitor import PANELS
 from mlwb.params import Policy, load_policy
 
 __all__ = ["dashboard", "main", "queries"]
@@ -83,22 +84,18 @@ def dashboard(policy: Policy) -> dict[str, Any]:
 
 
 def _serving(policy: Policy) -> list[dict[str, Any]]:
-    p95 = policy.limit("canary.p95_ms").value
     by_status = "sum by (status) (rate(ml_predict_requests_total[5m]))"
+    version = ("max by (model_version) (ml_model_info)", "{{model_version}}")
     return [
-        _panel("timeseries", "Prediction latency", _latencies("ml_predict_latency_ms"), unit="ms",
-               steps=[(_GREEN, None), (_RED, p95)]),
-        _panel("timeseries", "Requests", [(by_status, "{{status}}")], unit="reqps"),
-        _panel("stat", "Model version",
-               [("max by (model_version) (ml_model_info)", "{{model_version}}")], text="name"),
-        _panel("stat", "Gates a scrape can see (1: all hold)", [(_live_gates(policy), "gates")],
-               steps=[(_RED, None), (_GREEN, "1")]),
-    ]  # fmt: skip
+        _panel("latency", _latencies("ml_predict_latency_ms"), _limits(policy, "latency", _RED)),
+        _panel("requests", [(by_status, "{{status}}")]),
+        _panel("version", [version], text="name"),
+        _panel("gates", [(_live_gates(policy), "gates")], steps=[(_RED, None), (_GREEN, "1")]),
+    ]
 
 
 def _candidate(policy: Policy) -> list[dict[str, Any]]:
-    match = [(_RED, None), (_GREEN, policy.limit("canary.match_rate").value)]
-    budget = policy.limit("canary.shadow_p95_ms").value
+    match = [(_RED, None), (_GREEN, policy.limit(PANELS["match"].limits[0]).value)]
     both = [(_quantile("ml_shadow_latency_ms", 0.95), "candidate"),
             (_quantile("ml_baseline_latency_ms", 0.95), "champion")]  # fmt: skip
     compared = [(f"sum(increase(ml_shadow_{name}_total[1h]))", name)
@@ -106,24 +103,28 @@ def _candidate(policy: Policy) -> list[dict[str, Any]]:
     newest = [("min(ml_shadow_match_rate)", "newest rows")]
     delta = [("sum by (le) (increase(ml_shadow_abs_delta_bucket[5m]))", "{{le}}")]
     return [
-        _panel("timeseries", "Shadow match rate", newest, unit="percentunit", steps=match),
-        _panel("gauge", "Match rate now", newest, unit="percentunit", steps=match),
-        _panel("stat", "Compared rows, last hour", compared),
-        _panel("heatmap", "Shadow delta", delta),
-        _panel("timeseries", "Candidate and champion, p95", both, unit="ms",
-               steps=[(_GREEN, None), (_RED, budget)]),
-    ]  # fmt: skip
+        _panel("match", newest, steps=match),
+        _panel("match_now", newest, steps=match),
+        _panel("compared", compared),
+        _panel("delta", delta),
+        _panel("beside", both, _limits(policy, "beside", _RED)),
+    ]
 
 
 def _drift(policy: Policy) -> list[dict[str, Any]]:
-    overall, single = (policy.limit(f"psi.plain_{which}").value for which in ("overall", "feature"))
-    steps = [(_GREEN, None), (_AMBER, overall), (_RED, single)]
     score = 'max(ml_psi_score{feature="prediction"} >= 0)'
     by_feature = [(f"max by (feature) ({_FEATURES})", "{{feature}}"), (score, "score")]
+    mean = [(f"avg({_FEATURES})", "mean")]
     return [
-        _panel("timeseries", "PSI by feature, last 24 hours", by_feature, steps=steps),
-        _panel("timeseries", "PSI trend", [(f"avg({_FEATURES})", "mean")], steps=steps),
+        _panel("psi", by_feature, _limits(policy, "psi", _AMBER, _RED)),
+        _panel("psi_mean", mean, _limits(policy, "psi_mean", _AMBER, _RED)),
     ]
+
+
+def _limits(policy: Policy, name: str, *colours: str) -> list[tuple[str, str | None]]:
+    """Green, and another colour from each limit of a panel on."""
+    values = [policy.limit(limit).value for limit in PANELS[name].limits]
+    return [(_GREEN, None), *zip(colours, values, strict=True)]
 
 
 def queries(found: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -138,14 +139,13 @@ def _latencies(metric: str) -> list[Target]:
 
 
 def _panel(
-    kind: str,
-    title: str,
+    name: str,
     targets: Sequence[Target],
-    *,
-    unit: str = "short",
     steps: Sequence[tuple[str, str | None]] = ((_GREEN, None),),
+    *,
     text: str = "value",
 ) -> dict[str, Any]:
+    kind, title, unit = PANELS[name].kind, PANELS[name].title, PANELS[name].unit
     source = {"type": "prometheus", "uid": "${source}"}
     thresholds = [
         {"color": colour, "value": None if value is None else float(value)}

@@ -16,7 +16,9 @@ import pytest
 
 from mlwb.client import PredictClient
 from mlwb.core.clock import ManualClock, SystemClock
+from mlwb.monitor import PANELS
 from mlwb.params import load_policy
+from mlwb.report._daily_panels import _PAINTS, _WHY
 from mlwb.serve import ServeSettings, create_app
 from tests.inference.version_kit import add_reference, point, write_version
 from tests.ops.prometheus_kit import OPS, prometheus
@@ -52,6 +54,16 @@ def test_eleven_panels_look_back_an_hour_every_ten_seconds(script: ModuleType) -
     for panel in found["panels"]:
         assert panel["targets"]
         assert all(target["legendFormat"] for target in panel["targets"])
+
+
+def test_the_report_of_a_day_draws_the_same_panels(script: ModuleType) -> None:
+    """One list names them for both: titles, kinds and units, in the same order."""
+    found = [
+        (panel["title"], panel["type"], panel["fieldConfig"]["defaults"]["unit"])
+        for panel in script.dashboard(POLICY)["panels"]
+    ]
+    assert found == [(item.title, item.kind, item.unit) for item in PANELS.values()]
+    assert set(_PAINTS) == set(_WHY) == set(PANELS)
 
 
 def test_lines_are_the_policys_limits(script: ModuleType) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,17 @@ import pytest
 from mlwb.core.clock import ManualClock
 from mlwb.core.home import find_project
 from mlwb.evidence import Context, Metric, Record, new_record, rate
-from mlwb.monitor import HISTORY_COLUMNS, TradingDay, week_of
+from mlwb.monitor import (
+    HISTORY_COLUMNS,
+    DayPanels,
+    Snapshot,
+    TradingDay,
+    day_panels,
+    week_of,
+)
 from mlwb.params import load_policy
 from mlwb.report._daily_figure import _series
-from mlwb.report.daily import money, render_day, render_week, trends
+from mlwb.report.daily import money, panels, render_day, render_week, trends
 
 POLICY = load_policy(find_project() / "params" / "policy.yml")
 
@@ -109,6 +116,7 @@ def _traded(day: int, wins: int = 20, trades: int = 40, **more: Any) -> TradingD
     return TradingDay(**known)
 
 
+@pytest.mark.slow
 def test_trades_are_drawn_and_listed_with_whose_they_are() -> None:
     """Compounded return in the title; paper says that it is simulated; none says how to tell it."""
     days = [_traded(1), _traded(2, source="broker", net=-0.02), _traded(3, trades=0, is_bet=False)]
@@ -122,3 +130,63 @@ def test_trades_are_drawn_and_listed_with_whose_they_are() -> None:
     assert "mlwb report pnl" in render_day(_record(), [], POLICY).decode()
     assert money(days[:1], POLICY).png == b""
     assert money([_traded(1, trades=0), _traded(2, trades=0)], POLICY).png
+
+
+def _looks(*, with_candidate: bool) -> list[Snapshot]:
+    """A day of looks every twelve minutes, with all that a server shows."""
+    found = []
+    for place in range(121):
+        n = 10.0 * place
+        values = {
+            'ml_predict_requests_total{model_version="v1",status="success"}': n,
+            'ml_predict_latency_ms_bucket{model_version="v1",le="2.5"}': 0.6 * n,
+            'ml_predict_latency_ms_bucket{model_version="v1",le="80"}': n,
+            'ml_predict_latency_ms_bucket{model_version="v1",le="+Inf"}': n,
+        }
+        gauges = {'ml_model_info{model_version="v1"}': 1.0}
+        if with_candidate:
+            for family in ("ml_shadow_latency_ms", "ml_baseline_latency_ms"):
+                values |= {f'{family}_bucket{{le="10"}}': n, f'{family}_bucket{{le="+Inf"}}': n}
+            values |= {
+                "ml_shadow_match_total": n, "ml_shadow_mismatch_total": place // 10,
+                'ml_shadow_abs_delta_bucket{le="0.01"}': 0.5 * n,
+                'ml_shadow_abs_delta_bucket{le="+Inf"}': n,
+            }  # fmt: skip
+            gauges |= {"ml_shadow_match_rate": 0.97 - 0.0004 * place}
+            gauges |= {f'ml_psi_score{{feature="{c}"}}': 0.001 * place for c in "abcde"}
+        moment = datetime(2026, 1, 5, tzinfo=UTC) + timedelta(minutes=12 * place - 2)
+        found.append(Snapshot(moment, "a", values, gauges))
+    return found
+
+
+def _panels_of(looks: list[Snapshot]) -> DayPanels:
+    first = int(datetime(2026, 1, 5, tzinfo=UTC).timestamp())
+    return day_panels(looks, first, first + 86_400)
+
+
+@pytest.mark.slow
+def test_the_dashboard_of_a_day_is_one_small_picture() -> None:
+    """Every panel drawn, described, below 60 KB, the same bytes twice; the page holds it."""
+    day = _panels_of(_looks(with_candidate=True))
+    found = panels(day, POLICY)
+    assert found.title == "1,200 requests, answered by v1; p95 at its slowest 70.31\u00a0ms"
+    assert "Without numbers" not in found.alt
+    assert len(found.png) < 60_000
+    assert panels(day, POLICY).png == found.png
+    page = render_day(_record(), [], POLICY, dashboard=day)
+    assert f'alt="{found.alt}"'.encode() in page
+    beside_figures = len(page) - page.count(b"data:image/png") * 4 * len(found.png) // 3
+    assert beside_figures < 60_000
+
+
+@pytest.mark.slow
+def test_a_panel_without_numbers_says_why() -> None:
+    """Words on the panel and in its description; no look at all is a sentence and no picture."""
+    found = panels(_panels_of(_looks(with_candidate=False)), POLICY)
+    lacking = found.alt.partition("Without numbers: ")[2]
+    for title in ("Shadow match rate", "Shadow delta", "PSI trend", "Gates a scrape can see"):
+        assert title in lacking
+    assert "Prediction latency" not in lacking
+    for day in (None, _panels_of([])):
+        assert panels(day, POLICY).png == b""
+        assert "mlwb report scrape" in panels(day, POLICY).subtitle
