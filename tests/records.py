@@ -9,6 +9,10 @@ __all__ = ["DETAILS", "SHA"]
 SHA = "sha256:" + "a" * 64
 _LABEL = {"kind": "volatility", "horizon_s": 60}
 _TIMES = {"started_at": "2026-01-01T00:00:00Z", "finished_at": "2026-01-02T06:00:00Z"}
+_LOCK = {
+    "champion": "v1.8.0", "champion_sha256": SHA, "candidate": "v1.8.1", "candidate_sha256": SHA,
+    "policy_sha256": SHA,
+}  # fmt: skip
 _CHECK = {
     "id": "data.days", "metric": "days", "segment": "", "observed": 90, "comparator": ">=",
     "limit": "14", "n": None, "outcome": "PASS", "severity": "hard", "waived": "",
@@ -58,6 +62,25 @@ DETAILS: dict[str, dict[str, Any]] = {
         "mode": "observe_only", "champion": "v1.8.0", "candidate": "v1.8.1",
         "versions": ["v1.8.1"], "phases": ["5%"], "aborted": "",
     },
+    "canary_preflight": {
+        "lock": _LOCK, "phrase": "CONFIRM: live", "thresholds": {"p95_ms": "120"},
+        "said": {"bytes": "as published"}, "server": "http://127.0.0.1:4010",
+    },
+    "canary_dryrun": {
+        "mode": "dry_run", "rehearsed": "live", "lock": _LOCK,
+        "phases": [{"name": "5%", "percent": 5.0, "expected": 200, "ends": "evidence"}],
+    },
+    "drift_check": {
+        "reference": SHA, "days": ["2026-01-01"], "rolling_days": ["2026-01-01"],
+        "partial_days": [], "averaged": ["bias"], "features": [{"name": "bias"}], "watch": {},
+        "highest": {},
+    },
+    "daily_report": {
+        "date": "2026-01-01", "risk": "OK", "versions": {"v1.8.0": 1440}, "candidate": "",
+        "gaps": [], "questions": [],
+        "drift_check": {"run_id": "", "outcome": "not measured", "reason": "none"},
+    },
+    "significance": {}, "ablation": {}, "walk_forward": {}, "bench": {},
     "nightly": {"date": "2026-01-01", "blocking": []},
     "validation": _TIMES,
     "eval_result": {"gates": {"data": "PASS"}},

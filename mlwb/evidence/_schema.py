@@ -35,8 +35,7 @@ def check_record(value: Mapping[str, Any]) -> None:
     """
     _check(_validator("record"), value, "")
     kind, metrics = value["kind"], value["metrics"]
-    if _has_schema(kind):
-        _check(_validator(kind), value["details"], "/details")
+    _check(_validator(kind), value["details"], "/details")
     names = [(metric["name"], metric["segment"]) for metric in metrics]
     if len(set(names)) != len(names):
         twice = sorted(
@@ -58,12 +57,6 @@ def _check(validator: Draft202012Validator, value: Any, prefix: str) -> None:
 
 def _place(error: ValidationError) -> str:
     return "".join(f"/{part}" for part in error.absolute_path)
-
-
-@cache
-def _has_schema(kind: str) -> bool:
-    """Kinds whose numbers are all metrics have none."""
-    return (_SCHEMAS / f"{kind}.json").is_file()
 
 
 @cache

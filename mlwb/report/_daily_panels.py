@@ -74,7 +74,7 @@ def panels(day: DayPanels | None, policy: Policy) -> Figure:
             _head(ax, PANELS[name])
         axes.flat[-1].set_axis_off()
 
-    found = draw(paint, title=_title(day), subtitle=_subtitle(day), height=720, colours=40)
+    found = draw(paint, title=_title(day), subtitle=_subtitle(day), height=660, colours=64)
     empty = [PANELS[name].title for name in PANELS if name not in drawn]
     if not empty:
         return found
@@ -273,7 +273,7 @@ def _paint_compared(ax: Axes, day: DayPanels, policy: Policy) -> bool:
     match, mismatch = day.compared
     if not match + mismatch:
         return False
-    _stat(ax, count(match), f"matches, and {count(mismatch)} mismatches", colour=GOOD)
+    _stat(ax, count(match), f"matched, {count(mismatch)} did not", colour=GOOD)
     return True
 
 

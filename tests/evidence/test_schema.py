@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import copy
+import importlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 
 from mlwb.core.errors import EvidenceSchemaError
+from mlwb.core.home import find_project
 from mlwb.evidence import KNOWN_NAMES, Record, check_record
 from tests.records import DETAILS
 
@@ -52,10 +55,29 @@ def test_more_details_are_welcome_where_nobody_acts_on_them(kind: str, make: Mak
 
 
 def test_a_schema_is_of_a_kind() -> None:
-    """Each shipped schema is the record's or that of a kind there is, and tests know its least."""
+    """Each kind has a schema, each schema a kind, and tests know its least."""
     names = {Path(item.name).stem for item in (files("mlwb.evidence") / "schemas").iterdir()}
-    assert names - {"record"} <= set(KNOWN_NAMES)
-    assert names - {"record"} == set(DETAILS)
+    assert names - {"record"} == set(KNOWN_NAMES) == set(DETAILS)
+
+
+def _kinds_written() -> Iterator[str]:
+    """Kinds of all records that the package builds, by a word or by the name of a constant."""
+    root = find_project()
+    for path in sorted((root / "mlwb").rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(text)) if "new_record(" in text else ():
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "new_record":
+                first = node.args[0]
+                if isinstance(first, ast.Constant):
+                    yield str(first.value)
+                elif isinstance(first, ast.Name):
+                    name = ".".join(path.relative_to(root).with_suffix("").parts)
+                    yield getattr(importlib.import_module(name), first.id)
+
+
+def test_every_kind_that_is_written_has_a_schema() -> None:
+    """Whatever file of the package writes it; and no kind is only a name."""
+    assert set(_kinds_written()) == set(KNOWN_NAMES)
 
 
 def _set(value: dict[str, Any], path: str, new: object) -> None:

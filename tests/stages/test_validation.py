@@ -25,6 +25,7 @@ from mlwb.stages import validation
 from mlwb.stages.common import store_of
 from tests.inference.version_kit import add_reference, point, sidecar_for, write_version
 from tests.monitor.log_kit import DAY, answer, comparison, write
+from tests.records import DETAILS
 from tests.stages.drift_kit import home_with_version
 
 pytestmark = pytest.mark.slow
@@ -222,7 +223,12 @@ def test_a_live_record_beyond_a_limit_is_an_alert(home: Path) -> None:
     write(_shadow_log(home), _beside(home, range(30 * 60)))
     clock = ManualClock(datetime.fromtimestamp(NOW - 3_600, UTC))
     context = Context(clock=clock, model_version="v2.0.0", origin="live")
-    broken = new_record("drift_check", [Metric("golden_max_abs_diff", 0.5)], context)
+    broken = new_record(
+        "drift_check",
+        [Metric("golden_max_abs_diff", 0.5)],
+        context,
+        details=DETAILS["drift_check"],
+    )
     store_of(_params(home).run).write(broken)
     record, verdict = _validate(home)
     assert record.value("critical_alerts") == 1
