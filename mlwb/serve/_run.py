@@ -25,6 +25,7 @@ from mlwb.core.errors import ArtifactNotFoundError, ParamsError, ServerStartErro
 from mlwb.serve._connection import GuardedProtocol, sweep
 from mlwb.serve._heads import Heads
 from mlwb.serve._key_watch import KeyWatch
+from mlwb.serve._memory import keep_little
 from mlwb.serve._profile import check_profile
 from mlwb.serve._settings import ServeSettings
 from mlwb.serve._worker import InCommon
@@ -103,6 +104,7 @@ def run_server(
     if settings.workers > 1 and not hasattr(os, "fork"):
         raise ParamsError("several workers need a system that can fork", todo="set MLWB_WORKERS=1")
     check_profile(settings, KeyWatch(settings.keys_file).ring, SystemClock().now())
+    keep_little()
     _forget(ready_file)
     listener = _bind(settings.host, settings.port)
 
