@@ -22,6 +22,7 @@ GAUGES_OF_ALL: dict[str, Callable[[Iterable[float]], float]] = {
     "ml_mode": max,
     "ml_registry_unaudited": max,
     "ml_canary_lease_seconds": max,
+    "ml_limit_store_up": min,
     "ml_shadow_match_rate": _lowest,
     "ml_shadow_rank_corr": _lowest,
     "ml_shadow_breaker_state": max,

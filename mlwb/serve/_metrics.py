@@ -90,6 +90,8 @@ HELP = {
     "ml_mode": "gauge 0 inference, 1 training, 2 maintenance.",
     "ml_log_dropped_total": "counter Lines of any log lost: too many waited, or the disk refused.",
     "ml_refused_total": "counter Requests refused before any work, by reason.",
+    "ml_limit_store_up": "gauge 1 while the store of the shared rate limits answers.",
+    "ml_limit_store_failures_total": "counter Times that store gave no answer.",
     "ml_observe_bars_total": "counter Bars taken in.",
     "ml_observe_symbols": "gauge Symbols observed.",
     "ml_observe_write_failures_total": "counter Times the state of a symbol was not written.",

@@ -44,8 +44,8 @@ class RateLimit(ABC):
 
     Attributes
     ----------
-    name : str
-        Of the policy.
+    quota, window_s, name
+        As given.
     cost_s : float
         What a request costs.
     policy : bytes
@@ -54,10 +54,11 @@ class RateLimit(ABC):
         ``RateLimit`` of the same, with places for a :class:`Quota`.
     """
 
-    __slots__ = ("_most_s", "_window_s", "cost_s", "name", "named", "policy")
+    __slots__ = ("_most_s", "cost_s", "name", "named", "policy", "quota", "window_s")
 
     def __init__(self, quota: int, window_s: float, *, name: str) -> None:
-        self._window_s, self.cost_s, self.name = window_s, window_s / quota, name
+        self.quota, self.window_s, self.name = quota, window_s, name
+        self.cost_s = window_s / quota
         self._most_s = window_s + _SLACK * self.cost_s
         self.policy = f'"{name}";q={quota};w={math.ceil(window_s)}'.encode()
         self.named = f'"{name}";r=%d;t=%d'.encode()
@@ -132,7 +133,7 @@ class LocalRateLimit(RateLimit):
         owed_s = self.cost_s if before < now_s else before - now_s + self.cost_s
         if owed_s > self._most_s:
             self._paid[name] = before
-            return self._window_s - owed_s
+            return self.window_s - owed_s
         self._paid[name] = now_s + owed_s
         if len(self._paid) > self._capacity:
             del self._paid[next(iter(self._paid))]

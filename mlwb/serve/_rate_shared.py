@@ -131,7 +131,7 @@ class SharedRateLimit(RateLimit):
             owed_s = 0.0
         owed_s += cost_s
         if owed_s > self._most_s:
-            return self._window_s - owed_s
+            return self.window_s - owed_s
         self._cells[place // _CELL + own] = cells[own] + 1.0
         return owed_s
 

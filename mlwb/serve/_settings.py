@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +146,9 @@ class ServeSettings:
         Seconds of a window.
     rate_names : int, default=10000
         Keys, and addresses, whose requests are remembered.
+    limits_url : str, default=""
+        Store of the counts that several servers share, such as ``redis://10.0.0.5/0``; empty for
+        limits of this server alone. May hold a password, so it is not shown.
     trusted_proxies : tuple of str, default=()
         Addresses whose ``X-Forwarded-For`` is believed.
     cors_origins : tuple of str, default=()
@@ -230,6 +233,7 @@ class ServeSettings:
     rate_limit_address: int = 0
     rate_window_s: float = 60.0
     rate_names: int = 10_000
+    limits_url: str = field(default="", repr=False)
     trusted_proxies: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
     max_connections: int = 1_024
@@ -279,10 +283,10 @@ class ServeSettings:
         if unknown:
             raise ParamsError(f"no such setting: {', '.join(sorted(unknown))}")
         values: dict[str, Any] = {}
-        for field in fields(cls):
-            text = environ.get(variable(field.name), "")
-            if text and field.name not in changes:
-                values[field.name] = read_variable(field.name, text, str(field.type))
+        for setting in fields(cls):
+            name, text = setting.name, environ.get(variable(setting.name), "")
+            if text and name not in changes:
+                values[name] = read_variable(name, text, str(setting.type))
         values.update(changes)
         if "models_dir" not in values:
             values["models_dir"] = find_home(environ).models
@@ -302,7 +306,7 @@ class ServeSettings:
         return cls(**{**beside, **values})
 
 
-VARIABLES: dict[str, str] = {field.name: variable(field.name) for field in fields(ServeSettings)}
+VARIABLES: dict[str, str] = {each.name: variable(each.name) for each in fields(ServeSettings)}
 """Environment variable of each setting."""
 
 

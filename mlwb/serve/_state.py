@@ -22,6 +22,7 @@ from mlwb.serve._metrics import Metrics, Samples
 from mlwb.serve._models import Live
 from mlwb.serve._observer import Observer
 from mlwb.serve._problems import problem_error
+from mlwb.serve._replicas import join_replicas, limit_samples
 from mlwb.serve._settings import ServeSettings
 from mlwb.serve._shadow_watch import ShadowWatch
 from mlwb.serve._switches import Switches
@@ -51,7 +52,9 @@ class State:
     def __init__(self, settings: ServeSettings, clock: Clock, worker: Worker | None = None) -> None:
         self.settings, self.clock, self.metrics = settings, clock, Metrics()
         self.tally = worker and worker.tally
-        self.limits = worker.limits if worker else local_limits(settings)
+        own = worker.limits if worker else local_limits(settings)
+        self.replicas = join_replicas(settings, own, clock)
+        self.limits = self.replicas.limits if self.replicas else own
         self.gathered: list[Gathered[Any]] = []
         if self.tally is not None:
             self.tally.adopt(self.metrics)
@@ -118,6 +121,7 @@ class State:
             ("mode", "unreadable" if self.switches.is_mode_unreadable else ""),
             ("audit", self.audit.problem or self.audit.tampered),
             ("keys", self.keys.problem),
+            ("limits", self.replicas.problem if self.replicas else ""),
             ("watch", "failed" if self._failed else ""),
         )
         return tuple(f"{part}:{problem}" for part, problem in found if problem)
@@ -174,7 +178,11 @@ class State:
             "ml_log_dropped_total": sum(log.dropped for log in self.logs),
             "ml_audit_lost_total": self.audit.lost,
         }
-        return {**self.metrics.samples(readings, self.drift.gauges), **self.observer.samples}
+        return {
+            **self.metrics.samples(readings, self.drift.gauges),
+            **self.observer.samples,
+            **limit_samples(self.replicas),
+        }
 
     @property
     def _candidate_version(self) -> str | None:

@@ -134,6 +134,8 @@ class App:
             self.state.drift.run,
             self.state.observer.run,
         ]
+        if self.state.replicas is not None:
+            works.append(self.state.replicas.run)
         if self.state.tally is not None:
             works.append(partial(self.state.tally.run, self.state.write_tally))
         tasks = [asyncio.create_task(_lasting(work)) for work in works]

@@ -25,11 +25,16 @@ WANTED = [
     for text in (
         *PROJECT["project"]["dependencies"],
         *PROJECT["project"]["optional-dependencies"]["research"],
+        *PROJECT["project"]["optional-dependencies"]["redis"],
         *PROJECT["project"]["optional-dependencies"]["s3"],
         *PROJECT["project"]["optional-dependencies"]["test"],
     )
 ]
-CONDA_NAMES = {"matplotlib": "matplotlib-base", "prometheus-client": "prometheus_client"}
+CONDA_NAMES = {
+    "matplotlib": "matplotlib-base",
+    "prometheus-client": "prometheus_client",
+    "redis": "redis-py",
+}
 """Names that differ between the two package worlds; every other name is the same."""
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)(?: ; (.*?))?(?: \\)?$")
 PYTHONS = ("3.11", "3.12", "3.13")
