@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 from collections.abc import Callable
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from tests.ops.ship_kit import (
     parse,
     services,
 )
+from tests.serve.asgi_kit import call
 
 LINES = command_lines()
 NAMES = re.compile(r"\bMLWB_[A-Z_]*[A-Z]\b")
@@ -193,6 +195,30 @@ def test_prometheus_and_grafana_find_their_files() -> None:
     provider = yaml.safe_load((OPS / "grafana/provisioning/dashboards/mlwb.yml").read_text())
     folder = provider["providers"][0]["options"]["path"]
     assert f"./grafana/ml.json:{folder}/ml.json:ro" in grafana["volumes"]
+
+
+def test_a_proxy_passes_callers_on_and_nobody_else(tmp_path: Path) -> None:
+    """Of the routes, those for predictions and health; none of an administrator's."""
+    models = tmp_path / "models"
+    write_version(models, "v1.0.0")
+    point(models, "latest", "v1.0.0")
+    paths = json.loads(call(create_app(ServeSettings(models)), "/openapi.json").body)["paths"]
+    page = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    nginx = re.search(r"location ~ (\S+) \{", page)
+    caddy = re.search(r"@out path (.+)", page)
+    assert nginx is not None
+    assert caddy is not None
+    for path, routes in paths.items():
+        roles = {route["x-permission"] for route in routes.values()}
+        passed = {
+            re.match(nginx[1], path) is not None,
+            any(fnmatch(path, pattern) for pattern in caddy[1].split()),
+        }
+        assert len(passed) == 1, path
+        if passed == {False}:
+            assert "predict" not in roles, path
+        else:
+            assert "admin" not in roles, path
 
 
 @pytest.mark.slow
