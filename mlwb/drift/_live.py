@@ -103,7 +103,7 @@ class LiveCounts:
             Unix seconds.
         """
         self._open(int(ts) // HOUR_S)
-        # Of some hundred rows the calls cost more than the counting: one look for NaN and infinities.
+        # Of some hundred rows the calls cost more than the counting: one look for NaN and inf.
         is_plain = bool(np.isfinite(rows).all())
         for edges, cells, values in zip(self._tables, self._cells, rows.T, strict=True):
             if is_plain:

@@ -76,7 +76,7 @@ def talk(app: App, *pieces: bytes, is_direct: bool = True) -> Wire:
             protocol.data_received(piece)
             for _ in range(20):
                 await asyncio.sleep(0)
-        await asyncio.sleep(0.005)  # what is left to be done after the answers
+        await asyncio.sleep(0.008)  # what is left to be done after the answers
         return wire
 
     return asyncio.run(connected())
