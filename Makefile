@@ -66,7 +66,7 @@ $(SERVING): $(STAMP)
 	@PYTHON=$(PYTHON) INSTALLER=$(INSTALLER) ops/install $(VENV)/serving
 	@touch $@
 
-.PHONY: setup run demo nightly test fast check lab serve smoke shadow canary drift-check report pnl archive scrape promote rollback status verify bench clean help
+.PHONY: setup run demo e2e nightly test fast check lab serve smoke shadow canary drift-check report pnl archive scrape promote rollback status verify bench clean help
 
 setup: $(STAMP) ## set up .venv from requirements.lock (every other target does it by itself)
 
@@ -76,6 +76,9 @@ run: $(STAMP) ## the whole loop, data to verdict (DATA=path SOURCE=name PROFILE=
 demo: $(STAMP) ## the loop under policy.demo.yml (dwell times waived), then promotion
 	@$(PY) -m mlwb run --policy policy.demo.yml $(ARGS)
 	@$(PY) -m mlwb registry promote --reason demo
+
+e2e: $(STAMP) ## prove the chain on a running server: five bad candidates, each stopped for its reason (ARGS="--only slow")
+	@$(PY) -m mlwb e2e $(ARGS)
 
 nightly: $(STAMP) ## measure the waiting candidate again and record the night (same variables as run)
 	@$(PY) -m mlwb nightly $(RUN_FLAGS)

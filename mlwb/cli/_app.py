@@ -29,6 +29,8 @@ class _Commands(LazyGroup):
         "serve": "Serve the promoted model on loopback until Ctrl-C or SIGTERM.",
         "smoke": "Send requests from held-out bars to a server and hold the answers against "
         "offline scores.",
+        "e2e": "Prove the chain: run, serve, canary, promote, roll back, and stop five bad "
+        "candidates.",
         "monitor": "Hold a running version against the policy's rollback limits; exit 1 when a "
         "trigger has fired.",
         "doctor": "Say what is wrong with this home and machine, and what to do about it.",

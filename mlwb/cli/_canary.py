@@ -11,6 +11,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Self
 
 import typer
+from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -78,7 +79,7 @@ def _preflight(
     if as_json:
         print_json({**asdict(found), "record": record.run_id})
     else:
-        _show_preflight(found)
+        _show_preflight(found, console)
         console.print(f"[dim]evidence[/] {record.run_id}", soft_wrap=True)
     if found.missing(live=False):
         raise typer.Exit(1)
@@ -115,7 +116,8 @@ def _run(
             return
         confirmation = ""
         if not resume:
-            confirmation = _let_in(server, params, rules, by=by if live else None)
+            shown = errors if as_json else console
+            confirmation = _let_in(server, params, rules, by=by if live else None, shown=shown)
         signal.signal(signal.SIGTERM, _interrupt)
         with _Bar(shown=not (quiet or as_json)) as bar:
             end = rollout_run(
@@ -212,7 +214,12 @@ def _checked(server: CanaryServer, params: CanaryRolloutParams, rules: Policy) -
 
 
 def _let_in(
-    server: CanaryServer, params: CanaryRolloutParams, rules: Policy, *, by: str | None
+    server: CanaryServer,
+    params: CanaryRolloutParams,
+    rules: Policy,
+    *,
+    by: str | None,
+    shown: Console,
 ) -> str:
     """Refuse what is not in order; for a live rollout, take the phrase. Run id of the yes."""
     found = _checked(server, params, rules)
@@ -222,8 +229,8 @@ def _let_in(
         )
     if by is None:
         return ""
-    _show_preflight(found)
-    console.print("Type this to begin:", found.phrase, sep="\n", soft_wrap=True)
+    _show_preflight(found, shown)
+    shown.print("Type this to begin:", found.phrase, sep="\n", soft_wrap=True)
     typed = sys.stdin.readline().rstrip("\n")
     view, context = evidence_view(found.lock.candidate), Context(clock=SystemClock())
     record = confirmation_record(view, rules, context, typed=typed, by=by)
@@ -262,7 +269,7 @@ def _rehearse(params: CanaryRolloutParams, rules: Policy, *, live: bool, as_json
     console.print(f"[dim]evidence[/] {record.run_id}", soft_wrap=True)
 
 
-def _show_preflight(found: Preflight) -> None:
+def _show_preflight(found: Preflight, console: Console) -> None:
     lock = found.lock
     console.print(f"[bold]{lock.candidate}[/] over {lock.champion} [dim]{found.base_url}[/]")
     for check in found.checks:

@@ -82,9 +82,12 @@ def with_defect(onnx_bytes: bytes, sidecar: Sidecar, kind: str, size: float) -> 
 def _errors(sidecar: Sidecar, share: float) -> _Added:
     """A table of one entry, asked beyond its end for a share of the rows: onnxruntime raises."""
     weights = np.sqrt(np.arange(2.0, 2.0 + len(sidecar.features)))[:, None] * _GRAIN
+    middle = np.array([(field.low + field.high) / 2.0 for field in sidecar.features])
+    start = 0.5 - middle @ weights  # the middle of the ranges, which warms a model, is a good row
     nodes = (
         _node("MatMul", [sidecar.input_name, "draw_weights"], "drawn_column"),
-        _node("Reshape", ["drawn_column", "defect_flat"], "drawn"),
+        _node("Reshape", ["drawn_column", "defect_flat"], "drawn_flat"),
+        _node("Add", ["drawn_flat", "draw_start"], "drawn"),
         _node("Floor", ["drawn"], "drawn_floor"),
         _node("Sub", ["drawn", "drawn_floor"], "drawn_digits"),
         _node("Less", ["drawn_digits", "draw_share"], "is_bad"),
@@ -96,6 +99,7 @@ def _errors(sidecar: Sidecar, share: float) -> _Added:
         nodes,
         (
             constant("draw_weights", weights),
+            constant("draw_start", start),
             constant("draw_share", [share]),
             constant("short_table", [1.0]),
             constant("defect_flat", [-1], np.int64),

@@ -6,6 +6,8 @@ notebooks.
 """
 
 from mlwb.runner._command import Options
+from mlwb.runner._e2e import E2eOptions, e2e_run
+from mlwb.runner._e2e_plan import SCENARIOS, Found
 from mlwb.runner._finish import finish_run, past_runs
 from mlwb.runner._notebook import NotebookRun, raise_for_status, run_notebook
 from mlwb.runner._pipeline import STEPS, Event, Outcome, Step, run_loop
@@ -26,9 +28,12 @@ from mlwb.runner._smoke import SmokeOptions, smoke_run
 from mlwb.runner._traffic import send_traffic
 
 __all__ = [
+    "SCENARIOS",
     "STEPS",
     "CanaryServer",
+    "E2eOptions",
     "Event",
+    "Found",
     "NotebookEvent",
     "NotebookRun",
     "Options",
@@ -44,6 +49,7 @@ __all__ = [
     "ShadowRun",
     "SmokeOptions",
     "Step",
+    "e2e_run",
     "finish_run",
     "past_runs",
     "raise_for_status",

@@ -16,7 +16,7 @@ from mlwb.core.clock import SystemClock
 from mlwb.core.errors import EvidenceSchemaError, ServerStartError
 from mlwb.core.home import Home
 
-__all__ = ["RunningServer", "server_process"]
+__all__ = ["RunningServer", "inherited", "server_process"]
 
 _POLL_S = 0.02
 # A server of the run's own, on a free loopback port: the keys of the home are for the real one.
@@ -86,7 +86,7 @@ def server_process(
                 stdout=sink,
                 stderr=subprocess.STDOUT,
                 cwd=home.project,
-                env={**_inherited(), **_OPEN, **(environ or {}), "MLWB_HOME": str(home.root)},
+                env={**inherited(), **_OPEN, **(environ or {}), "MLWB_HOME": str(home.root)},
             )
         try:
             yield _when_ready(process, ready, log, timeout_s=timeout_s)
@@ -94,7 +94,7 @@ def server_process(
             _end(process)
 
 
-def _inherited() -> dict[str, str]:
+def inherited() -> dict[str, str]:
     """Variables of this process without those that would change what is measured."""
     own = ("MLWB_", "SERVE_", "CANARY_")
     return {name: value for name, value in os.environ.items() if not name.startswith(own)}

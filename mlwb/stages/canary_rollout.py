@@ -34,6 +34,7 @@ from mlwb.evidence import Input, Metric, Record
 from mlwb.gates import Verdict
 from mlwb.inference import load_reference
 from mlwb.params import CanaryRolloutParams, Policy
+from mlwb.stages._rollout_agreement import observed_before, with_agreement
 from mlwb.stages._rollout_records import RolloutFacts, rollout_record
 from mlwb.stages._served_lines import prediction_log, shadow_log
 from mlwb.stages._traffic_limits import judge_limits, lease_s_of
@@ -360,7 +361,11 @@ def _psi_metric(traffic: Traffic, limit: ScoreLimit | None) -> Metric:
 
 
 def record(facts: RolloutFacts, ran: Ran, clock: Clock) -> tuple[Record, ...]:
-    """Keep the requests beside other traffic, and write the evidence about them."""
+    """Keep the requests beside other traffic, and write the evidence about them.
+
+    A live rollout takes its agreement from the observing one before it, where there is one about
+    the same digests that is no older than evidence of agreement may be.
+    """
     path = _write_traffic(ran)
     source = Input(
         role="traffic",
@@ -378,7 +383,15 @@ def record(facts: RolloutFacts, ran: Ran, clock: Clock) -> tuple[Record, ...]:
         origin="live",
         inputs=[source],
     )
-    return write_all(store_of(ran.params.run), [rollout_record(facts, shared)])
+    store, made = store_of(ran.params.run), rollout_record(facts, shared)
+    if ran.mode == "live":
+        policy = policy_of(ran.params.run)
+        oldest = clock.now() - timedelta(hours=policy.limit("canary.match_rate").max_age_h)
+        before = observed_before(store.records("canary_run"), asdict(ran.lock), oldest=oldest)
+        if before is not None:
+            e_value = float(policy.limit("canary.e_value").value)
+            made = with_agreement(made, before, e_value=e_value)
+    return write_all(store, [made])
 
 
 def judge(records: Sequence[Record], policy: Policy, clock: Clock) -> tuple[Verdict, ...]:
