@@ -20,6 +20,7 @@ from typing import ParamSpec, TypeVar
 
 __all__ = [
     "append_line",
+    "can_append",
     "copy_tree",
     "drop_torn_tail",
     "fsync_dir",
@@ -160,6 +161,39 @@ def append_line(path: Path, line: bytes) -> None:
         os.close(descriptor)
     if created:
         fsync_dir(path.parent)
+
+
+def can_append(path: Path, size: int) -> bool:
+    """Whether so many bytes can be added to a file now; it is as before when this returns.
+
+    Asked of the disk by writing: what a disk says is free is not always given. A crash in between
+    leaves a torn tail. The caller holds whatever lock keeps other writers away.
+
+    Parameters
+    ----------
+    path : Path
+        Need not exist; its directory must.
+    size : int
+        Bytes.
+    """
+    was_there = path.exists()
+    try:
+        descriptor = _do(os.open, path, os.O_WRONLY | os.O_CREAT, 0o644)
+    except OSError:
+        return False
+    try:
+        before = os.fstat(descriptor).st_size
+        try:
+            written = _do(os.pwrite, descriptor, bytes(size), before)
+        finally:
+            _do(os.ftruncate, descriptor, before)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+        if not was_there:
+            _discard(path)
+    return written == size
 
 
 _TAIL = 65_536

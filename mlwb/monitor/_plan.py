@@ -77,9 +77,8 @@ def plan_rollback(
         if state.latest is None:
             return Plan(triggers=names, reason=reason, held_by="the log names no latest")
         return Plan(triggers=names, target=state.latest, reason=reason)
-    last = max(map(parse_utc, filter(None, state.rolled_back_at.values())), default=None)
-    until = None if last is None else last + timedelta(hours=rules.cooldown_h)
-    if until is not None and now < until and _BY_HAND not in acting:
+    until = _cool_at(state, now, timedelta(hours=rules.cooldown_h))
+    if until is not None and _BY_HAND not in acting:
         why = f"cooldown until {format_utc(until)}"
         return Plan(triggers=names, reason=reason, held_by=why)
     target = _way_back(state, now - timedelta(hours=rules.never_back_h))
@@ -87,6 +86,17 @@ def plan_rollback(
         why = "no earlier version that was not rolled back from itself"
         return Plan(triggers=names, reason=reason, held_by=why)
     return Plan(triggers=names, target=target, reason=reason)
+
+
+def _cool_at(state: State, now: datetime, cooldown: timedelta) -> datetime | None:
+    """When the cooldown ends; None where there is none.
+
+    A rollback stamped further ahead than a cooldown is of a clock that was wrong: it would hold
+    the next one for as long as the clock was ahead.
+    """
+    stamps = map(parse_utc, filter(None, state.rolled_back_at.values()))
+    ends = [stamp + cooldown for stamp in stamps if now - cooldown < stamp <= now + cooldown]
+    return max(ends, default=None)
 
 
 def _way_back(state: State, since: datetime) -> str:

@@ -238,8 +238,9 @@ def _alarm(state: Traffic, at: datetime) -> Measurement:
 
 
 def _process(state: Traffic, rules: Rules, at: datetime) -> tuple[Measurement, Measurement]:
-    first = at - timedelta(seconds=rules.crash_window_s)
-    recent = [text for text in state.starts if parse_utc(text) > first]
+    # Stamps of a clock that was ahead and was set back are of no window until it comes to them.
+    window = timedelta(seconds=rules.crash_window_s)
+    recent = [text for text in state.starts if abs(at - parse_utc(text)) < window]
     starts = Measurement(
         name="restarts",
         value=float(len(recent)),
@@ -247,7 +248,8 @@ def _process(state: Traffic, rules: Rules, at: datetime) -> tuple[Measurement, M
         source=f"seen in {rules.crash_window_s:g} s",
         at=at,
     )
-    away = (at - parse_utc(state.away_since)).total_seconds() if state.away_since else 0.0
+    since = min(at, parse_utc(state.away_since)) if state.away_since else at
+    away = (at - since).total_seconds()
     source = "answers its scrape" if not state.away_since else f"away since {state.away_since}"
     return starts, Measurement(name="down_s", value=away, n=0, source=source, at=at)
 

@@ -88,7 +88,7 @@ def render_day(
         '<section aria-labelledby="dashboard"><h2 id="dashboard">Dashboard</h2>'
         f"{panels(dashboard, policy)._repr_html_()}</section>"
         f"{money_section(trading, policy)}{_numbers(record)}{_features(record)}{_gaps(details)}"
-        "</main>"
+        f"{_unwatched(details)}</main>"
         f"<footer>Evidence <code>{escape(record.run_id)}</code></footer>"
     )
     return page(f"{details['risk']}: {details['date']}", body)
@@ -243,8 +243,29 @@ def _features(record: Record) -> str:
 
 
 def _gaps(details: Mapping[str, object]) -> str:
-    gaps = details["gaps"]
-    if not isinstance(gaps, (list, tuple)) or not gaps:
+    gaps = _pairs(details, "gaps")
+    said = several(len(gaps), "silence")
+    return _stretches("gaps", said, "", gaps)
+
+
+def _unwatched(details: Mapping[str, object]) -> str:
+    gaps = _pairs(details, "unwatched")
+    said = "Counters were not looked at"
+    why = (
+        "Requests by status, and the share of errors, leave out what happened meanwhile on a "
+        "server that was started anew."
+    )
+    return _stretches("unwatched", said, f'<p class="quiet small">{why}</p>', gaps)
+
+
+def _pairs(details: Mapping[str, object], name: str) -> Sequence[tuple[str, str, float]]:
+    """Stretches of the day; a record from before they were told has none."""
+    found = details.get(name)
+    return found if isinstance(found, (list, tuple)) else ()
+
+
+def _stretches(name: str, said: str, why: str, gaps: Sequence[tuple[str, str, float]]) -> str:
+    if not gaps:
         return ""
     items = "".join(
         f"<li>{escape(minute(start))} to {escape(minute(end))} UTC, {duration(length)}</li>"
@@ -253,6 +274,6 @@ def _gaps(details: Mapping[str, object]) -> str:
     more = len(gaps) - _SHOWN_GAPS
     rest = f'<p class="quiet small">and {count(more)} more</p>' if more > 0 else ""
     return (
-        f'<section aria-labelledby="gaps"><h2 id="gaps">{several(len(gaps), "silence")}</h2>'
+        f'<section aria-labelledby="{name}"><h2 id="{name}">{said}</h2>{why}'
         f"<ul>{items}</ul>{rest}</section>"
     )

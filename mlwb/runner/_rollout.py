@@ -123,6 +123,7 @@ class _Rollout:
         self.state, self._params, self._policy = state, params, policy
         self._clock, self._server, self._files, self._sleep = clock, server, files, sleep
         self._lock = Lock(**state.lock)
+        self._ahead_s: float | None = None  # of the wall clock, when the phase began
         self._requests = RolloutRequests(state, params, self._lock)
         self.hold = CanaryHold(
             state,
@@ -210,7 +211,7 @@ class _Rollout:
         step = self._guide.look(traffic_of(fresh, self.state.mode), elapsed_s=self._elapsed_s(now))
         why = step.reason
         if step.kind is StepKind.NEXT:
-            why = self.hold.open_next()
+            why, self._ahead_s = self.hold.open_next(), None
         self.state.observed = self._guide.n_observed
         self.state.log_evidence = self._guide.log_evidence
         self._files.write(self.state)
@@ -255,13 +256,15 @@ class _Rollout:
         return f"invalid: {foreign} was seen" if foreign else ""
 
     def _elapsed_s(self, now: datetime) -> float:
-        """Since the phase began, less what the server took no share."""
+        """Since the phase began, less what the server took no share and the clock was set by."""
         begun = parse_utc(self.state.begun[-1])
         gaps = [(parse_utc(start), parse_utc(end)) for start, end in self.state.gaps]
         lost_s = sum(
             (end - max(start, begun)).total_seconds() for start, end in gaps if end > begun
         )
-        return (now - begun).total_seconds() - lost_s
+        ahead_s = now.timestamp() - self._clock.monotonic_s()
+        self._ahead_s = ahead_s if self._ahead_s is None else self._ahead_s
+        return max(0.0, (now - begun).total_seconds() - lost_s - (ahead_s - self._ahead_s))
 
     def _tell(self, tell: Tell | None) -> None:
         if tell is not None:

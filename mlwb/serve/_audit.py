@@ -81,7 +81,7 @@ class AuditLog:
         signer: Signer | None = None,
         promotions: Path | None = None,
     ) -> None:
-        self.lost = 0
+        self.lost = self._told = 0
         self.problem = self.tampered = ""
         self.newest: Head | None = None
         self._signer, self._promotions = signer, promotions
@@ -235,6 +235,18 @@ class AuditLog:
             self._thread.join()
             self._thread = None
 
+    def can_write(self) -> bool:
+        """Whether a line could be written now; asks the disk, so not on the event loop."""
+        if self._path is None:
+            return True
+        try:
+            fsops.make_dirs(self._path.parent)
+            with FileLock(f"{self._path}.lock", timeout=_LOCK_S):
+                Chain(self._path).head()
+                return fsops.can_append(self._path, _LINE_BYTES)
+        except (OSError, Timeout, MlwbError):
+            return False
+
     def settle(self, within_s: float = 5.0) -> None:
         """Wait until everything recorded so far was written. Not on the event loop.
 
@@ -262,7 +274,8 @@ class AuditLog:
             try:
                 line = self._waiting.get(timeout=min(self._every_s, 1.0))
             except queue.Empty:
-                pass
+                if self.problem:
+                    self._write()
             else:
                 is_open = line is not None
                 if line is not None:
@@ -287,6 +300,15 @@ class AuditLog:
         for problem in found[:_NAMED]:
             self._write(self._found(problem))
 
+    def _gap(self) -> list[_Line]:
+        """About lines that are missing: the chain says itself where it has a gap."""
+        if self.lost == self._told:
+            return []
+        stamp, n = format_utc(self._clock.now()), self.lost - self._told
+        why = self.problem or "too_many_waited"
+        said = {"what": "lost", "outcome": "found", "who": "server", "reason": why}
+        return [{"ts": stamp, **said, "route": "", "request_id": "", "n": n}]
+
     def _write_counts(self) -> None:
         with self._counting:
             counted, self._counted = self._counted, Counter()
@@ -304,19 +326,29 @@ class AuditLog:
                 }
             )
 
-    def _write(self, line: _Line) -> None:
+    def _write(self, *lines: _Line) -> None:
+        """Lines, behind one about those that no disk took; what fails now is counted."""
+        if all(map(self._attempt, self._gap())):
+            self._told = self.lost
+        else:
+            self.lost += len(lines)
+            return
+        self.lost += sum(not self._attempt(line) for line in lines)
+
+    def _attempt(self, line: _Line) -> bool:
         if self._path is None:
             self._memory.append(line)
-            return
+            return True
         try:
             self._append(line)
-            self.problem = ""
         except (OSError, Timeout, MlwbError) as error:
             # The server goes on; health and the count tell of it.
-            self.lost += 1
             if not self.problem:
                 _LOG.error("the audit log cannot be written: %s", error)
             self.problem = getattr(error, "code", "unwritable")
+            return False
+        self.problem = ""
+        return True
 
     def _append(self, line: _Line) -> None:
         if self._path is None:
@@ -360,8 +392,11 @@ class AuditLog:
         try:
             self._keep_head()
         except (OSError, Timeout, MlwbError) as error:
-            _LOG.error("the head of the audit log cannot be kept: %s", error)
+            if not self.problem:
+                _LOG.error("the head of the audit log cannot be kept: %s", error)
             self.problem = self.problem or "head"
+        else:
+            self.problem = "" if self.problem == "head" else self.problem
 
     def _turn(self, path: Path) -> None:
         """Set a file beyond its limit aside; killed half way, the next line does the rest."""

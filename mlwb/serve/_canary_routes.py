@@ -133,6 +133,7 @@ class _CanaryRoutes:
         plan = CanaryPlan(reason=asked.reason, by=call.caller.name, since=stamp)
         if asked.mode != "off":
             self._check_free(asked)
+            await self._state.need_audit()
             lock = await asyncio.to_thread(self._canary.lock)
             lock = self._checked(lock, asked)
             await asyncio.to_thread(self._check_registered, lock.candidate)

@@ -163,6 +163,8 @@ class _Control:
         if state.canary.is_open:
             self._say(call, "mode", "refused", f"{mode}: {asked.reason} [canary_open]")
             raise problem_error("canary_open", "end the canary first: POST /ml/canary, mode off")
+        if mode == "inference":
+            await state.need_audit()
         try:
             found = await asyncio.to_thread(
                 state.switches.set_mode, mode, reason=asked.reason, by=call.caller.name
@@ -184,6 +186,8 @@ class _Control:
             self._say(call, "kill", "refused", f"{said} [kill_held]")
             detail = "SERVE_KILL is set; restart the server without it"
             raise problem_error("kill_held", detail)
+        if not asked.on:
+            await self._state.need_audit()
         try:
             if asked.on:
                 found = await asyncio.to_thread(

@@ -46,6 +46,11 @@ class LineLog:
         Files set aside that are kept.
     clock : Clock, optional
         The machine's when not given.
+
+    Attributes
+    ----------
+    problem : str
+        A stable word while the disk refuses lines, else empty.
     """
 
     def __init__(
@@ -58,7 +63,7 @@ class LineLog:
         files: int = 16,
         clock: Clock | None = None,
     ) -> None:
-        self.capacity = capacity
+        self.capacity, self.problem = capacity, ""
         self._file = LogFile(
             path, limit=limit, hours=hours, files=files, clock=clock or SystemClock()
         )
@@ -119,11 +124,15 @@ class LineLog:
         """Write what waits, on this thread; one at a time."""
         taken = [self._waiting.popleft() for _ in range(len(self._waiting))]
         if not taken:
+            if self.problem and self._file.has_room():
+                self.problem = ""
             return
         n_lines = sum(n for _, n in taken)
         self._n_taken += n_lines
         try:
             self._file.append(b"".join(data for data, _ in taken))
+            self.problem = ""
         except OSError:
-            # A full disk must not stop the server; the count tells of it.
+            # A full disk must not stop the server; the count and health tell of it.
             self._n_failed += n_lines
+            self.problem = "unwritable"

@@ -13,6 +13,7 @@ from mlwb.core.linelog import set_aside_files
 
 __all__ = ["LogFile"]
 
+_SOME_BYTES = 4_096
 _STAMP = "%Y%m%dT%H%M%S.%fZ"
 
 
@@ -58,6 +59,17 @@ class LogFile:
             except OSError:
                 os.ftruncate(descriptor, size)
                 raise
+        finally:
+            os.close(descriptor)
+
+    def has_room(self) -> bool:
+        """Whether some lines could be appended now; nothing is."""
+        try:
+            descriptor = self._open()
+        except OSError:
+            return False
+        try:
+            return fsops.can_append(self._path, _SOME_BYTES)
         finally:
             os.close(descriptor)
 

@@ -198,7 +198,8 @@ class Observer:
 
     def _about(self, symbol: str) -> SymbolReport:
         state, saved_s = self._states.get(symbol), self._saved_s.get(symbol)
-        age_s = None if saved_s is None else self._clock.now().timestamp() - saved_s
+        # A clock may have been set back since.
+        age_s = None if saved_s is None else max(0.0, self._clock.now().timestamp() - saved_s)
         last_ts = (state or self._waiting[symbol]).last_ts
         return SymbolReport(
             symbol,

@@ -120,11 +120,23 @@ class State:
             ("candidate", self.shadow.problem(self._candidate_version)),
             ("mode", "unreadable" if self.switches.is_mode_unreadable else ""),
             ("audit", self.audit.problem or self.audit.tampered),
+            ("log", next((log.problem for log in self.logs if log.problem), "")),
             ("keys", self.keys.problem),
             ("limits", self.replicas.problem if self.replicas else ""),
             ("watch", "failed" if self._failed else ""),
         )
         return tuple(f"{part}:{problem}" for part, problem in found if problem)
+
+    async def need_audit(self) -> None:
+        """Asked before what makes answers begin or change; never before what ends them.
+
+        Raises
+        ------
+        ServeError
+            503: no line about it could be written now.
+        """
+        if not await asyncio.to_thread(self.audit.can_write):
+            raise problem_error("storage", "the audit log cannot be written; nothing was changed")
 
     def answering(self) -> Live:
         """The version that answers predictions now; every route that scores asks here.

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from mlwb.evidence import Interval, Metric, Record, rate
-from mlwb.monitor import Alerts, Binned, Fold, Reading
+from mlwb.monitor import Alerts, Beats, Binned, Fold, Reading
 from mlwb.stats import wilson
 
 __all__ = ["daily_csv", "daily_metrics"]
@@ -27,6 +27,7 @@ def daily_metrics(
     damaged: int,
     disk: int,
     max_gap_s: float,
+    watched: Beats,
 ) -> list[Metric]:
     """Every number of the day.
 
@@ -48,13 +49,17 @@ def daily_metrics(
         Bytes free now.
     max_gap_s : float
         A longer silence is a gap.
+    watched : Beats
+        When a server's counters were looked at: what they say of the rest of the day is a guess.
     """
     compared, covered = rows.of(rows.candidate), rows.beats.coverage(max_gap_s=max_gap_s)
+    unwatched_s = watched.coverage(max_gap_s=max_gap_s).longest_gap_s
     return [
         Metric("rows", rows.answers.n),
         Metric("covered_h", covered.seen_s / 3600.0, unit="h", n=covered.n_beats),
         Metric("gaps", len(covered.gaps)),
         Metric("longest_gap_s", covered.longest_gap_s, unit="s"),
+        Metric("longest_unwatched_s", unwatched_s, unit="s"),
         *_requests(requests, readings["error_rate"]),
         Metric("score_mean", rows.answers.score.mean, n=rows.answers.n),
         *_quantiles("score", rows.answers.score, ""),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,7 +15,16 @@ from mlwb.core.errors import EvidenceSchemaError
 from mlwb.core.home import Home
 from mlwb.core.linelog import read_all_lines
 from mlwb.drift import SCORE, BinnedReference, psi_of_counts
-from mlwb.monitor import Binned, Comparisons, Fold, Reading, Snapshot, increases, parse_snapshot
+from mlwb.monitor import (
+    Beats,
+    Binned,
+    Comparisons,
+    Fold,
+    Reading,
+    Snapshot,
+    increases,
+    parse_snapshot,
+)
 
 __all__ = [
     "answer_errors",
@@ -28,6 +37,7 @@ __all__ = [
     "requests_of",
     "share_of",
     "snapshots_path",
+    "watched_in",
 ]
 
 P95_ROWS = 59
@@ -89,6 +99,14 @@ def looks_between(home: Home, first_s: int, last_s: int) -> list[Snapshot]:
 def counted_between(home: Home, first_s: int, last_s: int) -> dict[str, float] | None:
     """What the counters of all servers grew by in a window; None where nobody looked twice."""
     return increases(looks_between(home, first_s, last_s), first_s, last_s)
+
+
+def watched_in(looks: Iterable[Snapshot], first_s: int, last_s: int) -> Beats:
+    """Seconds of a window in which somebody looked at a server's counters."""
+    found = Beats(first_s, last_s)
+    for item in looks:
+        found.add(item.ts.timestamp())
+    return found
 
 
 def requests_of(grown: Mapping[str, float] | None, version: str = "") -> dict[str, int] | None:

@@ -26,6 +26,8 @@ from mlwb.inference import Predictor, load_reference
 from mlwb.monitor import (
     LIVE_PNL,
     Alerts,
+    Beats,
+    Coverage,
     DayPanels,
     Fold,
     Reading,
@@ -54,6 +56,7 @@ from mlwb.stages._served_readings import (
     rank_corr_of,
     requests_of,
     share_of,
+    watched_in,
 )
 from mlwb.stages.common import context, home_of, match_delta_of, policy_of, store_of
 
@@ -80,6 +83,8 @@ class Inputs:
         By feature, the score last, of what servers counted that day for the version.
     grown : mapping of str to float, or None
         What every counter grew by; None where no server's counters were looked at.
+    watched : Beats
+        When they were.
     records : tuple of Record
         Live evidence written that day that speaks of rollback or drift.
     drift : Record or None
@@ -98,6 +103,7 @@ class Inputs:
     rows: Fold
     psi: Mapping[str, Reading]
     grown: Mapping[str, float] | None
+    watched: Beats
     records: tuple[Record, ...]
     drift: Record | None
     trades: tuple[Record, ...]
@@ -163,6 +169,7 @@ def load(params: DailyReportParams, clock: Clock, day: date | None = None) -> In
         rows=rows,
         psi=_psi(home, registry, version, first_s // 3_600),
         grown=increases(looks, first_s, first_s + DAY_S),
+        watched=watched_in(looks, first_s, first_s + DAY_S),
         records=_records(params, first_s, first_s + DAY_S),
         drift=_drift(params, wanted, version),
         trades=_trades(params, wanted),
@@ -223,6 +230,7 @@ def record(
         damaged=inputs.damaged,
         disk=shutil.disk_usage(home.root).free,
         max_gap_s=_max_gap_s(params),
+        watched=inputs.watched,
     )
     made = new_record(
         "daily_report",
@@ -335,10 +343,8 @@ def _details(inputs: Inputs, result: Result) -> dict[str, object]:
         "versions": dict(rows.answers.versions),
         "candidate": rows.candidate,
         "shadow_errors": dict(compared.errors),
-        "gaps": [
-            [_stamp(gap.started), _stamp(gap.finished), gap.seconds]
-            for gap in rows.beats.coverage(max_gap_s=gap_s).gaps
-        ],
+        "gaps": _gaps(rows.beats.coverage(max_gap_s=gap_s)),
+        "unwatched": _gaps(inputs.watched.coverage(max_gap_s=gap_s)),
         "drift_check": {
             "run_id": inputs.drift.run_id if inputs.drift else "",
             "outcome": result.drift_outcome,
@@ -353,6 +359,10 @@ def _details(inputs: Inputs, result: Result) -> dict[str, object]:
 
 def _max_gap_s(params: DailyReportParams) -> float:
     return float(str(policy_of(params.run).gates["shadow"].settings["max_gap_s"]))
+
+
+def _gaps(found: Coverage) -> list[list[str | int]]:
+    return [[_stamp(gap.started), _stamp(gap.finished), gap.seconds] for gap in found.gaps]
 
 
 def _stamp(seconds: int) -> str:

@@ -49,6 +49,13 @@ def test_the_cooldown_holds_to_the_second() -> None:
     assert _plan(state, "error_rate", now=until).target == "v2"
 
 
+@pytest.mark.parametrize("ahead_h", [24, 24 * 365])
+def test_a_clock_that_was_ahead_holds_nothing(ahead_h: float) -> None:
+    """A rollback stamped by it is no cooldown for days; its version still does not come back."""
+    left = {"v2": format_utc(NOW + timedelta(hours=ahead_h))}
+    assert _plan(State(history=HISTORY, rolled_back_at=left), "error_rate").target == "v1"
+
+
 def test_a_person_does_not_wait_for_the_cooldown() -> None:
     """Called for by hand it goes at once, still not to a version that failed."""
     state = State(history=HISTORY, rolled_back_at={"v2": format_utc(NOW)})

@@ -52,6 +52,17 @@ def test_the_latency_is_an_edge_that_95_percent_kept() -> None:
     assert (held.value, missed.value) == (10.0, 500.0)
 
 
+def test_a_clock_set_back_makes_no_crash_loop_and_no_negative_time() -> None:
+    """Starts and an absence stamped hours ahead: neither fires, neither is below 0."""
+    traffic, ahead = Traffic.start(RULES), NOW + timedelta(hours=6)
+    for turn in range(8):
+        seen = None if turn % 2 else page(100)
+        traffic, found = traffic.look(seen, RULES, ahead + timedelta(minutes=turn), why="away")
+    assert found[-2].value == 3
+    _, found = traffic.look(None, RULES, NOW, why="away")
+    assert [item.value for item in found[-2:]] == [0, 0]
+
+
 def test_counters_that_fell_are_a_start_and_no_negative_rate() -> None:
     """What came before is forgotten; the block begins anew."""
     found = _look([page(5000), page(5200), page(30, 3), page(130, 3)])

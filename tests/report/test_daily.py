@@ -38,6 +38,7 @@ def _record(*, state: str = "quiet", risk: str = "OK") -> Record:
     details = {
         "date": "2026-01-05", "risk": risk, "versions": {"v<1>": 1_440}, "candidate": "",
         "gaps": [["2026-01-05T10:00:00Z", "2026-01-05T10:20:00Z", 1_200]],
+        "unwatched": [["2026-01-05T11:00:00Z", "2026-01-05T17:00:00Z", 21_600]],
         "drift_check": {"run_id": "", "outcome": "not measured", "reason": "none ends with it"},
         "questions": [
             {"id": "rollback.p95_ms", "state": state, "reason": "p95_ms = 3", "needed": True},
@@ -65,10 +66,18 @@ def test_the_risk_comes_first_and_says_why(state: str, risk: str, said: str) -> 
 
 
 def test_numbers_say_what_is_behind_them_and_escape() -> None:
-    """K of n, no number as words, silences with their length, nothing from elsewhere."""
+    """K of n, no number as words, silences and hours without a look, nothing from elsewhere."""
     record, rows = _record(), [_row(4), _row(5)]
     text = render_day(record, rows, POLICY).decode()
-    for told in ("97 of 100", "not measured", "10:00 to", "20 min", "spread_bp", "v&lt;1&gt;"):
+    for told in (
+        "97 of 100",
+        "not measured",
+        "10:00 to",
+        "20 min",
+        "11:00 to",
+        "spread_bp",
+        "v&lt;1&gt;",
+    ):
         assert told in text, told
     assert "http" not in text.replace("http-equiv", "")
     assert render_day(record, rows, POLICY).decode() == text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,27 @@ def test_a_bad_candidate_ends_it_for_the_right_reason(
     assert server.orders == ["observe_only 50", "off"]
     assert end.record.value("aborted") == 1.0
     assert end.verdict.outcome == "FAIL"
+
+
+@pytest.mark.parametrize("hours", [6, -6])
+def test_a_clock_that_is_set_neither_ends_nor_holds_a_phase(at: Place, hours: int) -> None:
+    """Phases of a duration take as many looks as on a clock that nobody touches."""
+    clock, looks = ManualClock(), [0]
+
+    def step(server: ScriptedServer) -> None:
+        looks[0] += 1
+        if looks[0] == 2:
+            clock.start += timedelta(hours=hours)
+        assert looks[0] < 100, server.orders
+
+    lasting: dict[str, Any] = {
+        "rollout.by": "duration",
+        "rollout.least_s": 2.0,
+        "rollout.most_s": 2.0,
+    }
+    end = leading(at, ScriptedServer(at, clock), clock, hook=step, **lasting)
+    assert end.aborted == ""
+    assert 16 <= looks[0] <= 19  # two phases of 2 s, a look each 0.25 s, and the last lines
 
 
 def test_errors_that_only_the_counters_know_end_it(at: Place) -> None:

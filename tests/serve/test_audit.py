@@ -177,6 +177,37 @@ def test_what_a_chain_alone_does_not_show(tmp_path: Path, how: str) -> None:
     assert [problem.kind for problem in audit_problems(path, [log.newest])] == ["truncated"]
 
 
+def test_a_chain_says_itself_where_it_has_a_gap(tmp_path: Path) -> None:
+    """Lines that no disk took are counted in the first one that it takes again."""
+    path = tmp_path / "audit.log"
+    path.mkdir()
+    with writing(path) as log:
+        assert not log.can_write()
+        for _ in range(3):
+            log.record("kill", "done", who="one")
+        log.settle()
+        lost = log.lost
+        assert (log.problem, lost >= 3) == ("unwritable", True)
+        path.rmdir()
+        assert log.can_write()
+        assert not path.exists()
+        log.record("kill", "done", who="two")
+        log.settle()
+        last, gap = log.recent(2)
+    assert (gap["what"], gap["n"], last["who"], log.problem) == ("lost", lost, "two", "")
+    assert audit_problems(path) == ()
+
+
+def test_nothing_is_promised_behind_a_damaged_line(tmp_path: Path) -> None:
+    """A chain that takes no line is no chain that can be written."""
+    path = tmp_path / "audit.log"
+    with writing(path) as log:
+        log.record("kill", "done", who="one")
+        log.settle()
+        path.write_bytes(path.read_bytes().replace(b'"one"', b'"two"'))
+        assert not log.can_write()
+
+
 def test_what_a_caller_sends_is_cut_and_cleaned(tmp_path: Path) -> None:
     """No control characters, no lone surrogates, no line of a megabyte."""
     path = tmp_path / "audit.log"

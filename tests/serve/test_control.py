@@ -62,6 +62,25 @@ def test_a_kill_by_route_holds_for_the_next_request(settings: ServeSettings) -> 
     assert asyncio.run(both()) == [503, 503, 200, 200] * 3
 
 
+def test_answers_do_not_begin_unaudited(settings: ServeSettings) -> None:
+    """Where no line can be written they are ended all the same, and begin once one can."""
+    app = create_app(settings)
+    log = settings.audit_log
+    assert log is not None
+    assert _post(app, "/ml/kill", on=True, reason="a drill").status == 200
+    log.unlink(missing_ok=True)
+    log.mkdir()
+    for path, body in (("/ml/kill", {"on": False}), ("/ml/mode", {"mode": "inference"})):
+        refused = _post(app, path, reason="all is well", **body)
+        assert (refused.status, refused.json()["code"]) == (503, "storage")
+    assert _post(app, "/ml/mode", mode="maintenance", reason="a drill").status == 200
+    assert _code(app) == "killed"
+    log.rmdir()
+    assert _post(app, "/ml/kill", on=False, reason="all is well").status == 200
+    assert _post(app, "/ml/mode", mode="inference", reason="all is well").status == 200
+    assert _code(app) == ""
+
+
 def test_the_switch_says_who_threw_it_and_why(settings: ServeSettings) -> None:
     """By any worker; what is on cannot be without a reason."""
     app, other = create_app(settings), create_app(settings)

@@ -83,6 +83,21 @@ def test_a_buffer_half_full_is_not_waited_for(
     assert len(_ids(read_predictions(tmp_path / "p.jsonl"))) == 6
 
 
+def test_a_refusal_is_a_problem_until_there_is_room(tmp_path: Path) -> None:
+    """Also where no further line comes to find out."""
+    place = tmp_path / "p.jsonl"
+    place.mkdir()
+    log = LineLog(place, 1 << 20)
+    log.add(_line(1))
+    log.write()
+    assert (log.problem, log.dropped) == ("unwritable", 1)
+    log.write()
+    assert log.problem == "unwritable"
+    place.rmdir()
+    log.write()
+    assert (log.problem, place.read_bytes()) == ("", b"")
+
+
 def test_a_disk_that_refuses_is_counted(tmp_path: Path) -> None:
     """The writer goes on; a later line is written when the disk is back."""
     (tmp_path / "p.jsonl").mkdir()

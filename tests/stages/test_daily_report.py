@@ -82,6 +82,8 @@ def test_a_day_is_the_numbers_of_its_rows(home: Path) -> None:
     assert (record.value("rows"), record.details["versions"]) == (1_440, {"v1.0.0": 1_440})
     assert record.value("covered_h") == pytest.approx(24 - 1 / 60)
     assert (record.value("gaps"), record.value("p95_ms"), record.value("p50_ms")) == (0, 2.0, 2.0)
+    assert record.value("longest_unwatched_s") == 3_600
+    assert record.details["unwatched"][0][:2] == ["2026-01-01T00:00:00Z", "2026-01-01T01:00:00Z"]
     assert record.value("requests", "success") == 23 * 60
     error = next(metric for metric in record.metrics if metric.name == "error_rate")
     assert (error.k, error.n) == (1, 23 * 60 + 1)
@@ -136,6 +138,7 @@ def test_an_empty_day_is_not_ok(home: Path) -> None:
     """Nothing served, nothing measured: WARN, a gap of a day, and a row all the same."""
     record = _tell(home)
     assert (record.value("rows"), record.value("longest_gap_s")) == (0, 86_400)
+    assert record.value("longest_unwatched_s") == 86_400
     assert record.value("critical_alerts") is None
     assert record.details["risk"] == "WARN"
     (row,) = daily_report.history(_params(home))
