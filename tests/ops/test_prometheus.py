@@ -18,7 +18,7 @@ from mlwb.client import PredictClient
 from mlwb.params import load_policy
 from mlwb.serve._metrics import HELP, LATENCY_EDGES_MS
 from tests.inference.version_kit import point, write_version
-from tests.ops.prometheus_kit import OPS, Prometheus, prometheus
+from tests.ops.prometheus_kit import OPS, Prometheus, prometheus, quick_rules
 from tests.serve.server_kit import server
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -133,12 +133,6 @@ def test_the_samples_differ_in_the_address_only() -> None:
     assert plain == composed
 
 
-def _quick(text: str) -> str:
-    """The same rules in seconds instead of minutes."""
-    text = re.sub(r"\[\d+m\]", "[4s]", text)
-    return re.sub(r"for: \d+[mh]", "for: 1s", text).replace("interval: 30s", "interval: 1s")
-
-
 def _until(found: Prometheus, holds: Callable[[set[str]], bool], ask: Callable[[], None]) -> None:
     deadline = time.monotonic() + 30
     while True:
@@ -157,7 +151,7 @@ def test_an_alert_fires_and_resolves(tmp_path: Path, tool: Callable[[str], str])
     write_version(models, "v1.0.0")
     point(models, "latest", "v1.0.0")
     kill, wanted = tmp_path / "kill", {"MLModelErrorsHigh", "MLNotReady"}
-    rules = _quick((OPS / "prometheus" / "ml.yml").read_text(encoding="utf-8"))
+    rules = quick_rules((OPS / "prometheus" / "ml.yml").read_text(encoding="utf-8"))
     with (
         server(models, tmp_path, MLWB_KILL_FILE=str(kill)) as running,
         PredictClient(running.url) as client,

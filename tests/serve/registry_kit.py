@@ -7,24 +7,33 @@ from pathlib import Path
 from typing import Any
 
 from mlwb.core.clock import Clock, SystemClock
+from mlwb.inference import Sidecar
 from mlwb.registry import REQUIRED_FILES, Registry
-from tests.inference.version_kit import WEIGHTS, write_version
+from tests.inference.version_kit import WEIGHTS, add_reference, write_version
 
 __all__ = ["OTHER", "begin", "promote", "publish", "yes"]
 
 OTHER = (0.9, -1.0, 0.2, 0.1)
 """Weights whose scores are far from the usual ones."""
 
-_WRITTEN = ("model.onnx", "sidecar.json", "golden_predictions.json")
 
-
-def publish(registry: Registry, version: str, weights: Sequence[float] = WEIGHTS) -> None:
-    """Register a version; it becomes the candidate."""
-    made = write_version(registry.models_dir.parent / "made", version, weights=weights)
+def publish(
+    registry: Registry,
+    version: str,
+    weights: Sequence[float] = WEIGHTS,
+    *,
+    sidecar: Sidecar | None = None,
+    reference_days: int = 0,
+) -> None:
+    """Register a version; it becomes the candidate. With days, it has a drift reference of them."""
+    folder = registry.models_dir.parent / "made"
+    made = write_version(folder, version, weights=weights, sidecar=sidecar)
+    if reference_days:
+        add_reference(made, weights, days=reference_days)
     staging = registry.stage(version)
     for name in REQUIRED_FILES:
-        data = (made / name).read_bytes() if name in _WRITTEN else b"content\n"
-        (staging / name).write_bytes(data)
+        path = made / name
+        (staging / name).write_bytes(path.read_bytes() if path.is_file() else b"content\n")
     registry.register(version, staging)
 
 

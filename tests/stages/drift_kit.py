@@ -50,23 +50,30 @@ def _rows(n: int, seed: int, shift: float) -> Float2D:
 
 
 def serve_days(
-    home: Path, days: range, *, shift: float = 0.0, hours: int = 24, worker: int = 0
+    home: Path,
+    days: range,
+    *,
+    shift: float = 0.0,
+    hours: int = 24,
+    worker: int = 0,
+    version: str = "v1.0.0",
+    weights: Sequence[float] = WEIGHTS,
 ) -> dict[int, Float2D]:
     """Write what a server would have counted: a row a minute; returns the rows and scores."""
     folder = home / "artifacts"
-    frozen = load_reference(folder / "models" / "v1.0.0")
+    frozen = load_reference(folder / "models" / version)
     edges = [item.bins.edges.tolist() for item in frozen.features.values()]
     counts = LiveCounts(edges, kept_hours=10_000)
     found = {}
     for day in days:
         rows = _rows(60 * hours, seed=1_000 * worker + day, shift=shift)
-        found[day] = np.column_stack([rows, logistic(rows, WEIGHTS)])
+        found[day] = np.column_stack([rows, logistic(rows, weights)])
         for hour in range(hours):
             ts = 86_400 * day + 3_600 * hour
             counts.add_rows(found[day][60 * hour : 60 * hour + 60], ts)
-    path = folder / "drift" / "v1.0.0" / f"{worker}.jsonl"
+    path = folder / "drift" / version / f"{worker}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as handle:
         for hour, table in counts.hours.items():
-            handle.write(encode_hour("v1.0.0", frozen.digest, hour, table) + b"\n")
+            handle.write(encode_hour(version, frozen.digest, hour, table) + b"\n")
     return found
