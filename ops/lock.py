@@ -1,10 +1,10 @@
 """What a server installs, cut out of the one lock: ``python ops/lock.py`` writes the files.
 
-``serving.lock`` is the base install and what builds the package; ``s3.lock`` is what the extra
-`s3` adds to it. Every pin is copied from ``requirements.lock`` with its hashes, so a server runs
-the versions that were tested. Who needs whom is read off the installed packages: run it in the
-environment of ``make setup``, after the lock or a dependency changed. A test holds the files to
-it.
+``serving.lock`` is the base install and what builds the package; ``s3.lock`` and ``redis.lock``
+are what the extras of these names add to it. Every pin is copied from ``requirements.lock`` with
+its hashes, so a server runs the versions that were tested. Who needs whom is read off the
+installed packages: run it in the environment of ``make setup``, after the lock or a dependency
+changed. A test holds the files to it.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ def closure(wanted: Iterable[str]) -> set[str]:
             continue
         asked.add(str(requirement))
         found.add(canonicalize_name(requirement.name))
-        inner = [Requirement(text) for text in metadata.requires(requirement.name) or ()]
+        package = _installed(requirement.name)
+        inner = [Requirement(text) for text in (package and package.requires) or ()]
         for needed in inner:
             if _is_needed(needed, requirement.extras or {""}):
                 needed.marker = None
@@ -109,9 +110,10 @@ def locks() -> dict[str, str]:
     pins = blocks((_ROOT / "requirements.lock").read_text(encoding="utf-8"))
     base = closure(project["project"]["dependencies"])
     build = closure(project["build-system"]["requires"])
-    store = closure(project["project"]["optional-dependencies"]["s3"])
-    wanted = {"serving.lock": base | build, "s3.lock": store - base}
-    _check_installed(base | build | store, pins)
+    extras = project["project"]["optional-dependencies"]
+    added = {f"{name}.lock": closure(extras[name]) - base for name in ("redis", "s3")}
+    wanted = {"serving.lock": base | build, **added}
+    _check_installed(set().union(*wanted.values()), pins)
     return {
         file: "".join(text for name, text in pins.items() if name in names)
         for file, names in wanted.items()
@@ -121,8 +123,17 @@ def locks() -> dict[str, str]:
 def _check_installed(names: Iterable[str], pins: Mapping[str, str]) -> None:
     """What was asked who it needs must be what is pinned."""
     for name in names:
-        if f"=={metadata.version(name)} " not in pins[name]:
-            raise SystemExit(f"{name} {metadata.version(name)} is not of the lock: make setup")
+        package = _installed(name)
+        if package is not None and f"=={package.version} " not in pins[name]:
+            raise SystemExit(f"{name} {package.version} is not of the lock: make setup")
+
+
+def _installed(name: str) -> metadata.Distribution | None:
+    """A package as it is here; None for one that only another Python needs."""
+    try:
+        return metadata.distribution(name)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def main() -> None:

@@ -39,7 +39,7 @@ def test_the_files_are_what_the_script_writes(script: ModuleType) -> None:
         assert (OPS / name).read_text(encoding="utf-8") == text, name
 
 
-@pytest.mark.parametrize("name", ["serving.lock", "s3.lock"])
+@pytest.mark.parametrize("name", ["serving.lock", "s3.lock", "redis.lock"])
 def test_every_line_is_one_of_the_large_lock(name: str, script: ModuleType) -> None:
     """Versions and hashes are those that are tested, package by package."""
     whole = script.blocks((ROOT / "requirements.lock").read_text(encoding="utf-8"))
@@ -53,10 +53,14 @@ def test_every_line_is_one_of_the_large_lock(name: str, script: ModuleType) -> N
 def test_nothing_of_research_is_in_it(script: ModuleType) -> None:
     """Neither what the extra names nor what it alone brings."""
     names = set(script.blocks((OPS / "serving.lock").read_text(encoding="utf-8")))
-    extra = set(script.blocks((OPS / "s3.lock").read_text(encoding="utf-8")))
+    extra = {
+        package
+        for name in ("s3.lock", "redis.lock")
+        for package in script.blocks((OPS / name).read_text(encoding="utf-8"))
+    }
     assert {"numpy", "onnxruntime", "uvicorn", "flit-core"} <= names
     assert not {"pandas", "scipy", "scikit-learn", "jupyterlab", "pytest", "pip"} & names
-    assert "obstore" in extra
+    assert {"obstore", "redis"} <= extra
     assert not extra & names
 
 
@@ -71,7 +75,7 @@ def test_a_closure_ends_and_is_closed(script: ModuleType) -> None:
 
 def test_no_place_to_fetch_from_is_named() -> None:
     """Where packages come from is the user's own setting."""
-    for name in ("serving.lock", "s3.lock", "install", "Dockerfile", "lock.py"):
+    for name in ("serving.lock", "s3.lock", "redis.lock", "install", "Dockerfile", "lock.py"):
         assert not re.search(r"\w://", (OPS / name).read_text(encoding="utf-8")), name
 
 
@@ -79,7 +83,7 @@ def test_no_place_to_fetch_from_is_named() -> None:
     ("words", "python", "said"),
     [
         ([], sys.executable, "usage: ops/install FOLDER"),
-        (["here", "redis"], sys.executable, "knows s3 and research, not 'redis'"),
+        (["here", "spark"], sys.executable, "knows s3, redis and research, not 'spark'"),
         (["here"], "/bin/false", "mlwb needs Python 3.11 or newer"),
     ],
 )
@@ -110,8 +114,8 @@ def test_the_command_line_knows_what_only_research_brings(script: ModuleType) ->
     missing = {
         name for name in outside if not base & {canonicalize_name(it) for it in makers[name]}
     }
-    assert missing - {"obstore"} == RESEARCH
-    for name in missing - {"obstore"}:
+    assert missing - {"obstore", "redis"} == RESEARCH  # these two tell it themselves
+    for name in RESEARCH:
         told = missing_extra(ModuleNotFoundError("no", name=f"{name}.inner"))
         assert told is not None
         assert told.exit_code == 2

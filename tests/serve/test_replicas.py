@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -304,3 +305,13 @@ def test_health_and_metrics_say_whether_the_store_answers(models: Path) -> None:
     assert "\nml_limit_store_failures_total 1\n" in text
     health = call(app, "/ml/health").json()
     assert (health["status"], health["reasons"]) == ("degraded", ["limits:unreachable"])
+
+
+def test_without_the_library_it_is_said_where_it_comes_from(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server without the extra does not start, and names it; without the setting it does."""
+    monkeypatch.setitem(sys.modules, "redis.asyncio", None)
+    create_app(ServeSettings(models))
+    with pytest.raises(ParamsError, match=r"pip install 'mlwb\[redis\]'"):
+        create_app(ServeSettings(models, limits_url="redis://127.0.0.1/0"))
