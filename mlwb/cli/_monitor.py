@@ -20,9 +20,9 @@ from mlwb.cli._common import (
     load_check,
     print_json,
     read_policy,
-    registry,
     until_told,
 )
+from mlwb.cli._registry_at import GroupAtOption, choose, selected
 from mlwb.client import PredictClient
 from mlwb.core.canonical import parse_json
 from mlwb.core.clock import SystemClock
@@ -46,6 +46,7 @@ def add(app: typer.Typer) -> None:
 
 
 def _monitor(
+    context: typer.Context,
     once: Annotated[bool, typer.Option("--once", help="Look once; the default.")] = False,
     every: Annotated[
         float | None,
@@ -58,6 +59,7 @@ def _monitor(
     manual: Annotated[
         str, typer.Option("--manual", help="Call for a rollback, for this reason; cooldown or not.")
     ] = "",
+    at: GroupAtOption = "",
     policy: PolicyOption = "policy.yml",
     as_json: JsonFlag = False,
 ) -> None:
@@ -70,6 +72,7 @@ def _monitor(
 
     if once and every:
         raise ParamsError("look once, or every so many seconds: not both")
+    choose(context, at)
     folder = home().artifacts / "monitor"
     with (
         alone(folder),
@@ -92,7 +95,7 @@ def _watcher(folder: Path, client: PredictClient, policy: str, *, acts: bool) ->
         return Page(client.metrics(), shadow if isinstance(shadow, str) else None)
 
     return Watcher(
-        registry=registry(),
+        registry=selected(),
         store=evidence_store(),
         policy=read_policy(policy),
         clock=SystemClock(),

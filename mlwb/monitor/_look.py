@@ -19,7 +19,7 @@ from mlwb.monitor._records import Suggestion, suggest_retraining
 from mlwb.monitor._scrape import Scrape, parse_scrape
 from mlwb.monitor._triggers import Measurement, Row, Rules, judge_readings
 from mlwb.params import Policy
-from mlwb.registry import Registry, State
+from mlwb.registry import Registry, RemoteRegistry, State
 
 __all__ = ["Look", "Page", "Watcher"]
 
@@ -97,8 +97,8 @@ class Watcher:
 
     Parameters
     ----------
-    registry : Registry
-        Rolls back; needs no server.
+    registry : Registry or RemoteRegistry
+        Rolls back; needs no server. One on an object store may be away: that is said in the look.
     store : EvidenceStore
         Trades and daily checks.
     policy : Policy
@@ -117,7 +117,7 @@ class Watcher:
         Whether it rolls back, or says only that it would.
     """
 
-    registry: Registry
+    registry: Registry | RemoteRegistry
     store: EvidenceStore
     policy: Policy
     clock: Clock
@@ -189,9 +189,8 @@ class Watcher:
         if page is not None and page.version != self._memory.version:
             said = f"the server answers with {page.version or 'none'}"
             found = [_unmeasured(item, said) for item in found]
-        audited = self.registry.is_audited()
         found += [
-            _flag("unaudited", not audited, "latest against the registry's log", now),
+            self._unaudited(now),
             _flag("manual", bool(by), by or "nobody calls for it", now),
             *trading_readings(self._about(LIVE_PNL), self._memory.version, self._rules, now=now),
         ]
@@ -199,6 +198,13 @@ class Watcher:
         triggers = {row.name: row.trigger for row in rows}
         self._memory = replace(self._memory, traffic=traffic, triggers=triggers)
         return rows
+
+    def _unaudited(self, now: datetime) -> Measurement:
+        try:
+            audited = self.registry.is_audited()
+        except (MlwbError, OSError) as error:
+            return Measurement(name="unaudited", value=None, n=0, source=str(error), at=now)
+        return _flag("unaudited", not audited, "latest against the registry's log", now)
 
     def _page(self) -> tuple[Scrape | None, str | None, str]:
         try:

@@ -19,6 +19,7 @@ from mlwb.core.errors import MlwbError, StoreUnavailableError
 from mlwb.core.signing import PRIVATE_KEY_ENV, PUBLIC_KEY_ENV
 from mlwb.evidence import Context, EvidenceStore, new_record, rate
 from mlwb.registry import REMOTE_ENV, REQUIRED_FILES, MemoryStore, Mirror, Registry, RemoteRegistry
+from tests.inference.version_kit import write_version
 from tests.records import DETAILS
 from tests.serve.registry_kit import begin, yes
 from tests.serve.registry_kit import publish as publish_model
@@ -254,3 +255,56 @@ def test_the_unit_runs_a_command_that_exists(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(Mirror, "follow", lambda _, *, every_s, **__: followed.append(every_s))
     assert run(*start) == (0, "")
     assert followed == [5.0]
+
+
+def _servable(registry: Registry | RemoteRegistry, version: str, folder: Path) -> None:
+    """A version that a server could load."""
+    made = write_version(folder, version)
+    staging = registry.stage(version)
+    for name in REQUIRED_FILES:
+        path = made / name
+        (staging / name).write_bytes(path.read_bytes() if path.is_file() else b"content\n")
+    registry.register(version, staging)
+
+
+def _monitor(*arguments: str) -> dict[str, Any]:
+    done = CliRunner().invoke(
+        app, ["monitor", "--at", AT, "--url", "http://127.0.0.1:9", "--json", *arguments]
+    )
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_the_monitor_rolls_back_where_the_registry_is(
+    store: MemoryStore, home: Path, tmp_path: Path
+) -> None:
+    """`monitor --at`: the store's `latest` moves, loaded before, by the store's log; no other."""
+    registry = remote(store, tmp_path)
+    for version in ("v7.0.0", "v8.0.0"):
+        _servable(registry, version, tmp_path / "made")
+    registry.promote("v7.0.0", decision=None, expect_current=None, reason="first", bootstrap=True)
+    decision = yes(registry, "v8.0.0")
+    registry.promote("v8.0.0", decision=decision, expect_current="v7.0.0", reason="a test")
+    quiet = _monitor()
+    assert (quiet["outcome"], quiet["version"], quiet["problems"]) == ("quiet", "v8.0.0", [])
+    acted = _monitor("--manual", "a drill", "--act")
+    assert (acted["outcome"], acted["target"]) == ("acted", "v7.0.0")
+    assert remote(store, tmp_path / "other").latest() == "v7.0.0"
+    assert Registry(home / "artifacts" / "models", clock=SystemClock()).latest() == "v1"
+
+
+def test_a_store_that_is_away_holds_the_monitor(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says so, measures what the server says, and rolls nothing back it cannot read."""
+
+    def away(*_: object) -> None:
+        raise StoreUnavailableError("the store does not answer")
+
+    monkeypatch.setattr(store, "get", away)
+    found = _monitor("--manual", "a drill", "--act")
+    assert found["outcome"] == "held"
+    assert any("does not answer" in problem for problem in found["problems"])
+    states = {row["name"]: row["state"] for row in found["triggers"]}
+    assert (states["unaudited"], states["manual"]) == ("not measured", "fired")

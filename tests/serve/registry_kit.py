@@ -8,7 +8,7 @@ from typing import Any
 
 from mlwb.core.clock import Clock, SystemClock
 from mlwb.inference import Sidecar
-from mlwb.registry import REQUIRED_FILES, Registry
+from mlwb.registry import REQUIRED_FILES, Registry, RemoteRegistry
 from tests.inference.version_kit import WEIGHTS, add_reference, write_version
 
 __all__ = ["OTHER", "begin", "promote", "publish", "yes"]
@@ -37,7 +37,7 @@ def publish(
     registry.register(version, staging)
 
 
-def yes(registry: Registry, version: str) -> dict[str, Any]:
+def yes(registry: Registry | RemoteRegistry, version: str) -> dict[str, Any]:
     """A decision to promote a version, as no gate ever made it."""
     details = {
         "promote": True,
