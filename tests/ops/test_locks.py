@@ -83,7 +83,7 @@ def test_no_place_to_fetch_from_is_named() -> None:
     ("words", "python", "said"),
     [
         ([], sys.executable, "usage: ops/install FOLDER"),
-        (["here", "spark"], sys.executable, "knows s3, redis and research, not 'spark'"),
+        (["here", "s3", "spark"], sys.executable, "s3, redis and research, not 'spark'"),
         (["here"], "/bin/false", "mlwb needs Python 3.11 or newer"),
     ],
 )
