@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mlwb.evidence import EvidenceStore
+from tests.cli.conftest import Main
 from tests.cli.test_app import mlwb
 
 
@@ -34,9 +35,8 @@ def test_study_prints_what_it_wrote(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_wrong_name_stops_before_anything_starts(tmp_path: Path) -> None:
+def test_a_wrong_name_stops_before_anything_starts(tmp_path: Path, main_here: Main) -> None:
     """An unknown feature is a usage error, and nothing is written."""
-    done = mlwb("features", "study", "-p", "features.names=[bias,typo]", home=tmp_path)
-    assert done.returncode == 2
-    assert "typo" in done.stderr
+    code, _, errors = main_here("features", "study", "-p", "features.names=[bias,typo]")
+    assert (code, "typo" in errors) == (2, True), errors
     assert not (tmp_path / "outputs").exists()

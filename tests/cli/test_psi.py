@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import Main
 from tests.cli.test_app import mlwb
 
 
@@ -41,18 +42,16 @@ def test_psi_judges_the_candidate_and_plans(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_without_a_version_there_is_nothing_to_plan(tmp_path: Path) -> None:
+def test_without_a_version_there_is_nothing_to_plan(tmp_path: Path, main_here: Main) -> None:
     """An empty registry has no candidate, said in a line, and nothing is run."""
     for more in (["--plan"], []):
-        done = mlwb("psi", *more, home=tmp_path)
-        assert done.returncode == 6
-        assert "no candidate to judge" in done.stderr
+        code, _, errors = main_here("psi", *more)
+        assert (code, "no candidate to judge" in errors) == (6, True), errors
         assert not (tmp_path / "outputs").exists()
 
 
 @pytest.mark.slow
-def test_a_plan_takes_no_data(tmp_path: Path) -> None:
+def test_a_plan_takes_no_data(main_here: Main) -> None:
     """Data that would be passed over in silence is refused instead."""
-    done = mlwb("psi", "--plan", "--data", "bars.csv", home=tmp_path)
-    assert done.returncode == 2
-    assert "reads the frozen reference alone" in done.stderr
+    code, _, errors = main_here("psi", "--plan", "--data", "bars.csv")
+    assert (code, "reads the frozen reference alone" in errors) == (2, True), errors

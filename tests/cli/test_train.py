@@ -11,6 +11,7 @@ from mlwb.cli._train import _SHOWN
 from mlwb.core.clock import SystemClock
 from mlwb.registry import Registry
 from mlwb.report._words import METRIC_WORDS
+from tests.cli.conftest import Main
 from tests.cli.test_app import mlwb
 
 
@@ -37,11 +38,10 @@ def test_train_registers_and_says_what_it_measured(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_wrong_strength_stops_before_anything_starts(tmp_path: Path) -> None:
+def test_a_wrong_strength_stops_before_anything_starts(tmp_path: Path, main_here: Main) -> None:
     """A value out of range is a usage error, and nothing is written."""
-    done = mlwb("train", "-p", "search.c=[-1]", home=tmp_path)
-    assert done.returncode == 2
-    assert "search.c" in done.stderr
+    code, _, errors = main_here("train", "-p", "search.c=[-1]")
+    assert (code, "search.c" in errors) == (2, True), errors
     assert not (tmp_path / "outputs").exists()
 
 
