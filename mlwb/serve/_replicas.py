@@ -107,7 +107,11 @@ class Replicas:
                     due_s = self._clock.monotonic_s() + (retry_s if self.problem else _QUIET_S)
                 await asyncio.sleep(_PAUSE_S)
         finally:
-            await self._store.close()
+            await self.close()
+
+    async def close(self) -> None:
+        """Hang up."""
+        await self._store.close()
 
     async def exchange(self) -> None:
         """Tell the store what was let through, and learn what is owed.
