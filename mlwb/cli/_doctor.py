@@ -73,6 +73,7 @@ def _checks(url: str) -> dict[str, Check]:
         "runs": lambda: here.runs(place),
         "versions": lambda: here.versions(models),
         "evidence": lambda: here.evidence(evidence_store(), kept_heads()),
+        "leftovers": lambda: here.unfinished(place, SystemClock().now()),
     }
     try:
         settings = ServeSettings.from_env(os.environ)

@@ -14,6 +14,7 @@ from mlwb.client import PredictClient
 from mlwb.core.chain import Head
 from mlwb.core.errors import MlwbError, ServeError
 from mlwb.core.home import Home
+from mlwb.core.leftovers import leftovers
 from mlwb.evidence import EvidenceStore
 from mlwb.registry import Registry
 from mlwb.serve import (
@@ -25,7 +26,18 @@ from mlwb.serve import (
     whole_audit_problems,
 )
 
-__all__ = ["audit", "disk", "evidence", "folders", "keys", "runs", "server", "switch", "versions"]
+__all__ = [
+    "audit",
+    "disk",
+    "evidence",
+    "folders",
+    "keys",
+    "runs",
+    "server",
+    "switch",
+    "unfinished",
+    "versions",
+]
 
 _SERVER_S = 2.0
 
@@ -101,6 +113,19 @@ def evidence(store: EvidenceStore, heads: tuple[Head, ...]) -> Iterator[Finding]
         yield fail("evidence", str(problem), todo, code=6)
     if not problems:
         yield ok("evidence", f"{len(store.index())} records as written")
+
+
+def unfinished(home: Home, now: datetime) -> Iterator[Finding]:
+    """Temporary files of killed processes: in nobody's way, but a process was killed."""
+    found = [
+        path for folder in (home.artifacts, home.evidence)
+        for path in leftovers(folder, now, is_deep=True)
+    ]  # fmt: skip
+    if found:
+        what = f"{len(found)} half-written by killed processes, as {found[0].name}"
+        yield warn("leftovers", what, "the next change or start of their owner clears them away")
+    else:
+        yield ok("leftovers", "none")
 
 
 def keys(settings: ServeSettings, now: datetime) -> Iterator[Finding]:

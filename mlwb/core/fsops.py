@@ -35,6 +35,7 @@ __all__ = [
     "rename_dir",
     "replace_link",
     "seal_tree",
+    "temporary",
     "write_atomic",
     "write_new",
 ]
@@ -129,10 +130,18 @@ def write_new(path: Path, data: bytes, mode: int = 0o644) -> None:
     fsync_dir(path.parent)
 
 
+def temporary(path: Path) -> Path:
+    """Where a file is written before it takes another's place: ``.<name>.<process>-<random>.tmp``.
+
+    What stays there after a kill is found by :mod:`mlwb.core.leftovers`.
+    """
+    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+
+
 def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Replace a file in one step: readers see the old bytes or the new, never a mixture."""
     make_dirs(path.parent)
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    beside = temporary(path)
     try:
         _write(beside, data, mode)
         _do(Path.replace, beside, path)
@@ -338,7 +347,7 @@ def read_link(path: Path) -> str | None:
 def replace_link(path: Path, target: str) -> None:
     """Point ``path`` at ``target`` by rename: readers resolve the old or the new, never nothing."""
     make_dirs(path.parent)
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    beside = temporary(path)
     try:
         _do(Path.symlink_to, beside, target)
     except (NotImplementedError, PermissionError):  # no symlinks here: a file that names the target

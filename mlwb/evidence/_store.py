@@ -17,13 +17,14 @@ from filelock import FileLock, Timeout
 from mlwb.core import fsops
 from mlwb.core.canonical import digest_bytes, parse_json
 from mlwb.core.chain import Chain, Head, Link, Problem
-from mlwb.core.clock import Clock
+from mlwb.core.clock import Clock, parse_utc
 from mlwb.core.errors import (
     BrokenChainError,
     EvidenceMissingError,
     EvidenceSchemaError,
     LockHeldError,
 )
+from mlwb.core.leftovers import clear_leftovers
 from mlwb.core.signing import Signer
 from mlwb.evidence._archive import Shelf, pending_of, place_of
 from mlwb.evidence._heads import SignedHeads
@@ -103,6 +104,7 @@ class EvidenceStore:
         """
         check_record(record.to_json())
         with self._lock():
+            clear_leftovers((self.root,), parse_utc(record.timestamp))
             head = self._recover()
             final = self.path(record.run_id)
             if final.exists():
@@ -295,6 +297,8 @@ class EvidenceStore:
             fsops.fsync_file(self._chain.path)
             fsops.fsync_dir(self.root)
             self._finish(head)
+        for orphan in self.root.glob(".*.pending"):
+            fsops.remove_file(orphan)  # of a writer that died before the ledger knew of it
         return head
 
     def _finish(self, link: Link) -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from mlwb.core.chain import Problem
 from mlwb.core.errors import ArtifactError, SignatureError
+from mlwb.core.leftovers import leftovers
 from mlwb.registry._channels import CHANNELS, pointed
 from mlwb.registry._checks import MIRROR
 from mlwb.registry._journal import Journal
@@ -29,6 +30,11 @@ def examine(journal: Journal) -> tuple[Problem, ...]:
         what = f"{state.intent['action']} of {state.intent['version']} was begun and not ended"
         found.append(Problem("dangling", journal.chain.path.name, what))
     found += journal.signed.problems(state.flipped)
+    found += [
+        Problem("stale", path.name, "a killed process left it half way")
+        for folder in (journal.home, journal.models_dir)
+        for path in leftovers(folder, journal.clock.now())
+    ]
     found += [
         Problem("stale", f".staging/{name}", "nobody finished it within an hour")
         for name in stale_staging(journal)

@@ -15,6 +15,7 @@ from mlwb.core import fsops
 from mlwb.core.chain import Chain
 from mlwb.core.clock import Clock, format_utc
 from mlwb.core.errors import LockHeldError, MlwbError, PromotionRefusedError, StorageError
+from mlwb.core.leftovers import clear_leftovers
 from mlwb.core.signing import Signer
 from mlwb.registry._channels import point, points_at
 from mlwb.registry._checks import check_own
@@ -168,6 +169,7 @@ class Journal:
 
     def _repair(self, *, is_signing: bool) -> State:
         fsops.drop_torn_tail(self.chain.path)
+        clear_leftovers((self.home, self.models_dir), self.clock.now())
         state = self.state()
         if self.signer.is_pinned and state.flipped and not is_signing:
             self.signed.check()

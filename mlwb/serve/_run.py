@@ -22,6 +22,7 @@ from mlwb.core import fsops
 from mlwb.core.canonical import canonical_bytes
 from mlwb.core.clock import SystemClock
 from mlwb.core.errors import ArtifactNotFoundError, ParamsError, ServerStartError
+from mlwb.core.leftovers import clear_leftovers
 from mlwb.serve._connection import GuardedProtocol, sweep
 from mlwb.serve._heads import Heads
 from mlwb.serve._key_watch import KeyWatch
@@ -106,6 +107,7 @@ def run_server(
     check_profile(settings, KeyWatch(settings.keys_file).ring, SystemClock().now())
     keep_little()
     _forget(ready_file)
+    clear_leftovers(settings.own_folders, SystemClock().now())
     listener = _bind(settings.host, settings.port)
 
     def announce(version: str) -> None:

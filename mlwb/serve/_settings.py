@@ -257,6 +257,14 @@ class ServeSettings:
         """The keys of this server."""
         return Signer(private_key=self.signing_key, public_keys=self.public_keys)
 
+    @property
+    def own_folders(self) -> tuple[Path, ...]:
+        """Where a server replaces files; a killed one may have left something half way there."""
+        files = (self.kill_file, self.mode_file, self.canary_file, self.keys_file)
+        kept = (*files, self.audit_log, self.baseline_file)
+        folders = [path.parent for path in kept if path is not None]
+        return (*folders, *filter(None, (self.drift_dir, self.observe_dir)))
+
     @classmethod
     def from_env(cls, environ: Mapping[str, str], **changes: Any) -> ServeSettings:
         """Settings from variables the caller hands in.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -46,6 +47,19 @@ def test_what_was_written_is_read_back(store: EvidenceStore, make: MakeRecord) -
     assert (store.root / "smoke_1k.json").read_bytes() == path.read_bytes()
     digest = "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest()
     assert store.newest("smoke").sha256 == digest
+
+
+def test_what_a_writer_that_died_left_is_swept(store: EvidenceStore, make: MakeRecord) -> None:
+    """A record the ledger never knew of, a half of a copy: gone with the next record."""
+    store.write(make("smoke"))
+    orphan, half = store.root / ".lost.pending", store.root / ".smoke_1k.json.0123456789ab.tmp"
+    for path in (orphan, half):
+        path.write_bytes(b"half")
+        os.utime(path, (1e9, 1e9))
+    store.write(make("smoke"))
+    assert not orphan.exists()
+    assert not half.exists()
+    assert store.verify() == ()
 
 
 def test_records_name_the_record_before(filled: EvidenceStore) -> None:

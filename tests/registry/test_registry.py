@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -417,6 +418,25 @@ def test_abandoned_staging_is_swept_after_an_hour(registry: Registry, clock: Man
     assert registry.recover() == ()
     assert not old.exists()
     assert fresh.exists()
+
+
+def test_what_a_killed_process_left_half_way_is_swept(
+    serving: Registry, clock: ManualClock
+) -> None:
+    """A file beside the log, a link beside `latest`: named, and cleared away by the next change."""
+    left = serving.models_dir.parent / ".promotions.sig.0123456789ab.tmp"
+    left.write_bytes(b"half")
+    link = serving.models_dir / ".latest.0123456789ab.tmp"
+    link.symlink_to("v1")
+    long_ago = clock.now().timestamp() - 3_601
+    for path in (left, link):
+        os.utime(path, (long_ago, long_ago), follow_symlinks=False)
+    assert {(problem.kind, problem.where) for problem in serving.doctor()} == {
+        ("stale", left.name), ("stale", link.name),
+    }  # fmt: skip
+    assert serving.recover() == ()
+    assert not left.exists()
+    assert not link.is_symlink()
 
 
 def test_a_directory_in_place_of_a_link_is_named(serving: Registry) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import os
 import signal
 import threading
 import time
@@ -18,7 +19,7 @@ import pytest
 from mlwb.core.chain import Chain
 from mlwb.core.errors import ArtifactNotFoundError
 from mlwb.registry import Registry
-from mlwb.serve import ServeSettings, run_server
+from mlwb.serve import ServeSettings, run_server, whole_audit_problems
 from tests.inference.version_kit import WEIGHTS, logistic, point
 from tests.serve.registry_kit import OTHER
 from tests.serve.server_kit import Server, server, start, wait_ready
@@ -106,15 +107,22 @@ def test_a_kill_under_load_ends_with_its_answer(registry: Registry, tmp_path: Pa
 
 @pytest.mark.server
 def test_killed_and_started_again(registry: Registry, tmp_path: Path) -> None:
-    """After kill -9: the same version, the same mode, exactly the canary of before, a whole log."""
+    """After kill -9: the same version, the same mode, exactly the canary of before, a whole log.
+
+    What a writer left half way is cleared away, and the log stands to its remembered end.
+    """
+    left = registry.models_dir.parent / ".serve.kill.0123456789ab.tmp"
     files: dict[str, str] = {"MLWB_RELOAD_S": "0.02"}
     ready = tmp_path / "ready.json"
     order = json.dumps({"mode": "live", "percent": 100, "reason": "a drill"}).encode()
     for turn in range(2):
         ready.unlink(missing_ok=True)
+        left.write_bytes(b"half")
+        os.utime(left, (1e9, 1e9))
         process = start(registry.models_dir, ready, files)
         try:
             running = Server(process, wait_ready(process, ready))
+            assert not left.exists()
             with contextlib.closing(_connect(running)) as connection:
                 if turn == 0:
                     assert _send(connection, "/ml/canary", order)[0] == 200
@@ -131,6 +139,8 @@ def test_killed_and_started_again(registry: Registry, tmp_path: Path) -> None:
     said = [(link.body["what"], link.body["outcome"]) for link in lines]
     assert said.count(("canary", "done")) == 1
     assert said.count(("canary", "resumed")) == 1
+    assert ("audit", "found") not in said
+    assert whole_audit_problems(registry.models_dir.parent / "audit.log") == ()
 
 
 def _flip_byte(models: Path) -> None:
