@@ -85,6 +85,12 @@ def test_a_scrape_shows_every_answer_before_it(app: App) -> None:
     assert "\nml_prediction_score_count 24\n" in asyncio.run(talk())
 
 
+@pytest.fixture
+def _inline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the machine keeps a call waiting, the candidate stays on the loop."""
+    monkeypatch.setattr("mlwb.serve._shadow._INLINE_MS", 1e9)
+
+
 def _body(row: list[float]) -> bytes:
     return json.dumps({"features": row, "request_id": f"r{row[1]}"}).encode()
 
@@ -126,6 +132,7 @@ def _timeless(line: PredictionLine) -> PredictionLine:
     return msgspec.structs.replace(line, ts=stamp, latency_ms=0.0, shadow=shadow)
 
 
+@pytest.mark.usefixtures("_inline")
 def test_compared_together_is_compared_one_by_one(models: Path, tmp_path: Path) -> None:
     """The same scores, differences, matches and counts for each request of a crowd."""
     logs = tmp_path / "one.jsonl", tmp_path / "many.jsonl"
@@ -139,6 +146,7 @@ def test_compared_together_is_compared_one_by_one(models: Path, tmp_path: Path) 
     assert first.state.metrics.abs_delta.counts == second.state.metrics.abs_delta.counts
 
 
+@pytest.mark.usefixtures("_inline")
 def test_one_bad_row_of_a_crowd_is_nobody_elses_error(models: Path, tmp_path: Path) -> None:
     """A candidate that fails on a row fails on that request; the others are compared."""
     app = _app(models, tmp_path / "s.jsonl")
@@ -153,6 +161,7 @@ def test_one_bad_row_of_a_crowd_is_nobody_elses_error(models: Path, tmp_path: Pa
     assert (app.state.metrics.success, app.state.metrics.errors) == (23, 1)
 
 
+@pytest.mark.usefixtures("_inline")
 def test_rows_that_know_of_each_other_are_compared_one_by_one(models: Path, tmp_path: Path) -> None:
     """A candidate whose rows have other bits in a batch gets each request alone."""
     logs = tmp_path / "one.jsonl", tmp_path / "many.jsonl"
