@@ -94,15 +94,22 @@ def test_every_rule_is_tested_on_both_sides() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("edge", ["80", "80.0"], ids=["Prometheus 2", "Prometheus 3"])
+@pytest.mark.parametrize("is_third", [False, True], ids=["Prometheus 2", "Prometheus 3"])
 @pytest.mark.parametrize("name", FILES)
-def test_promtool_agrees(name: str, edge: str, tmp_path: Path, tool: Callable[[str], str]) -> None:
+def test_promtool_agrees(
+    name: str, tmp_path: Path, tool: Callable[[str], str], *, is_third: bool
+) -> None:
     """Promtool takes the rules, and they fire and keep silent where the test file says.
 
-    However the Prometheus at hand writes the edges of histograms.
+    Those about edges of histograms also with the edges as the third Prometheus writes them.
     """
-    cases = (RULES_DIR / f"{name}.test.yml").read_text(encoding="utf-8")
-    written = re.sub(r'le="(\d+)"', r'le="\1.0"' if "." in edge else r'le="\1"', cases)
+    cases = yaml.safe_load((RULES_DIR / f"{name}.test.yml").read_text(encoding="utf-8"))
+    if is_third:
+        cases["tests"] = [case for case in cases["tests"] if 'le="' in str(case)]
+        assert cases["tests"]
+    written = yaml.safe_dump(cases, width=10_000)
+    if is_third:
+        written = re.sub(r'le="(\d+)"', r'le="\1.0"', written)
     (tmp_path / "cases.yml").write_text(written)
     shutil.copy(RULES_DIR / f"{name}.yml", tmp_path)
     for command in (["check", "rules", f"{name}.yml"], ["test", "rules", "cases.yml"]):
