@@ -82,11 +82,11 @@ class RateLimit(ABC):
         """
 
     @abstractmethod
-    def paid_s(self, name: str, now_s: float) -> float:
+    def paid_s(self, name: str) -> float:
         """When everything asked so far is paid for, monotonic seconds; in the past for nothing."""
 
     @abstractmethod
-    def owe(self, name: str, paid_s: float, now_s: float) -> None:
+    def owe(self, name: str, paid_s: float) -> None:
         """Learn that a name's requests will not be paid for before ``paid_s``."""
 
     def standing(self, taken_s: float) -> Quota:
@@ -139,11 +139,11 @@ class LocalRateLimit(RateLimit):
             del self._paid[next(iter(self._paid))]
         return owed_s
 
-    def paid_s(self, name: str, now_s: float) -> float:  # noqa: ARG002 - of the interface
+    def paid_s(self, name: str) -> float:
         """See :meth:`RateLimit.paid_s`."""
         return self._paid.get(name, 0.0)
 
-    def owe(self, name: str, paid_s: float, now_s: float) -> None:  # noqa: ARG002 - as above
+    def owe(self, name: str, paid_s: float) -> None:
         """See :meth:`RateLimit.owe`; a name that was forgotten stays so."""
         if self._paid.get(name, math.inf) < paid_s:
             self._paid[name] = paid_s

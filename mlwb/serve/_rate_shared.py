@@ -135,11 +135,11 @@ class SharedRateLimit(RateLimit):
         self._cells[place // _CELL + own] = cells[own] + 1.0
         return owed_s
 
-    def paid_s(self, name: str, now_s: float) -> float:  # noqa: ARG002 - of the interface
+    def paid_s(self, name: str) -> float:
         """See :meth:`RateLimit.paid_s`."""
         return self._table.paid_s(self._look(name)[1], self.cost_s)
 
-    def owe(self, name: str, paid_s: float, now_s: float) -> None:  # noqa: ARG002 - as above
+    def owe(self, name: str, paid_s: float) -> None:
         """See :meth:`RateLimit.owe`."""
         place, cells = self._look(name)
         since_s = paid_s - sum(cells[1 : self._middle]) * self.cost_s

@@ -30,8 +30,9 @@ _QUIET_S = 1.0
 _RETRY_S = (0.02, 0.5)
 """After the first failure, and at most after later ones, each twice the one before."""
 _TIMEOUT_S = 0.5
-_AWAY_S = 2.0
-"""Requests let through before a store was away for so long are not added up any more."""
+_AWAY_S = 3.0
+"""Requests let through are not added up any more once nothing was heard for so long: of a quiet
+server, two seconds after the store went."""
 _MOST_TOLD = 1_000
 """Names told at a time."""
 _MOST_WINDOWS = 4
@@ -143,7 +144,7 @@ class Replicas:
         self.problem, self._heard_s, self._is_sure = "", now_s, True
         self._batch = _Batch(number, now_s, [])
         for (limit, name, _), owed_s in zip(names, owed, strict=True):
-            limit.learn(name, now_s + owed_s, now_s)
+            limit.learn(name, now_s + owed_s)
 
     @property
     def _is_waiting(self) -> bool:
@@ -216,15 +217,15 @@ class _ReplicatedRateLimit(RateLimit):
             self.untold[name] = self.untold.get(name, 0) + 1
         return taken_s
 
-    def paid_s(self, name: str, now_s: float) -> float:
-        return self._own.paid_s(name, now_s)
+    def paid_s(self, name: str) -> float:
+        return self._own.paid_s(name)
 
-    def owe(self, name: str, paid_s: float, now_s: float) -> None:
-        self._own.owe(name, paid_s, now_s)
+    def owe(self, name: str, paid_s: float) -> None:
+        self._own.owe(name, paid_s)
 
     def told(self, name: str, n: int | None, now_s: float, *, since_s: float) -> Told:
         """What the store is told of a name: requests, or for None what is owed here at least."""
-        least_s = 0.0 if n is not None else max(0.0, self.paid_s(name, now_s) - now_s)
+        least_s = 0.0 if n is not None else max(0.0, self.paid_s(name) - now_s)
         return Told(
             key=f"{self.name}:{name}",
             cost_s=self.cost_s,
@@ -234,6 +235,6 @@ class _ReplicatedRateLimit(RateLimit):
             most_s=_MOST_WINDOWS * self.window_s,
         )
 
-    def learn(self, name: str, paid_s: float, now_s: float) -> None:
+    def learn(self, name: str, paid_s: float) -> None:
         """What all servers owe, and what was let through here since it was asked."""
-        self.owe(name, paid_s + self.untold.get(name, 0) * self.cost_s, now_s)
+        self.owe(name, paid_s + self.untold.get(name, 0) * self.cost_s)

@@ -91,11 +91,11 @@ def test_a_debt_learned_elsewhere_counts(make: Make) -> None:
     """
     limit = make(10, 10.0)
     assert limit.take("a", 100.0) == 1.0
-    limit.owe("a", 108.0, 100.0)
-    assert limit.paid_s("a", 100.0) == 108.0
-    limit.owe("a", 105.0, 100.0)
+    limit.owe("a", 108.0)
+    assert limit.paid_s("a") == 108.0
+    limit.owe("a", 105.0)
     assert limit.take("a", 100.0) == 9.0
-    limit.owe("a", 125.0, 100.0)
+    limit.owe("a", 125.0)
     assert limit.standing(limit.take("a", 100.0)) == Quota(0, 16)
     assert limit.standing(25.0) == Quota(0, 25)
     assert limit.take("a", 116.0) == 10.0
