@@ -85,6 +85,11 @@ class Traded:
     is_live: bool
 
     @property
+    def from_s(self) -> int:
+        """Close of the first bar."""
+        return int(self.prepared.ts[0]) + INTERVAL_S
+
+    @property
     def until_s(self) -> int:
         """Close of the last bar."""
         return int(self.prepared.ts[-1]) + INTERVAL_S

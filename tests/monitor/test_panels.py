@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlwb.monitor import PANELS, DayPanels, Snapshot, day_panels, parse_counters, parse_gauges
@@ -80,6 +80,7 @@ def test_of_several_servers_the_sum_and_the_worse() -> None:
     assert found.compared == (40, 0)
 
 
+@settings(max_examples=15)
 @given(st.lists(st.integers(0, 50), min_size=2, max_size=40), st.randoms(use_true_random=False))
 def test_a_day_holds_what_was_counted(steps: list[int], rng: object) -> None:
     """Whatever the order of the lines: quarters add up to the requests of the day."""

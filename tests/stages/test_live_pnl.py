@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlwb.backtest import PaperBroker
@@ -108,6 +108,7 @@ def test_the_money_is_the_paper_brokers(kind: str) -> None:
     assert found.ledger.net.tolist() == steps
 
 
+@settings(max_examples=20)
 @given(st.lists(st.floats(0.0, 1.0), min_size=1, max_size=60), st.integers(0, 59))
 def test_what_comes_later_changes_nothing(scores: list[float], cut: int) -> None:
     """Scores and prices after a minute leave every step before it as it was."""
@@ -206,6 +207,11 @@ def test_days_are_told_once_and_when_their_horizon_is_over(home: Path) -> None:
     assert store.verify() == ()
     smaller, _ = _tell(params, at=DAY + 4 * 86_400, day=FIRST, book={"backtest.max_position": 0.1})
     assert smaller[0].run_id != first.run_id
+    rows = (home / "bars.csv").read_text().splitlines(keepends=True)
+    (home / "bars.csv").write_text("".join([rows[0], *rows[3:]]))
+    late, result = _tell(params, at=DAY + 4 * 86_400, day=FIRST)
+    assert late == ()
+    assert "the market begins at 2026-01-01 00:02" in result.waiting[0][1]
     other = _bars(home / "other.csv", 3, minutes=60)
     with pytest.raises(DataSchemaError, match="another market"):
         _tell(_params(home, source=(str(other),)), at=DAY + 4 * 86_400, day=FIRST)
