@@ -79,10 +79,9 @@ def _rows(state: RolloutState, clock: Clock) -> Iterator[tuple[str, str]]:
         lost_s = sum(
             (parse_utc(end) - parse_utc(start)).total_seconds() for start, end in state.gaps
         )
-        yield (
-            "not split",
-            f"{len(state.gaps)} times, {lost_s:,.1f} s in all, left out of the counts",
-        )
+        n = len(state.gaps)
+        said = f"{n} gap{'s' * (n > 1)}, {lost_s:,.1f} s in all, left out of the counts"
+        yield "not split", said
     yield "e-value against", f"{math.exp(min(state.log_evidence, 700.0)):.3g}"
 
 

@@ -25,7 +25,7 @@ from mlwb.core.chain import Chain, Head, Problem, next_link
 from mlwb.core.clock import Clock, format_utc
 from mlwb.core.errors import MlwbError
 from mlwb.core.signing import Signer
-from mlwb.serve._audit_check import parts_of, segment, segments
+from mlwb.serve._audit_check import last_line_with, parts_of, segment, segments
 from mlwb.serve._audit_head import EMPTY, AuditHead, whole_audit_problems
 
 __all__ = ["AuditLog"]
@@ -38,6 +38,7 @@ _CALLS = _CAPACITY // 2  # places that single calls may take; the rest are for w
 # A line of these fields is shorter than this, whatever they hold: recent() reads that much a line.
 _LINE_BYTES = 8_192
 _IN_MEMORY = 1_000
+_CARRIED = ("outcome", "keys_before", "keys_after")
 _NAMED = 20  # problems that get a line of their own
 
 _Line = dict[str, JsonValue]
@@ -409,8 +410,15 @@ class AuditLog:
             "ts": format_utc(self._clock.now()),
             "what": "continue",
             "after": "" if head is None else head.sha256,
+            **_carried(path),
         }
         fsops.write_atomic(path, next_link(first, None).line + b"\n")
+
+
+def _carried(path: Path) -> _Line:
+    """What the newest line about the key file says of it: no file set aside is asked for it."""
+    line = last_line_with(path, _CARRIED[-1]) or {}
+    return {name: line[name] for name in _CARRIED if name in line}
 
 
 def _clean(text: str) -> str:

@@ -85,7 +85,10 @@ def _lost(head: Head, path: Path) -> Problem:
 
 
 def last_line_with(path: Path, field: str) -> dict[str, Any] | None:
-    """The newest whole line that has a field of text, over all files; None without one.
+    """The newest whole line that has a field of text; None without one.
+
+    Looked for in the file that is written and in the last one set aside: what has to be known of
+    older ones is carried on by the first line of each.
 
     Parameters
     ----------
@@ -95,7 +98,7 @@ def last_line_with(path: Path, field: str) -> dict[str, Any] | None:
         Name of the field. Text in a line cannot pass for it: its quotes are escaped.
     """
     mark = f'"{field}":"'.encode()
-    for part in reversed(parts_of(path)):
+    for part in reversed(parts_of(path)[-2:]):
         try:
             data = part.read_bytes()
         except FileNotFoundError:

@@ -99,7 +99,8 @@ def whole_audit_problems(
     newest : iterable of Head
         What a running server remembers.
     is_quick : bool, default=False
-        Ask only whether the remembered lines are there, not whether each line is whole.
+        Ask only whether the newest of the remembered lines are there, not whether each line is
+        whole: most of a long log is not even read.
     """
     heads, found = list(newest), list[Problem]()
     kept = AuditHead(path, signer)
@@ -112,6 +113,7 @@ def whole_audit_problems(
     except SignatureError as error:
         found.append(Problem("forged", kept.path.name, error.what))
     with suppress(BrokenChainError):  # which is the registry's to tell
-        heads += () if promotions is None else audit_heads(promotions)
+        remembered = () if promotions is None else audit_heads(promotions)
+        heads += remembered[-1:] if is_quick else remembered
     look = lost_heads if is_quick else audit_problems
     return (*look(path, heads), *found)

@@ -101,9 +101,9 @@ class KeyAudit:
         as_it_is = {_BEFORE: now, _AFTER: now}
         if now == line[_AFTER]:
             if line["outcome"] == "intent":
-                self._write(line["what"], "done", reason="a crash came after it", **as_it_is)
+                self._write("keys", "done", reason="a crash came after it", **as_it_is)
         elif line["outcome"] == "intent" and now == line[_BEFORE]:
-            self._write(line["what"], "aborted", reason="a crash came before it", **as_it_is)
+            self._write("keys", "aborted", reason="a crash came before it", **as_it_is)
         else:
             said = "the key file is not what the line before about it says"
             self._write("keys", UNAUDITED, reason=said, **as_it_is)

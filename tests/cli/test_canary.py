@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from mlwb.cli._app import app
+from mlwb.cli._canary_status import status_table
+from mlwb.core.clock import ManualClock
 from mlwb.core.errors import EvidenceMissingError, MlwbError, ParamsError, PromotionRefusedError
 from mlwb.evidence import EvidenceStore
+from mlwb.runner import RolloutState, ServerCanary
+from mlwb.runner._rollout_server import ServerLease
 from mlwb.stages.canary_preflight import Preflight
 from tests.runner.rollout_kit import QUICK, Place, place, serving
 
@@ -39,6 +45,38 @@ def test_status_without_a_rollout_or_a_server(at: Place) -> None:  # noqa: ARG00
     done = run(app, ["canary", "status", "--url", "http://127.0.0.1:1", "--json"])
     assert done.exit_code == 0
     assert json.loads(done.stdout)["rollout"] is None
+
+
+def test_status_says_whose_lease_it_is_and_who_leads() -> None:
+    """Server, lease, runner, counters and gaps on one screen; an ended one names its reason."""
+    clock = ManualClock()
+    state = RolloutState(
+        base_url="",
+        mode="live",
+        lock={"candidate": "v2", "champion": "v1"},
+        phases=[5.0, 10.0],
+        started="2026-01-01T00:00:00Z",
+        begun=["2026-01-01T00:00:00Z"],
+        counted=[("2026-01-01T00:00:01Z", 2, 1)],
+        holder="a",
+        runner="pid 7 on box",
+        renewed="2026-01-01T00:00:00Z",
+        gaps=[("2026-01-01T00:00:01Z", "2026-01-01T00:00:08Z")],
+    )
+    clock.advance(9.0)
+    server = ServerCanary("live", 5.0, lease=ServerLease("a", 5.0, 4.5))
+    shown = Console(width=100, file=io.StringIO(), color_system=None)
+    shown.print(status_table(state, server, is_held=True, clock=clock))
+    server = ServerCanary("off", 0.0, ended="lease_expired")
+    shown.print(status_table(state, server, is_held=False, clock=clock))
+    said = " ".join(shown.file.getvalue().split())  # type: ignore[attr-defined]  # of the StringIO
+    for part in (
+        "server live 5 %", "lease this rollout's, 4.5 of 5 s left",
+        "runner pid 7 on box, renewed 9.0 s ago",
+        "counted 2 requests without an answer, 1 fallbacks", "1 gap, 7.0 s in all",
+        "server off 0 %, ended: lease_expired", "state left by its runner",
+    ):  # fmt: skip
+        assert part in said
 
 
 @pytest.mark.parametrize("said", [["preflight"], ["run", "--dry-run"]])

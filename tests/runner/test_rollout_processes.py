@@ -59,7 +59,7 @@ class _Site:
         self.policy.write_text(short, encoding="utf-8")
         self.url, self._processes = "", list[subprocess.Popen[Any]]()
 
-    def serve(self, port: str = "0") -> subprocess.Popen[str]:
+    def serve(self, port: str = "0", workers: int = 1) -> subprocess.Popen[str]:
         """Start the server, at the same address where it is not the first."""
         artifacts, ready = self.at.home.artifacts, self.at.root / f"ready-{time.monotonic_ns()}"
         settings = {
@@ -70,6 +70,7 @@ class _Site:
             "MLWB_CANARY_FILE": str(artifacts / "canary.json"),
             "MLWB_AUDIT_LOG": str(artifacts / "audit.log"),
             "MLWB_PORT": port,
+            "MLWB_WORKERS": f"{workers}",
         }
         process = start(artifacts / "models", ready, settings)
         self._processes.append(process)
@@ -110,17 +111,21 @@ class _Site:
     def close(self) -> None:
         """Nothing is left behind."""
         for process in self._processes:
+            process.terminate()  # so that a server takes its workers along
+        for process in self._processes:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=5)
             process.kill()
             process.communicate()
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[_Site]:
-    """Asked as fast as one client can."""
+def site(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[_Site]:
+    """Asked as fast as two clients can; the parameter is the number of workers, else one."""
     found = _Site(tmp_path)
     with contextlib.closing(found):
-        found.serve()
-        with Asking(found.url):
+        found.serve(workers=getattr(request, "param", 1))
+        with Asking(found.url), Asking(found.url):
             yield found
 
 
@@ -132,8 +137,9 @@ def until(holds: Callable[[], bool], within_s: float = 20.0) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.parametrize("site", [2], indirect=True)
 def test_after_the_runner_was_killed_the_candidate_answers_nobody(site: _Site) -> None:
-    """A lease later the share is 0, with a line about it; `--resume` counts what was before."""
+    """A lease later the share is 0 in each worker; `--resume` counts what was before."""
     site.lead("live").kill()
     killed = SystemClock().now()
     until(lambda: site.mode == "off", LEASE_S + 1.0)
