@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from mlwb.core import fsops
@@ -101,12 +101,12 @@ class LogFile:
         return found.st_size > self._limit or (found.st_size > 0 and of_another_span)
 
     def _set_aside(self) -> None:
+        stamps = (_stamp_of(item, self._path) for item in set_aside_files(self._path))
+        last = max(filter(None, stamps), default=None)
         now = self._clock.now()
-        target = self._path.with_name(f"{self._path.name}.{now.strftime(_STAMP)}")
-        while target.exists():
-            now += timedelta(microseconds=1)
-            target = self._path.with_name(f"{self._path.name}.{now.strftime(_STAMP)}")
-        self._path.rename(target)
+        if last is not None and last >= now:  # a clock may have been ahead: order is by name
+            now = last + timedelta(microseconds=1)
+        self._path.rename(self._path.with_name(f"{self._path.name}.{now.strftime(_STAMP)}"))
         for old in set_aside_files(self._path)[: -self._files]:
             old.unlink(missing_ok=True)
 
@@ -116,6 +116,15 @@ class LogFile:
         if size and os.pread(descriptor, 1, size - 1) != b"\n":
             size -= fsops.drop_torn_tail(self._path)
         return size
+
+
+def _stamp_of(path: Path, log: Path) -> datetime | None:
+    """When a file of a log was set aside, by its name; None for a file that is none."""
+    text = path.name.removeprefix(f"{log.name}.")
+    try:
+        return datetime.strptime(text, _STAMP).replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -124,6 +124,18 @@ def _ids(lines: Iterator[PredictionLine]) -> list[str]:
     return [line.request_id for line in lines]
 
 
+def test_a_clock_that_was_ahead_costs_no_newer_line(tmp_path: Path) -> None:
+    """Set forward a day and back: files stay in the order they were written, the oldest goes."""
+    path, clock = tmp_path / "p.jsonl", ManualClock()
+    log = LogFile(path, limit=10, hours=24, files=2, clock=clock)
+    for index, ahead_s in enumerate((0, 86_400, -86_400, 1, 1)):
+        clock.advance(ahead_s)
+        if path.exists():
+            os.utime(path, (clock.now().timestamp(),) * 2)
+        log.append(encode_line(_line(index)))
+    assert _ids(read_all_predictions(path)) == ["2", "3", "4"]
+
+
 def test_a_log_beyond_its_limit_is_set_aside(tmp_path: Path) -> None:
     """Whole lines in every file, read in the order written; the oldest beyond the number go."""
     path = tmp_path / "p.jsonl"
