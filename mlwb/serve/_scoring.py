@@ -142,7 +142,7 @@ class ScoringRoute(ABC, Generic[Q]):
         try:
             await self.respond(scope, send, job, query)
         finally:
-            self._answered.add((job, query))
+            self._answered.add((job, query), len(job.rows))
 
     def _admit(self, scope: Scope, head: Head) -> Live:
         """The version that answers, if this request is to be answered."""

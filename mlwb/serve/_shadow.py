@@ -158,7 +158,7 @@ class Shadow:
     def later(self, job: Comparison) -> None:
         """Compare once the answer is on its way; called from the event loop."""
         if job.candidate is not None:
-            self.waiting.add(job)
+            self.waiting.add(job, len(job.rows))
 
     async def now(self, job: Comparison) -> list[ShadowOutcome]:
         """Compare within the budget and return the outcomes, one a row."""

@@ -59,6 +59,21 @@ def test_many_things_wait_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert done == [list(range(40))]
 
 
+def test_a_large_batch_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has much to be done is done before more comes; small ones beside it go along."""
+    monkeypatch.setattr("mlwb.serve._gather._MOMENT_S", 600.0)
+    done: list[list[int]] = []
+
+    async def work() -> None:
+        gathered = Gathered(done.append)
+        for item, n_rows in enumerate((1, 32, 1_000, 1, 32)):
+            gathered.add(item, n_rows)
+            await asyncio.sleep(0)
+
+    asyncio.run(work())
+    assert done == [[0, 1, 2]]
+
+
 def test_settling_does_it_now_and_once() -> None:
     """Whoever shows numbers need not wait for the timer, and the timer finds nothing left."""
     done: list[list[int]] = []
