@@ -112,7 +112,7 @@ def test_two_writers_are_no_tampering(tmp_path: Path) -> None:
     """Workers of one server, and `mlwb keys` beside them."""
     path = tmp_path / "audit.log"
     with writing(path) as one, writing(path) as two:
-        for _ in range(10):
+        for _ in range(3):
             for log in (one, two):
                 log.record("kill", "done", who="x")
                 log.settle()
