@@ -56,7 +56,7 @@ class E2eOptions:
     only: tuple[str, ...] = ()
     policy: str = "policy.demo.yml"
     rollout: tuple[str, ...] = (
-        "rollout.observed_per_phase=80",
+        "rollout.observed_per_phase=100",
         "rollout.least_s=0.2",
         "rollout.most_s=45",
         "rollout.poll_s=0.1",
