@@ -1,6 +1,7 @@
 """Training: purged validation, search, significance, ONNX export and parity.
 
-Belongs here: everything fitted, always inside the fold; the files of a model version as bytes.
+Belongs here: everything fitted, always inside the fold; the files of a model version as bytes, and
+graphs with a defect on purpose.
 Does not belong here: reading markets (``data``), defining features (``features``), publishing a
 version (``registry``), or saying whether a number is good enough (``gates``).
 """

@@ -1,8 +1,9 @@
 """What happened while a version served, and whether it may go on: days, alerts, rollback triggers.
 
 Belongs here: folding the server's logs, one line at a time and in flat memory, into the numbers
-of a day or of a window; reading counters that start anew; asking the policy's rollback limits,
-look after look, and having the registry roll back; how messages about it leave.
+of a day or of a window; reading counters that start anew, and which panels show them; what days
+of trades come to; asking the policy's rollback limits, look after look, and having the registry
+roll back; how messages about it leave.
 Does not belong here: reading logs (``stages``), writing evidence, drawing, deciding on a promotion
 (``gates``), how a rollback is done (``registry``).
 """

@@ -1,6 +1,7 @@
-"""Running things headless: a notebook under papermill, its report, a server on loopback.
+"""Running things headless: notebooks and their reports, servers, rollouts, the whole chain.
 
-Belongs here: starting and ending processes, the truth about how they ended, the report page.
+Belongs here: starting and ending processes, the truth about how they ended, the report page; giving
+a server orders, and looking after what they lead to until it is over.
 Does not belong here: measuring, judging, figures. Notebooks call the stages; this room calls
 notebooks.
 """

@@ -1,6 +1,7 @@
 """The predict server: scores over HTTP, a candidate in its shadow, counters for whoever watches.
 
-Belongs here: the ASGI application, decoding and refusing, hot reload, metrics, running it.
+Belongs here: the ASGI application, decoding and refusing, hot reload, metrics, running it; what is
+kept for it: settings, keys, logs, the audit log.
 Does not belong here: choosing or changing versions (``registry``), judging a candidate
 (``canary``), loading and scoring (``inference``).
 """

@@ -43,3 +43,10 @@ def test_the_links_of_a_page_lead_somewhere(page: Path) -> None:
         if not target.exists() or (anchor and anchor not in _anchors(target)):
             astray.append(f"{path}#{anchor}")
     assert astray == []
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    """A page that nobody is led to is not read."""
+    readme = (find_project() / "README.md").read_text(encoding="utf-8")
+    pages = [page.name for page in sorted((find_project() / "docs").glob("*.md"))]
+    assert [name for name in pages if f"(docs/{name}" not in readme] == []

@@ -38,9 +38,10 @@ def test_a_notebook_opens_with_the_values_of_its_parameter_file(stage: str) -> N
     assert scope == params_values(load_params(stage, ROOT / "params"))
 
 
-def test_the_architecture_page_names_every_room() -> None:
-    """docs/architecture.md lists each package below mlwb/."""
+def test_the_architecture_page_names_every_room_and_stage() -> None:
+    """docs/architecture.md lists each package below mlwb/, and each stage."""
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     rooms = [path.parent.name for path in (ROOT / "mlwb").glob("*/__init__.py")]
-    missing = [room for room in rooms if f"| {room} |" not in text]
-    assert not missing
+    stages = [path.stem for path in (ROOT / "mlwb" / "stages").glob("[a-z]*.py")]
+    named = {*rooms, *stages} - {"common"}
+    assert [name for name in sorted(named) if f"| {name} |" not in text] == []
