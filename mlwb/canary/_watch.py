@@ -100,13 +100,11 @@ class RolloutWatch:
 
     def _far_apart(self) -> str:
         bets, name = self._apart, SCORE_PSI.replace("_psi", " PSI")
+        if bets is None:
+            return ""
         return (
-            ""
-            if bets is None
-            else (
-                f"{name} {bets.value:.2f} over {bets.n_obs} rows, "
-                f"more than {bets.limit:g} beyond chance (e-value {self._e_value:.0f})"
-            )
+            f"{name} {bets.value:.2f} over {bets.n_obs} rows, "
+            f"more than {bets.limit:g} beyond chance (e-value {self._e_value:.0f})"
         )
 
     @property

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["add"]
 
+_WIDE = 150
+"""Longest reason on the screen."""
+
 
 def add(app: typer.Typer) -> None:
     """Register the command."""
@@ -142,9 +145,6 @@ def _because(item: Found) -> str:
     return said if len(said) <= _WIDE else said[: _WIDE - 3] + "..."
 
 
-_WIDE = 150
-
-
 class _Line:
     """What is being done, on the error stream and only on a terminal."""
 
@@ -175,4 +175,5 @@ class _Line:
         """Leave a line about an act."""
         word = "[green]ok[/]   " if item.is_right else "[bold red]WRONG[/]"
         said = f"{word} {item.scenario} {item.order}: {item.decision}"
-        self._progress.console.print(said) if not self._progress.disable else None
+        if not self._progress.disable:
+            self._progress.console.print(said)

@@ -16,11 +16,10 @@ from mlwb.inference import GOLDEN_SCHEMA, Predictor, Sidecar, parse_sidecar
 from mlwb.model import with_defect
 from mlwb.registry import REQUIRED_FILES, Registry
 
-_GOLDEN_ROWS = 16
-"""Golden rows of a bad version: enough to know it by, few enough for one that takes long."""
-
 __all__ = ["Injected", "publish_injected", "traffic_rows"]
 
+_GOLDEN_ROWS = 16
+"""Golden rows of a bad version: enough to know it by, few enough for one that takes long."""
 _STRAY = 1e-3
 """Part of the way from a row that the champion knows to any other: no two requests are equal."""
 

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import NamedTuple, Self
 
 import msgspec
@@ -21,6 +20,8 @@ __all__ = ["Asked", "Callers", "wrong_answers"]
 
 _PAUSE_S = 0.002
 _TIMEOUT_S = 5.0
+_EQUAL = 1e-9
+"""Two scores that differ by less are one."""
 
 
 class _Answer(msgspec.Struct):
@@ -86,12 +87,7 @@ class Callers:
             thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop.set()
         for thread in self._threads:
             thread.join()
@@ -146,9 +142,6 @@ def wrong_answers(
         said = {row: _score(predictor, rows[row].tolist()) for row in {item.row for item in own}}
         found[version] = sum(not abs(item.score - said[item.row]) <= _EQUAL for item in own)
     return found
-
-
-_EQUAL = 1e-9
 
 
 def _score(predictor: Predictor, row: list[float]) -> float:

@@ -17,8 +17,8 @@ from mlwb.serve._log import LineLog
 from mlwb.serve._metrics import Metrics
 from mlwb.serve._models import Live
 from mlwb.serve._settings import ServeSettings
+from mlwb.serve._shadow_thread import ShadowThread
 from mlwb.serve._shadow_watch import ShadowWatch
-from mlwb.serve._shadow_worker import Worker
 
 __all__ = ["Comparison", "Shadow", "compare"]
 
@@ -151,7 +151,7 @@ class Shadow:
     ) -> None:
         self._settings, self._metrics, self._clock = settings, metrics, clock
         self._watch, self._log = watch, log
-        self._worker = Worker(settings.shadow_queue)
+        self._thread = ShadowThread(settings.shadow_queue)
         self._tasks: set[asyncio.Task[Any]] = set()
         self.waiting = Gathered(self._compare_waiting)
 
@@ -173,13 +173,13 @@ class Shadow:
 
     def close(self) -> None:
         """Give up what waits."""
-        self._worker.close()
+        self._thread.close()
 
     def _is_quick(self, job: Comparison, candidate: Live, n_rows: int) -> bool:
         """Whether the candidate is cheap enough to run between two requests."""
         if self._watch.follow(job.champion.version, candidate.version, candidate.cost_ms):
-            self._worker.close()  # one that never returns keeps its thread, not the next one's
-            self._worker = Worker(self._settings.shadow_queue)
+            self._thread.close()  # one that never returns keeps its thread, not the next one's
+            self._thread = ShadowThread(self._settings.shadow_queue)
         return self._watch.cost_ms * n_rows <= _INLINE_MS
 
     def _compare(self, job: Comparison) -> list[ShadowOutcome]:
@@ -231,14 +231,14 @@ class Shadow:
         return outcomes
 
     async def _behind(self, job: Comparison, deadline_s: float) -> list[ShadowOutcome]:
-        """Compare on the worker, and wait no longer than the budget."""
+        """Compare on the thread, and wait no longer than the budget."""
 
         def work() -> list[ShadowOutcome]:
             if self._clock.monotonic_s() > deadline_s:
                 return _failed(job, "budget")
             return compare(job, self._settings, self._clock)
 
-        running = self._worker.submit(work)
+        running = self._thread.submit(work)
         if running is None:
             return _failed(job, "dropped")
         budget_ms = self._settings.shadow_budget_ms

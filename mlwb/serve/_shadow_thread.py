@@ -9,13 +9,13 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, TypeAlias, TypeVar
 
-__all__ = ["Worker"]
+__all__ = ["ShadowThread"]
 
 _T = TypeVar("_T")
 _Job: TypeAlias = tuple[Callable[[], Any], "asyncio.Future[Any]"]
 
 
-class Worker:
+class ShadowThread:
     """Runs calls in turn; a call that never returns costs one thread, and nothing else.
 
     The thread is a daemon: a pool of :mod:`concurrent.futures` would be waited for when the
