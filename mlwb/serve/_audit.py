@@ -1,9 +1,7 @@
 """What was done with the power a key gives: one chained line a call, written behind the answer.
 
-The file is ``artifacts/audit.log``, a :class:`mlwb.core.chain.Chain`: an edited, removed or moved
-line shows, and the kept head (:mod:`mlwb.serve._audit_head`) shows a cut end. Beyond its limit it
-is set aside as ``audit.log.1``, ``.2``, ... and the first line of the new file names the digest of
-the last line of the old one.
+The file is ``artifacts/audit.log`` (:mod:`mlwb.serve._audit_file`), a chain: an edited, removed or
+moved line shows, and the kept head (:mod:`mlwb.serve._audit_head`) shows a cut end.
 """
 
 from __future__ import annotations
@@ -17,31 +15,22 @@ from collections import Counter, deque
 from collections.abc import Mapping
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
-from mlwb.core import fsops
-from mlwb.core.canonical import JsonValue, parse_json
-from mlwb.core.chain import Chain, Head, Problem, next_link
+from mlwb.core.canonical import JsonValue
+from mlwb.core.chain import Head, Problem
 from mlwb.core.clock import Clock, format_utc
 from mlwb.core.errors import MlwbError
 from mlwb.core.signing import Signer
-from mlwb.serve._audit_check import last_line_with, parts_of, segment, segments
-from mlwb.serve._audit_head import EMPTY, AuditHead, whole_audit_problems
+from mlwb.serve._audit_file import AuditFile, AuditLine
 
 __all__ = ["AuditLog"]
 
 _LOG = logging.getLogger("mlwb.serve")
 _CAPACITY = 1_024
-_LOCK_S = 5.0
 _TEXT = 300
 _CALLS = _CAPACITY // 2  # places that single calls may take; the rest are for what was done
-# A line of these fields is shorter than this, whatever they hold: recent() reads that much a line.
-_LINE_BYTES = 8_192
 _IN_MEMORY = 1_000
-_CARRIED = ("outcome", "keys_before", "keys_after")
-_NAMED = 20  # problems that get a line of their own
-
-_Line = dict[str, JsonValue]
 
 
 class AuditLog:
@@ -65,11 +54,10 @@ class AuditLog:
 
     Attributes
     ----------
-    newest : Head or None
-        The line written last, None before the first: who cuts the file or chains it anew does not
-        know that it is remembered here.
-    tampered : str
-        What was wrong with the log when the server started, one stable word; empty for nothing.
+    lost : int
+        Lines that were not written.
+    problem : str
+        Why none can be written now, one stable word; empty while they can.
     """
 
     def __init__(
@@ -83,17 +71,27 @@ class AuditLog:
         promotions: Path | None = None,
     ) -> None:
         self.lost = self._told = 0
-        self.problem = self.tampered = ""
-        self.newest: Head | None = None
-        self._signer, self._promotions = signer, promotions
-        self._has_unkept = False
+        self.problem = ""
         self.capacity = _CAPACITY
-        self._path, self._clock, self._limit, self._every_s = path, clock, limit, every_s
-        self._waiting: queue.Queue[_Line | None] = queue.Queue(_CAPACITY)
+        self._clock, self._every_s = clock, every_s
+        self._file: AuditFile | None = None
+        if path is not None:
+            self._file = AuditFile(path, clock, limit=limit, signer=signer, promotions=promotions)
+        self._waiting: queue.Queue[AuditLine | None] = queue.Queue(_CAPACITY)
         self._counted: Counter[tuple[str, ...]] = Counter()
         self._counting = threading.Lock()
-        self._memory: deque[_Line] = deque(maxlen=_IN_MEMORY)
+        self._memory: deque[AuditLine] = deque(maxlen=_IN_MEMORY)
         self._thread: threading.Thread | None = None
+
+    @property
+    def newest(self) -> Head | None:
+        """The line this process wrote last, None before the first."""
+        return self._file.newest if self._file else None
+
+    @property
+    def tampered(self) -> str:
+        """What was found wrong with the end of the log, one stable word; empty for nothing."""
+        return self._file.tampered if self._file else ""
 
     def record(
         self,
@@ -168,17 +166,9 @@ class AuditLog:
         limit : int, default=100
             Lines at most.
         """
-        if self._path is None:
+        if self._file is None:
             return list(itertools.islice(reversed(self._memory), limit))
-        found: list[Mapping[str, JsonValue]] = []
-        for line in reversed(_tail(self._path, limit)):
-            try:
-                value = parse_json(line)
-            except MlwbError:
-                continue  # damaged; the chain check names it
-            if isinstance(value, dict):
-                found.append(value)
-        return found[:limit]
+        return self._file.recent(limit)
 
     def now(self, what: str, outcome: str, *, who: str, route: str, **more: str) -> None:
         """Write one line at once, on this thread, or raise: for what must not be done unaudited.
@@ -197,8 +187,9 @@ class AuditLog:
         """
         line = {"ts": format_utc(self._clock.now()), "what": what, "outcome": outcome, "who": who}
         fields = {**line, "route": route, **more}
-        self._append({name: _clean(text) for name, text in fields.items()})
-        self._keep_head()
+        if self._file is not None:
+            self._file.append({name: _clean(text) for name, text in fields.items()})
+            self._file.keep_head()
 
     def problems(self, *, is_quick: bool = False) -> tuple[Problem, ...]:
         """Everything wrong with the log, by all that is remembered of it. Reads all of it.
@@ -208,16 +199,7 @@ class AuditLog:
         is_quick : bool, default=False
             Ask only whether the remembered lines are there.
         """
-        if self._path is None:
-            return ()
-        newest = [] if self.newest is None else [self.newest]
-        return whole_audit_problems(
-            self._path,
-            signer=self._signer,
-            promotions=self._promotions,
-            newest=newest,
-            is_quick=is_quick,
-        )
+        return self._file.problems(is_quick=is_quick) if self._file else ()
 
     @property
     def waiting(self) -> int:
@@ -238,15 +220,7 @@ class AuditLog:
 
     def can_write(self) -> bool:
         """Whether a line could be written now; asks the disk, so not on the event loop."""
-        if self._path is None:
-            return True
-        try:
-            fsops.make_dirs(self._path.parent)
-            with FileLock(f"{self._path}.lock", timeout=_LOCK_S):
-                Chain(self._path).head()
-                return fsops.can_append(self._path, _LINE_BYTES)
-        except (OSError, Timeout, MlwbError):
-            return False
+        return self._file is None or self._file.has_room()
 
     def settle(self, within_s: float = 5.0) -> None:
         """Wait until everything recorded so far was written. Not on the event loop.
@@ -262,7 +236,7 @@ class AuditLog:
                 return
             time.sleep(0.002)
 
-    def _add(self, line: _Line) -> None:
+    def _add(self, line: AuditLine) -> None:
         try:
             self._waiting.put_nowait(line)
         except queue.Full:
@@ -286,22 +260,19 @@ class AuditLog:
                 due = self._clock.monotonic_s() + self._every_s
                 self._write_counts()
             if not is_open or self._waiting.empty():
-                self._keep_head_if_possible()
+                self._keep_head()
 
     def _begin(self) -> None:
         """Say it where the log does not stand as it was left."""
-        if self._path is None:
-            return
         try:
-            found = self.problems(is_quick=True)
+            lines = self._file.look() if self._file else []
         except (OSError, MlwbError) as error:
             _LOG.error("the audit log cannot be read: %s", error)
-            found = ()
-        self.tampered = found[0].kind if found else ""
-        for problem in found[:_NAMED]:
-            self._write(self._found(problem))
+            lines = []
+        for line in lines:
+            self._write(line)
 
-    def _gap(self) -> list[_Line]:
+    def _gap(self) -> list[AuditLine]:
         """About lines that are missing: the chain says itself where it has a gap."""
         if self.lost == self._told:
             return []
@@ -327,7 +298,7 @@ class AuditLog:
                 }
             )
 
-    def _write(self, *lines: _Line) -> None:
+    def _write(self, *lines: AuditLine) -> None:
         """Lines, behind one about those that no disk took; what fails now is counted."""
         if all(map(self._attempt, self._gap())):
             self._told = self.lost
@@ -336,12 +307,12 @@ class AuditLog:
             return
         self.lost += sum(not self._attempt(line) for line in lines)
 
-    def _attempt(self, line: _Line) -> bool:
-        if self._path is None:
+    def _attempt(self, line: AuditLine) -> bool:
+        if self._file is None:
             self._memory.append(line)
             return True
         try:
-            self._append(line)
+            self._file.append(line)
         except (OSError, Timeout, MlwbError) as error:
             # The server goes on; health and the count tell of it.
             if not self.problem:
@@ -351,47 +322,10 @@ class AuditLog:
         self.problem = ""
         return True
 
-    def _append(self, line: _Line) -> None:
-        if self._path is None:
-            return
-        fsops.make_dirs(self._path.parent)
-        with FileLock(f"{self._path}.lock", timeout=_LOCK_S):
-            if not parts_of(self._path)[0].exists():
-                AuditHead(self._path, self._signer).keep(EMPTY)
-            for body in (*self._findings(self._path), line):
-                self._turn(self._path)
-                link = Chain(self._path).append(body)
-        self._has_unkept = True
-        self.newest = Head(link.seq, link.sha256, kept_by="this server")
-
-    def _findings(self, path: Path) -> list[_Line]:
-        """A line about the end of the log that somebody cut off; before the next line hides it."""
-        last = Chain(path).head()
-        if self.tampered or (last and self.newest and last.sha256 == self.newest.sha256):
-            return []
-        found = whole_audit_problems(path, signer=self._signer, is_quick=True)
-        self.tampered = found[0].kind if found else ""
-        return [self._found(problem) for problem in found]
-
-    def _found(self, problem: Problem) -> _Line:
-        _LOG.error("the audit log: %s", problem)
-        stamp = format_utc(self._clock.now())
-        said = {"what": "audit", "outcome": "found", "who": "server", "reason": str(problem)}
-        return {"ts": stamp, **said, "route": "", "request_id": ""}
-
     def _keep_head(self) -> None:
-        """Write down how far the log has come, once for many lines; never less than was said."""
-        if self._path is None or not self._has_unkept:
-            return
-        with FileLock(f"{self._path}.lock", timeout=_LOCK_S):
-            head = Chain(self._path).head()
-            if head is not None:
-                AuditHead(self._path, self._signer).keep(head.as_head)
-        self._has_unkept = False
-
-    def _keep_head_if_possible(self) -> None:
         try:
-            self._keep_head()
+            if self._file is not None:
+                self._file.keep_head()
         except (OSError, Timeout, MlwbError) as error:
             if not self.problem:
                 _LOG.error("the head of the audit log cannot be kept: %s", error)
@@ -399,39 +333,6 @@ class AuditLog:
         else:
             self.problem = "" if self.problem == "head" else self.problem
 
-    def _turn(self, path: Path) -> None:
-        """Set a file beyond its limit aside; killed half way, the next line does the rest."""
-        if not path.exists() or path.stat().st_size <= self._limit:
-            return
-        head, parts = Chain(path).head(), segments(path)
-        if not parts or Chain(parts[-1]).head() != head:
-            fsops.link_new(path, segment(path, len(parts) + 1))
-        first: _Line = {
-            "ts": format_utc(self._clock.now()),
-            "what": "continue",
-            "after": "" if head is None else head.sha256,
-            **_carried(path),
-        }
-        fsops.write_atomic(path, next_link(first, None).line + b"\n")
-
-
-def _carried(path: Path) -> _Line:
-    """What the newest line about the key file says of it: no file set aside is asked for it."""
-    line = last_line_with(path, _CARRIED[-1]) or {}
-    return {name: line[name] for name in _CARRIED if name in line}
-
 
 def _clean(text: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in text[:_TEXT])
-
-
-def _tail(path: Path, limit: int) -> list[bytes]:
-    try:
-        with path.open("rb") as handle:
-            size = handle.seek(0, 2)
-            start = max(0, size - limit * _LINE_BYTES)
-            handle.seek(start)
-            lines = handle.read().split(b"\n")[:-1]
-    except FileNotFoundError:
-        return []
-    return lines[1 if start else 0 :]
