@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from mlwb.core.canonical import digest_file
-from mlwb.core.clock import Clock, SystemClock
+from mlwb.core.clock import Clock
 from mlwb.evidence import Input, Metric, Record, new_record
 from mlwb.gates import EvidenceView, Verdict, evaluate, phrase_of
 from mlwb.params import CanaryRolloutParams, Policy
-from mlwb.registry import Registry
 from mlwb.stages.canary_rollout import Lock
-from mlwb.stages.common import context, home_of, null, store_of, write_all
+from mlwb.stages.common import context, null, registry_of, store_of, write_all
 
 __all__ = ["Check", "Preflight", "Seen", "lock_of", "measure", "record", "thresholds_of"]
 
@@ -106,7 +105,7 @@ class Preflight:
 
 def lock_of(params: CanaryRolloutParams, policy: Policy) -> Lock:
     """What a rollout of this home would be about: the registry's champion and candidate."""
-    registry = Registry(home_of(params.run).models, clock=SystemClock())
+    registry = registry_of(params.run)
     champion = registry.latest() or ""
     candidate = params.run.model_version or registry.candidate() or ""
     digests = [
@@ -190,7 +189,7 @@ def _candidate_check(lock: Lock, params: CanaryRolloutParams) -> Check:
     """Every byte of the candidate is the one that was registered."""
     if not lock.candidate:
         return Check("bytes", is_fine=False, said="no candidate")
-    problems = Registry(home_of(params.run).models, clock=SystemClock()).verify(lock.candidate)
+    problems = registry_of(params.run).verify(lock.candidate)
     said = ", ".join(problem.kind for problem in problems) or "as registered"
     return Check("bytes", not problems, said)
 

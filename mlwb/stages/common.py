@@ -15,7 +15,7 @@ import numpy as np
 from mlwb.core.arrays import Bool1D, Float1D, Float2D, Int1D
 from mlwb.core.bars import BAR_FIELDS, INTERVAL_S, TS
 from mlwb.core.canonical import digest, digest_bytes, parse_json
-from mlwb.core.clock import Clock, format_utc
+from mlwb.core.clock import Clock, SystemClock, format_utc
 from mlwb.core.errors import (
     DataSchemaError,
     EmptyWindowError,
@@ -252,9 +252,10 @@ def store_of(run: RunParams) -> EvidenceStore:
     return EvidenceStore(home_of(run).evidence, Signer.from_env(os.environ))
 
 
-def registry_of(run: RunParams, clock: Clock) -> Registry:
-    """The registry of a run, with the keys of this process."""
-    return Registry(home_of(run).models, clock=clock, signer=Signer.from_env(os.environ))
+def registry_of(run: RunParams, clock: Clock | None = None) -> Registry:
+    """The registry of a run, with the keys of this process; stamps by the machine if not told."""
+    signer = Signer.from_env(os.environ)
+    return Registry(home_of(run).models, clock=clock or SystemClock(), signer=signer)
 
 
 def policy_of(run: RunParams) -> Policy:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from mlwb.core.clock import Clock, SystemClock
+from mlwb.core.clock import Clock
 from mlwb.data import quality
 from mlwb.evidence import Record
 from mlwb.params import FeatureStudyParams
-from mlwb.registry import Registry
 from mlwb.stages._quality_metrics import quality_record
 from mlwb.stages.common import (
     Prepared,
     context,
-    home_of,
     market_inputs,
     market_origin,
     next_version,
     prepare,
+    registry_of,
 )
 
 __all__ = ["load", "measure"]
@@ -34,7 +33,7 @@ def load(params: FeatureStudyParams) -> Prepared:
 
 def measure(prepared: Prepared, params: FeatureStudyParams, clock: Clock) -> tuple[Record, ...]:
     """The data quality record, not written."""
-    registry = Registry(home_of(params.run).models, clock=SystemClock())
+    registry = registry_of(params.run)
     found = quality(prepared.market)
     shared = context(
         "feature_study",

@@ -9,7 +9,7 @@ import numpy as np
 from mlwb.backtest import half_spread_cost
 from mlwb.core.arrays import Bool1D, Float1D, Int1D
 from mlwb.core.bars import INTERVAL_S
-from mlwb.core.clock import DAY_S, Clock, SystemClock
+from mlwb.core.clock import DAY_S, Clock
 from mlwb.data import quality
 from mlwb.evidence import Record, new_record
 from mlwb.features import specs
@@ -18,19 +18,18 @@ from mlwb.features.labels import Labels, forward_return
 from mlwb.features.regimes import REGIMES, fit_regimes, regime_inputs, regime_of
 from mlwb.gates import Verdict
 from mlwb.params import FeatureStudyParams, Policy
-from mlwb.registry import Registry
 from mlwb.stages._feature_study_metrics import study_details, study_metrics
 from mlwb.stages._feature_study_result import Inputs, Result
 from mlwb.stages._quality_metrics import quality_record
 from mlwb.stages.common import (
     context,
-    home_of,
     judge_gates,
     market_inputs,
     market_origin,
     next_version,
     policy_of,
     prepare,
+    registry_of,
     store_of,
     write_all,
 )
@@ -63,7 +62,7 @@ GATES = ("data",)
 def load(params: FeatureStudyParams) -> Inputs:
     """Read the market and the PSI limit, compute features and labels."""
     prepared = prepare(params.data, params.features.names, params.window, params.features.modules)
-    registry = Registry(home_of(params.run).models, clock=SystemClock())
+    registry = registry_of(params.run)
     version = params.run.model_version or next_version(registry)
     limit = float(policy_of(params.run).limit("psi.feature").value)
     return Inputs(params, prepared, prepared.labels(params.label), version, limit)

@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from mlwb.core.canonical import digest, digest_file
-from mlwb.core.clock import DAY_S, Clock, SystemClock
+from mlwb.core.clock import DAY_S, Clock
 from mlwb.core.errors import (
     ArtifactNotFoundError,
     DataSchemaError,
@@ -36,6 +36,7 @@ from mlwb.stages.common import (
     home_of,
     manifest_of,
     market_inputs,
+    registry_of,
     store_of,
 )
 
@@ -122,7 +123,7 @@ def _paper(inputs: Inputs, day: date, version: str) -> PaperDay | str:
 
 def _label(inputs: Inputs, version: str) -> LabelParams:
     """The label of a version, with the barriers it was trained with."""
-    registry = _registry(inputs.params)
+    registry = registry_of(inputs.params.run)
     sidecar = _sidecar(registry, version)
     told = manifest_of(registry, version)
     symbol = told.get("kinship", {}).get("symbol", "")
@@ -136,10 +137,6 @@ def _label(inputs: Inputs, version: str) -> LabelParams:
     known = {name: told["label"][name] for name in told.get("label", {})}
     trained = replace(inputs.training.label, **known)
     return replace(trained, kind=sidecar.kind, horizon_s=sidecar.horizon_s)
-
-
-def _registry(params: LivePnlParams) -> Registry:
-    return Registry(home_of(params.run).models, clock=SystemClock())
 
 
 def _sidecar(registry: Registry, version: str) -> LabelField:
@@ -171,7 +168,7 @@ def _records(
 def _fills_record(inputs: Inputs, found: FillDay, params: LivePnlParams, clock: Clock) -> Record:
     path, n = inputs.trades or Path(), len(found.fills)
     file = Input(role="trades", uri=path.name, sha256=digest_file(path), rows=n)
-    label = _sidecar(_registry(params), found.version).kind
+    label = _sidecar(registry_of(params.run), found.version).kind
     return new_record(
         LIVE_PNL,
         fill_metrics(found),

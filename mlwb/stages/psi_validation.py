@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mlwb.core.arrays import Float1D, Float2D, Int1D
-from mlwb.core.clock import DAY_S, Clock, SystemClock
+from mlwb.core.clock import DAY_S, Clock
 from mlwb.core.errors import DataSchemaError, EmptyWindowError
 from mlwb.drift import count_blocks, in_full_blocks
 from mlwb.drift.calibration import overall, reading
@@ -15,7 +15,6 @@ from mlwb.gates import Verdict
 from mlwb.inference import Predictor, VersionReference, load_reference
 from mlwb.model import SCORE
 from mlwb.params import LabelParams, Policy, PsiValidationParams
-from mlwb.registry import Registry
 from mlwb.stages._psi_validation_drift import all_at_once, drifted, is_averaged, rolling
 from mlwb.stages._psi_validation_inputs import Inputs, Limits
 from mlwb.stages._psi_validation_losses import realised
@@ -26,13 +25,13 @@ from mlwb.stages.common import (
     candidate_of,
     check_unseen,
     context,
-    home_of,
     judge_gates,
     manifest_of,
     market_inputs,
     market_origin,
     policy_of,
     prepare,
+    registry_of,
     store_of,
     write_all,
 )
@@ -50,7 +49,7 @@ def load(params: PsiValidationParams) -> Inputs:
     DataSchemaError
         The bars are not those of the market the version was trained on.
     """
-    registry = Registry(home_of(params.run).models, clock=SystemClock())
+    registry = registry_of(params.run)
     version = candidate_of(params.run, registry)
     folder = registry.resolve(version)
     predictor, reference = Predictor.load(folder), load_reference(folder)

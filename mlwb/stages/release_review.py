@@ -24,12 +24,13 @@ from mlwb.gates import (
     waivers_of,
 )
 from mlwb.params import Policy, ReleaseReviewParams
-from mlwb.registry import Registry, evidence_heads
+from mlwb.registry import evidence_heads
 from mlwb.stages.common import (
     candidate_of,
     context,
     home_of,
     policy_of,
+    registry_of,
     store_of,
     write_all,
 )
@@ -88,7 +89,7 @@ def load(params: ReleaseReviewParams) -> Inputs:
     """Put the policy in force, then read the evidence about the candidate."""
     store, policy = store_of(params.run), policy_of(params.run)
     log_policy(store, policy, Context(clock=SystemClock()))
-    registry = Registry(home_of(params.run).models, clock=SystemClock())
+    registry = registry_of(params.run)
     version = candidate_of(params.run, registry)
     manifest = digest_file(registry.resolve(version) / "manifest.json")
     used = registry.state().used_confirmations

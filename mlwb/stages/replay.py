@@ -24,12 +24,11 @@ from mlwb.canary import (
 from mlwb.client import PredictClient
 from mlwb.core.arrays import Float1D, Float2D
 from mlwb.core.bars import INTERVAL_S
-from mlwb.core.clock import Clock, SystemClock, format_utc
+from mlwb.core.clock import Clock, format_utc
 from mlwb.core.errors import EmptyWindowError, ServeError
 from mlwb.core.featurelog import read_features
 from mlwb.inference import Predictor, Sidecar
 from mlwb.params import Policy, ReplayParams
-from mlwb.registry import Registry
 from mlwb.stages._exchange import exchange
 from mlwb.stages._served import OBSERVE, Served, bar_bodies, compare
 from mlwb.stages._traffic_limits import abort_limits, judge_limits
@@ -51,6 +50,7 @@ from mlwb.stages.common import (
     market_origin,
     match_delta_of,
     prepare,
+    registry_of,
     traffic_path,
 )
 
@@ -145,7 +145,7 @@ def load(params: ReplayParams) -> Inputs:
     EmptyWindowError
         The held-out window has no complete row.
     """
-    registry = Registry(home_of(params.run).models, clock=SystemClock())
+    registry = registry_of(params.run)
     candidate = candidate_of(params.run, registry)
     champion = params.champion or registry.latest() or candidate
     predictor = Predictor.load(registry.resolve(champion))

@@ -51,7 +51,6 @@ from mlwb.stages._training_result import Fitted, Inputs, Result
 from mlwb.stages._training_selection import configuration_of, log_trials, note_look
 from mlwb.stages.common import (
     Prepared,
-    home_of,
     judge_gates,
     load_check,
     manifest_of,
@@ -80,7 +79,7 @@ def load(params: TrainingParams) -> Inputs:
     labels = prepared.labels(params.label)
     data = prepared.dataset(labels)
     windows = prepared.windows
-    registry = Registry(home_of(params.run).models, clock=SystemClock())
+    registry = registry_of(params.run)
     champion = comparable_champion(registry, prepared, params)
     version = params.run.model_version or next_version(registry)
     configuration = configuration_of(prepared, params)
@@ -339,7 +338,7 @@ def _followed(registry: Registry, fitted: Fitted, result: Result) -> bytes | Non
 
 
 def _load_champion(inputs: Inputs) -> Predictor:
-    registry = Registry(home_of(inputs.params.run).models, clock=SystemClock())
+    registry = registry_of(inputs.params.run)
     return Predictor.load(registry.resolve(inputs.champion))
 
 
