@@ -104,9 +104,12 @@ def whole_audit_problems(
     """
     heads, found = list(newest), list[Problem]()
     kept = AuditHead(path, signer)
+    # Another process may be writing its first lines: the head is there before the log is, and is
+    # never ahead of it.
+    is_begun = any(part.exists() for part in parts_of(path))
     try:
-        head = kept.read()  # before the log, which may grow meanwhile
-        if head is None and any(part.exists() for part in parts_of(path)):
+        head = kept.read()
+        if head is None and is_begun:
             found.append(Problem("missing", kept.path.name, "the kept head of the log is gone"))
         elif head is not None and head.seq:
             heads.append(head)

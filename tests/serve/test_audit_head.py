@@ -11,12 +11,13 @@ import pytest
 
 from mlwb.core import fsops
 from mlwb.core.canonical import canonical_bytes, parse_json
+from mlwb.core.chain import Head
 from mlwb.core.clock import ManualClock
 from mlwb.core.signing import Signer, write_key_pair
 from mlwb.registry import audit_heads
 from mlwb.serve._audit import AuditLog
 from mlwb.serve._audit_check import last_line_with
-from mlwb.serve._audit_head import whole_audit_problems
+from mlwb.serve._audit_head import AuditHead, whole_audit_problems
 from tests.serve.registry_kit import begin, publish
 
 
@@ -118,6 +119,23 @@ def test_two_writers_are_no_tampering(tmp_path: Path) -> None:
                 log.settle()
     assert (one.tampered, two.tampered, _kinds(path)) == ("", "", [])
     assert {line["what"] for line in one.recent()} == {"kill"}
+
+
+def test_a_log_that_begins_while_it_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first line of another process, at any moment of the look, is no loss of the head."""
+    path = tmp_path / "audit.log"
+    read = AuditHead.read
+
+    def slowly(head: AuditHead) -> Head | None:
+        found = read(head)
+        monkeypatch.setattr(AuditHead, "read", read)
+        AuditLog(path, ManualClock(), limit=1 << 20).now("kill", "done", who="one", route="")
+        return found
+
+    monkeypatch.setattr(AuditHead, "read", slowly)
+    assert whole_audit_problems(path) == ()
 
 
 @pytest.mark.parametrize("step", ["line", "head"])
