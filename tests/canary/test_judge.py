@@ -85,6 +85,7 @@ def test_ten_percent_of_errors_are_caught_within_a_hundred_requests() -> None:
     assert np.median([s.at if s.outcome is Outcome.ABORT else 400 for s in stops]) <= 75
 
 
+@pytest.mark.slow
 def test_healthy_rollouts_are_not_stopped() -> None:
     """Every rate at half of its stop limit: of 100 rollouts of 1,500 at most one stops."""
     rates = {"error": 0.01, "candidate_error": 0.01, "mismatch": 0.05, "slow": 0.025}

@@ -293,6 +293,7 @@ def test_every_messy_file_is_in_the_table(real_data: Path) -> None:
     assert {path.name for path in (real_data / "messy").iterdir()} == set(BROKEN)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in BROKEN if name.endswith(".json.gz")])
 def test_stale_runs_are_those_of_a_plain_count(real_data: Path, name: str) -> None:
     """Minutes in a row at one price without a trade, five or more; counted with Python alone."""
@@ -392,6 +393,7 @@ def test_minutes_of_a_feed_end_with_the_last_quote(real_data: Path, day: str) ->
     assert spread.median() == 1
 
 
+@pytest.mark.slow
 def test_two_feeds_are_one_market(real_data: Path) -> None:
     """Consecutive recordings are joined at midnight of the exchange's clock."""
     paths = [feed_path(real_data, day) for day in FEEDS]

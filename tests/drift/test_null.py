@@ -124,6 +124,7 @@ def test_disjoint_windows_are_counted() -> None:
     assert BlockNull(np.ones(400), 7, 20).n_disjoint == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("window", [1, 7, 14])
 @pytest.mark.parametrize("phi", [0.0, 0.9, 0.97])
 def test_false_alarms_without_drift_are_about_nominal(phi: float, window: int) -> None:

@@ -93,6 +93,7 @@ def test_a_certain_error_is_finite() -> None:
     assert 20.0 < float(found.log_loss[0]) < 30.0
 
 
+@pytest.mark.slow
 def test_months_without_harm_are_quiet() -> None:
     """Of 200 months at exactly the tolerance at most 5 % alarm; of better months, fewer."""
     rng = np.random.default_rng(2)

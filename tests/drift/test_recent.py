@@ -81,6 +81,7 @@ def test_an_empty_window_is_refused() -> None:
         recent(reference, np.asarray([], dtype=np.float64), 5)
 
 
+@pytest.mark.slow
 def test_p_values_keep_their_rate_where_minutes_remember() -> None:
     """Of 120 unchanged markets with a half-life of 23 minutes, one in twenty is below 0.05."""
     rng = np.random.default_rng(8)

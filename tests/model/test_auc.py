@@ -43,6 +43,7 @@ def test_auc_is_the_share_of_ordered_pairs(found: Columns) -> None:
     assert auc(y, p, w) == pytest.approx((below * pairs).sum() / pairs.sum(), abs=1e-12)
 
 
+@pytest.mark.slow
 @given(columns())
 def test_auc_is_scikit_learns(found: Columns) -> None:
     """To 1e-12, with ties, plain and weighted."""
@@ -119,6 +120,7 @@ def test_interval_of_independent_rows_is_delongs() -> None:
     assert (found.n_obs, found.n_resamples, found.level) == (3_000, 800, 0.95)
 
 
+@pytest.mark.slow
 def test_interval_covers_where_rows_remember() -> None:
     """Persistent score and outcome: 95 % intervals hold the true AUC far more often than DeLong's.
 

@@ -73,6 +73,7 @@ def test_twin_is_no_improvement() -> None:
     assert not found.is_improvement(least=-0.01, level=0.10)
 
 
+@pytest.mark.slow
 def test_luck_passes_as_often_as_it_may() -> None:
     """Equal models, slow rows: p <= 0.10 in 5 to 15 % of 300 markets."""
     passed = [

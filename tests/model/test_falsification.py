@@ -119,6 +119,7 @@ def test_planted_edge_passes(planted: Market, seed: int) -> None:
     assert refused(signal(rows_of(replace(planted, seed=seed)))) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["volatility", "direction"])
 def test_null_fails(kind: str) -> None:
     """No edge: at least 18 of 20 markets are refused, and p_against alone refuses most."""

@@ -168,6 +168,7 @@ def test_folds_are_drawn_as_the_requirements_say() -> None:
     assert p_against_folds(np.abs(rows), fold, n_resamples=999, seed=0) == 0.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DESIGNS)
 def test_luck_passes_as_often_as_it_may(name: str) -> None:
     """No skill, dependent rows: p_against <= 0.10 in 5 to 15 % of 400 markets of 1,500 minutes."""

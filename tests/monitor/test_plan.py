@@ -107,6 +107,7 @@ def _thirty_days(
 LOOKS = 30 * 24 * 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("period", [1, 2, 3, 4, 6, 20, 50])
 def test_a_flapping_error_rate_rolls_back_once_a_cooldown_at_most(period: int) -> None:
     """30 days of looks that turn bad and good; never twice within the cooldown, never back."""

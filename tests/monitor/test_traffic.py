@@ -106,6 +106,7 @@ def test_the_alarm_hears_gross_failure_before_a_block_is_full() -> None:
     assert (found["error_rate"].value, found["error_alarm"].value > 1e5) == (None, True)  # type: ignore[operator]
 
 
+@pytest.mark.slow
 def test_the_alarm_is_silent_at_the_limit() -> None:
     """At exactly 5 % errors, 4,000 looks of 20 requests, twice: no alarm."""
     rng = np.random.default_rng(5)

@@ -234,6 +234,7 @@ sys.exit(log.lost)
 """
 
 
+@pytest.mark.slow
 def test_several_processes_share_one_chain(tmp_path: Path) -> None:
     """Workers of one server write the same file; no line is lost and none is torn."""
     path = tmp_path / "audit.log"

@@ -139,6 +139,7 @@ def test_counters_never_go_back_when_workers_die(models: Path, clock: ManualCloc
     ] == pytest.approx(12)
 
 
+@pytest.mark.slow
 def test_versions_long_gone_take_no_room(models: Path, clock: ManualClock) -> None:
     """Restarts and promotions without end leave a bounded page and a bounded exposition."""
     board, sizes = Board(1), []

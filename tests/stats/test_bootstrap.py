@@ -186,6 +186,7 @@ def rejections(mean: float, phi: float, n: int = 300) -> float:
     return float(np.mean(found))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("phi", [0.0, 0.8])
 def test_p_against_is_calibrated(phi: float) -> None:
     """Without skill, p <= 0.10 in 5 to 15 % of 300 series, also where rows depend on each other."""

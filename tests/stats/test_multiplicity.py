@@ -15,6 +15,7 @@ from mlwb.core.arrays import Float1D
 from mlwb.stats import benjamini_hochberg, e_benjamini_hochberg, holm
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(
     st.lists(st.floats(0.0, 1.0), min_size=1, max_size=30),

@@ -43,6 +43,7 @@ def test_evidence_grows_and_falls_with_events(n: int, limit: float) -> None:
     assert bool((np.diff(below) <= 0).all())
 
 
+@pytest.mark.slow
 def test_a_rate_at_its_limit_is_seldom_called_worse() -> None:
     """Of 300 streams at 2 %, looked at 700 times, at most the 5 % that Ville allows alarm."""
     rng = np.random.default_rng(1)

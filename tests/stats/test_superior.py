@@ -52,6 +52,7 @@ def test_winners_are_archs() -> None:
     assert list(found.winners) == list(step.superior_models) == [1, 3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("phi", [0.0, 0.6])
 def test_size_is_kept(phi: float) -> None:
     """Six candidates without skill: the best passes at 0.10 in 5 to 15 % of 200 markets."""

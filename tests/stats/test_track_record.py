@@ -47,6 +47,7 @@ def test_the_length_named_decides() -> None:
     )
 
 
+@pytest.mark.slow
 def test_either_answer_is_as_often_wrong_as_its_level_says() -> None:
     """At the limit itself, 3,000 years of days: shown 5 %, refuted 5 %, the rest unproven."""
     days = np.random.default_rng(1).normal(1.0 / YEAR, 1.0, (3_000, 365))

@@ -41,6 +41,7 @@ def test_information_is_spearmans_and_pearsons() -> None:
     assert found.low < found.rank_ic < found.high
 
 
+@pytest.mark.slow
 def test_planted_information_is_recovered() -> None:
     """A Gaussian correlation of 0.10 is inside its 95 % interval in at least 85 % of 60 draws."""
     truth = 6.0 / math.pi * math.asin(0.10 / 2.0)  # Spearman of a Gaussian pair (Pearson 1907)
@@ -101,6 +102,7 @@ def test_same_seed_same_interval() -> None:
     assert told(x, y, seed=5).low != told(x, y, seed=6).low
 
 
+@pytest.mark.slow
 def test_p_value_is_honest_for_noise() -> None:
     """Of 100 pairs of a persistent feature and overlapping noise at most 12 fall below 0.05.
 

@@ -60,6 +60,7 @@ def _drawn(n_days: int, rng: np.random.Generator) -> Daily:
     return daily("x", x, y, days)
 
 
+@pytest.mark.slow
 def test_ratio_s_interval_holds_the_truth() -> None:
     """For 100 draws of 60 independent days the interval holds the ratio of 4,000 days, 88 to 99."""
     rng = np.random.default_rng(1)
@@ -118,6 +119,7 @@ def test_nothing_fades_where_nothing_is_known() -> None:
     assert all(math.isnan(ic) for ic in decay("x", np.ones(500), np.ones(500)).rank_ic)
 
 
+@pytest.mark.slow
 def test_interval_covers_zero_for_noise() -> None:
     """Day blocks keep their level where features persist and targets do not: 85 % of 60 draws."""
     rng, covered = np.random.default_rng(7), []
