@@ -9,11 +9,9 @@ import numpy as np
 from mlwb.canary._judge import JudgeLimits, Question, questions_of
 from mlwb.canary._scores import SCORE_PSI, ScoreLimit
 from mlwb.canary._traffic import Traffic
-from mlwb.stats import DivergenceBets, MeanBets
+from mlwb.stats import DivergenceBets, MeanBets, e_value
 
 __all__ = ["RolloutWatch"]
-
-_LOG_MOST = 700.0
 
 
 class RolloutWatch:
@@ -95,7 +93,7 @@ class RolloutWatch:
         return (
             f"{worst.name.replace('_', ' ')} in {bets.total:.0f} of {bets.n_obs}, "
             f"more than {worst.stop_limit:.0%} beyond chance "
-            f"(e-value {self._e_value:.0f})"
+            f"(e-value {e_value(self.log_evidence):.0f})"
         )
 
     def _far_apart(self) -> str:
@@ -104,9 +102,5 @@ class RolloutWatch:
             return ""
         return (
             f"{name} {bets.value:.2f} over {bets.n_obs} rows, "
-            f"more than {bets.limit:g} beyond chance (e-value {self._e_value:.0f})"
+            f"more than {bets.limit:g} beyond chance (e-value {e_value(self.log_evidence):.0f})"
         )
-
-    @property
-    def _e_value(self) -> float:
-        return math.exp(min(self.log_evidence, _LOG_MOST))

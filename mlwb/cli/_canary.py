@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import signal
 import sys
@@ -35,6 +34,7 @@ from mlwb.core.errors import EvidenceMissingError, ParamsError, PromotionRefused
 from mlwb.evidence import Context
 from mlwb.gates import confirmation_record
 from mlwb.params import CanaryRolloutParams, Policy, load_params
+from mlwb.stats import e_value
 
 if TYPE_CHECKING:
     from mlwb.runner import CanaryServer, RolloutEnd, RolloutProgress, ServerCanary
@@ -336,7 +336,7 @@ class _Bar:
 
     def tell(self, now: RolloutProgress) -> None:
         """Show how far it is."""
-        evidence = math.exp(min(now.log_evidence, 700.0))
+        evidence = e_value(now.log_evidence)
         said = f"{now.phase} ({now.number} of {now.n_phases}), e-value against {evidence:.2g}"
         self._progress.update(
             self._task, completed=now.observed, total=max(now.needed, 1), description=said

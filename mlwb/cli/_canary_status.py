@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mlwb.core.clock import Clock, parse_utc
+from mlwb.stats import e_value
 
 if TYPE_CHECKING:
     from mlwb.runner import RolloutState, ServerCanary
@@ -82,7 +82,7 @@ def _rows(state: RolloutState, clock: Clock) -> Iterator[tuple[str, str]]:
         n = len(state.gaps)
         said = f"{n} gap{'s' * (n > 1)}, {lost_s:,.1f} s in all, left out of the counts"
         yield "not split", said
-    yield "e-value against", f"{math.exp(min(state.log_evidence, 700.0)):.3g}"
+    yield "e-value against", f"{e_value(state.log_evidence):.3g}"
 
 
 def _ago(stamp: str, clock: Clock) -> str:

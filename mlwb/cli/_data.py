@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from mlwb.cli import _market_facts, _market_fetch, _market_make
+from mlwb.cli import _data_facts, _data_fetch, _data_make
 from mlwb.cli._common import JsonFlag, console, print_json
 from mlwb.core.canonical import to_plain
 
@@ -22,9 +22,9 @@ def add(app: typer.Typer) -> None:
     data = typer.Typer(help="Market data: what it is and what is wrong with it.")
     data.command("quality", epilog="Example: mlwb data quality bars.csv.gz")(_quality)
     data.command("profiles", epilog="Example: mlwb data profiles")(_profiles)
-    _market_fetch.add(data)
-    _market_make.add(data)
-    _market_facts.add(data)
+    _data_fetch.add(data)
+    _data_make.add(data)
+    _data_facts.add(data)
     app.add_typer(data, name="data")
 
 

@@ -19,7 +19,7 @@ from mlwb.core.clock import format_utc, parse_utc
 from mlwb.core.errors import EvidenceSchemaError
 from mlwb.monitor._scrape import Scrape
 from mlwb.monitor._triggers import Measurement, Rules
-from mlwb.stats import RateAlarm
+from mlwb.stats import RateAlarm, e_value
 
 __all__ = ["Traffic"]
 
@@ -232,7 +232,7 @@ def _alarm(state: Traffic, at: datetime) -> Measurement:
     if not state.alarm.n_obs:
         return _none("error_alarm", "no requests yet", at)
     log_r = state.alarm.log_r
-    value = math.exp(min(float(np.logaddexp.reduce(log_r)) - math.log(len(log_r)), 700.0))
+    value = e_value(float(np.logaddexp.reduce(log_r)) - math.log(len(log_r)))
     source = f"{state.alarm.n_obs} requests since it is watched"
     return Measurement(name="error_alarm", value=value, n=state.alarm.n_obs, source=source, at=at)
 

@@ -8,6 +8,7 @@ from mlwb.stats._agreement import Agreement, agreement
 from mlwb.stats._betting import MeanBets
 from mlwb.stats._bootstrap import BlockMeans, block_length, block_means, p_against
 from mlwb.stats._divergence_bets import DivergenceBets
+from mlwb.stats._e_value import e_value
 from mlwb.stats._intervals import wilson
 from mlwb.stats._multiplicity import benjamini_hochberg, e_benjamini_hochberg, holm
 from mlwb.stats._overfitting import Overfitting, overfitting
@@ -48,6 +49,7 @@ __all__ = [
     "deflated_benchmark",
     "dsr",
     "e_benjamini_hochberg",
+    "e_value",
     "holm",
     "min_track_record",
     "near_one",

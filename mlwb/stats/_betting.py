@@ -11,6 +11,7 @@ import numpy as np
 
 from mlwb.core.arrays import AnyArray, Bool1D, Float1D, Float2D, FloatArray
 from mlwb.core.errors import ArtifactError, DataSchemaError
+from mlwb.stats._e_value import LOG_MAX
 
 __all__ = ["MeanBets"]
 
@@ -20,7 +21,6 @@ _SHARE = 0.75
 _FIXED = np.geomspace(0.01, 0.3, 5)
 """Parts of the wealth that the gamblers with fixed bets stake on a mean above the limit."""
 _LOG_WEIGHTS = np.log([0.5, *[0.1] * 5])
-_LOG_MAX = 700.0
 _CELLS = 1 << 18
 """Numbers worked on at once, so that long logs need no more memory than short ones."""
 
@@ -154,12 +154,12 @@ class MeanBets:
     @property
     def e_below(self) -> Float1D:
         """Wealth now on a mean below each limit; evidence against a mean at or above it."""
-        return np.asarray(np.exp(np.minimum(self.below, _LOG_MAX)))
+        return np.asarray(np.exp(np.minimum(self.below, LOG_MAX)))
 
     @property
     def e_above(self) -> Float1D:
         """Wealth now on a mean above each limit; evidence against a mean at or below it."""
-        return np.asarray(np.exp(np.minimum(_pooled(self.above), _LOG_MAX)))
+        return np.asarray(np.exp(np.minimum(_pooled(self.above), LOG_MAX)))
 
     def certified(self, level: float = 0.05) -> Bool1D:
         """Limits below which the mean has been shown to be, at any look so far."""
