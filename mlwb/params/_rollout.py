@@ -28,7 +28,7 @@ class RolloutParams:
     settle_s : float
         After so long what the server answered stands in its logs.
     patience_s : float
-        A server that is away for longer ends the rollout.
+        A server that is away for longer ends the rollout; a lease lost for longer pauses it.
     prediction_log, shadow_log : str
         Of the server; empty is where ``mlwb serve`` writes.
     """
