@@ -83,8 +83,9 @@ class AuditFile:
         """
         fsops.make_dirs(self._path.parent)
         with self._locked():
-            if not parts_of(self._path)[0].exists():
-                AuditHead(self._path, self._signer).keep(EMPTY)
+            kept = AuditHead(self._path, self._signer)
+            if not (parts_of(self._path)[0].exists() or kept.path.exists()):
+                kept.keep(EMPTY)
             for body in (*self._cut(), line):
                 self._turn()
                 link = Chain(self._path).append(body)
@@ -169,7 +170,7 @@ class AuditFile:
         last = Chain(self._path).head()
         if self.tampered or (last and self.newest and last.sha256 == self.newest.sha256):
             return []
-        return self._told(whole_audit_problems(self._path, signer=self._signer, is_quick=True))
+        return self._told(self.problems(is_quick=True))
 
     def _told(self, problems: tuple[Problem, ...]) -> list[AuditLine]:
         self.tampered = problems[0].kind if problems else ""

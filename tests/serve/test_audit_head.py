@@ -109,6 +109,35 @@ def test_what_is_written_behind_a_cut_does_not_hide_it(path: Path, where: str) -
     assert (again.tampered, again.recent(2)[1]["who"]) == ("", "after")
 
 
+@pytest.mark.parametrize("left", ["an older pair", "nothing", "the head"])
+def test_a_running_server_remembers_its_own_lines(path: Path, left: str) -> None:
+    """Who puts back a log with the head that belongs to it does not know that; nor who takes both.
+
+    The first line of a new log does not write over the head of the one that is gone.
+    """
+    head = path.with_name("audit.head")
+    older = path.read_bytes(), head.read_bytes()
+    with writing(path) as log:
+        log.now("kill", "done", who="four", route="")
+        path.unlink()
+        if left == "an older pair":
+            path.write_bytes(older[0])
+            head.write_bytes(older[1])
+        elif left == "nothing":
+            head.unlink()
+        log.now("kill", "done", who="after", route="")
+        after, found = log.recent(2)
+    assert log.tampered == "truncated"
+    assert (after["who"], found["what"], found["outcome"]) == ("after", "audit", "found")
+
+
+def test_a_log_that_is_gone_shows_to_the_first_who_writes(path: Path) -> None:
+    """Also to a command that remembers nothing itself."""
+    path.unlink()
+    AuditLog(path, ManualClock(), limit=1 << 20).now("add_key", "done", who="x", route="")
+    assert b"audit.head remembers is gone" in path.read_bytes()
+
+
 def test_two_writers_are_no_tampering(tmp_path: Path) -> None:
     """Workers of one server, and `mlwb keys` beside them."""
     path = tmp_path / "audit.log"
