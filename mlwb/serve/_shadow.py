@@ -96,11 +96,11 @@ def compare(
         taken_ms = (clock.monotonic_s() - start) * 1e3
         if not isinstance(error, ModelError):
             _LOG.error("the candidate failed", exc_info=error)
-        return _failed(job, "model", taken_ms)
-    taken_ms = (clock.monotonic_s() - start) * 1e3
-    if taken_ms > settings.shadow_budget_ms:
+        return _failed(job, "model", taken_ms / n_requests)
+    whole_ms = (clock.monotonic_s() - start) * 1e3
+    taken_ms = whole_ms / n_requests
+    if whole_ms > settings.shadow_budget_ms:
         return _failed(job, "budget", taken_ms)
-    taken_ms /= n_requests
     version, limit, left = candidate.version, settings.match_delta, iter(scores)
     beyond = ShadowOutcome(version, latency_ms=taken_ms, error="range")
     whole = left if not covered else (next(left) if fits else None for fits in covered)
@@ -191,19 +191,24 @@ class Shadow:
         """Compare in as few calls as may be."""
         for jobs in _alike(waiting):
             candidate = jobs[0].candidate
-            most = max(len(job.rows) for job in jobs)
-            if candidate is None or not self._is_quick(jobs[0], candidate, most):
-                for job in jobs:
-                    self._start(job)
-            elif len(jobs) == 1 or not self._may_join(candidate):
-                for job in jobs:
-                    self._compare(job)
-            else:
+            if candidate is not None and len(jobs) > 1 and self._may_join(candidate, jobs):
                 self._compare_together(jobs)
+            else:
+                self._compare_each(jobs)
 
-    def _may_join(self, candidate: Live) -> bool:
-        """Whether requests may share a call: each has the score it would have had alone."""
-        return candidate.is_row_exact and self._watch.breaker.state == "closed"
+    def _compare_each(self, jobs: list[Comparison]) -> None:
+        """Compare one by one; from the first slow one on, off the loop."""
+        for job in jobs:
+            candidate = job.candidate
+            if candidate is not None and self._is_quick(job, candidate, len(job.rows)):
+                self._compare(job)
+            else:
+                self._start(job)
+
+    def _may_join(self, candidate: Live, jobs: list[Comparison]) -> bool:
+        """Whether requests may share a call: each is quick, and has the score it had alone."""
+        is_quick = self._is_quick(jobs[0], candidate, max(len(job.rows) for job in jobs))
+        return is_quick and candidate.is_row_exact and self._watch.breaker.state == "closed"
 
     def _start(self, job: Comparison) -> None:
         task = asyncio.get_running_loop().create_task(self.now(job))
@@ -218,8 +223,7 @@ class Shadow:
             compare(whole, self._settings, self._clock, n_requests=len(jobs)), n_requests=len(jobs)
         )
         if outcomes[0].error in _OF_ALL:  # whose fault it was is found out one by one
-            for job in jobs:
-                self._compare(job)
+            self._compare_each(jobs)
             return
         self._record(whole, outcomes, jobs)
 

@@ -228,6 +228,29 @@ def test_a_candidate_that_became_slow_leaves_the_loop(models: Path) -> None:
     assert threads[1:] == ["mlwb-shadow"] * 2
 
 
+@pytest.mark.parametrize("how", ["together", "one by one"])
+def test_requests_of_one_moment_leave_the_loop_too(models: Path, how: str) -> None:
+    """After the one they share, and at most one more that shows how slow it became."""
+    threads = list[str]()
+
+    def drag() -> None:
+        threads.append(threading.current_thread().name)
+        time.sleep(0.015)
+
+    app = _acting(_app(models, shadow_budget_ms=10.0), drag)
+    live = app.state.candidate.live
+    assert live is not None
+    app.state.candidate.live = dataclasses.replace(live, is_row_exact=how == "together")
+
+    async def talk() -> None:
+        for _ in range(20):
+            await request(app, PATH, BODY)
+        app.state.settle()
+
+    asyncio.run(talk())
+    assert threads.count(threading.main_thread().name) <= 2
+
+
 def test_many_cheap_requests_do_not_make_a_dear_one(models: Path) -> None:
     """What a request costs decides about the thread, not how many came in the same moment."""
     threads = list[str]()
