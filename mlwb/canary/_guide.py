@@ -61,7 +61,7 @@ class Dwell:
     least_s, most_s : float
         Seconds.
     observed : int
-        Requests that the candidate has to be asked in each phase.
+        Requests that the candidate has to answer in each phase.
     """
 
     by: Literal["evidence", "duration"]
@@ -131,8 +131,8 @@ class RolloutGuide:
 
     @property
     def n_observed(self) -> int:
-        """Requests of this phase that the candidate was asked."""
-        return sum(int((part.shadowed & (part.status == 200)).sum()) for part in self._parts)
+        """Requests of this phase that the candidate answered, as evidence counts them."""
+        return sum(int(part.answered.sum()) for part in self._parts)
 
     def resume(self, phases: Sequence[Traffic]) -> None:
         """Begin where a rollout was left.
@@ -143,12 +143,10 @@ class RolloutGuide:
             What was observed in each phase so far, the unfinished one last.
         """
         for part in phases:
-            self._watch.look(part)
-            if self._arms:
-                self._arms.look(part)
+            self._take(part)
         self.phase, self._parts = len(phases) - 1, list(phases[-1:])
 
-    def look(self, fresh: Traffic, *, elapsed_s: float) -> Step:
+    def look(self, fresh: Traffic, *, elapsed_s: float, late: Traffic | None = None) -> Step:
         """Take what came since the last look.
 
         Parameters
@@ -157,6 +155,9 @@ class RolloutGuide:
             Requests of this phase, in order; may be empty.
         elapsed_s : float
             Since the phase began.
+        late : Traffic, optional
+            Requests of phases before, whose lines came only now: judged like all others, but no
+            part of what this phase has observed.
 
         Returns
         -------
@@ -164,22 +165,27 @@ class RolloutGuide:
             After ``NEXT`` the next look is at the next phase.
         """
         self._parts.append(fresh)
-        against = self._watch.look(fresh) or (self._arms.look(fresh) if self._arms else "")
-        if against:
+        if against := (self._take(late) if late else "") or self._take(fresh):
             return Step(StepKind.ABORT, against)
         if not self._is_over(elapsed_s):
             return Step(StepKind.STAY)
         found = summarise(_joined(self._parts), match_delta=self._match_delta)
         if reason := abort_reason(found, self._limits):
             return Step(StepKind.ABORT, reason)
-        if self._dwell.by == "evidence" and found.n_shadowed < self._dwell.observed:
-            reason = f"only {found.n_shadowed} of {self._dwell.observed} requests observed in time"
+        if self._dwell.by == "evidence" and found.n_answered < self._dwell.observed:
+            reason = f"only {found.n_answered} of {self._dwell.observed} requests observed in time"
             return Step(StepKind.ABORT, reason)
         if self.phase + 1 == self._n_phases:
             return Step(StepKind.FINISH)
         self.phase += 1
         self._parts = []
         return Step(StepKind.NEXT)
+
+    def _take(self, part: Traffic) -> str:
+        """Look at some requests; why the rollout must stop, or empty."""
+        beyond = self._watch.look(part)
+        slower = self._arms.look(part) if self._arms else ""
+        return beyond or slower
 
     def _is_over(self, elapsed_s: float) -> bool:
         if elapsed_s < self._dwell.least_s:

@@ -100,6 +100,11 @@ class Summary:
     shadow_p95_ms: float
     shadow_p99_ms: float
 
+    @property
+    def n_answered(self) -> int:
+        """Requests that the candidate was asked and answered."""
+        return self.n_shadowed - self.n_shadow_errors
+
 
 @dataclass(frozen=True)
 class AbortLimits:

@@ -75,6 +75,8 @@ def _rows(state: RolloutState, clock: Clock) -> Iterator[tuple[str, str]]:
     errors = sum(errors for _, errors, _ in state.counted)
     fallbacks = sum(fallbacks for _, _, fallbacks in state.counted)
     yield "counted", f"{errors:,} requests without an answer, {fallbacks:,} fallbacks"
+    if state.unscored:
+        yield "not scored", f"{state.said_unscored}, of what the candidate was asked"
     if state.gaps:
         lost_s = sum(
             (parse_utc(end) - parse_utc(start)).total_seconds() for start, end in state.gaps

@@ -20,7 +20,7 @@ class RolloutParams:
     by : str
         ``evidence``: a phase lasts until enough was observed; ``duration``: ``least_s``.
     observed_per_phase : int
-        Requests that the candidate has to be asked in each phase.
+        Requests that the candidate has to answer in each phase.
     least_s, most_s : float
         A phase is neither shorter nor longer.
     poll_s : float

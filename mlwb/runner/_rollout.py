@@ -63,7 +63,7 @@ class RolloutProgress:
     number, n_phases : int
         Of the phase, from 1, and of all.
     observed, needed : int
-        Requests that the candidate was asked in this phase, and has to be.
+        Requests that the candidate answered in this phase, and has to.
     elapsed_s : float
         Since the phase began.
     log_evidence : float
@@ -205,11 +205,17 @@ class _Rollout:
     def _look(self) -> tuple[bool, str]:
         """Take what is new and decide: whether it is over, and why it stops."""
         counters, now = self._server.counters(), self._clock.now()
-        fresh = self._requests.look(now, counters)
+        *before, fresh = self._requests.look(now, counters)
         if self._invalid:
             return True, self._invalid
-        step = self._guide.look(traffic_of(fresh, self.state.mode), elapsed_s=self._elapsed_s(now))
+        step = self._guide.look(
+            traffic_of(fresh, self.state.mode),
+            elapsed_s=self._elapsed_s(now),
+            late=traffic_of(list(chain.from_iterable(before)), self.state.mode),
+        )
         why = step.reason
+        if why and self.state.unscored:
+            why += f"; not scored: {self.state.said_unscored}"
         if step.kind is StepKind.NEXT:
             why, self._ahead_s = self.hold.open_next(), None
         self.state.observed = self._guide.n_observed
@@ -246,7 +252,7 @@ class _Rollout:
         )
         (record,) = canary_rollout.record(canary_rollout.measure(ran), ran, self._clock)
         (verdict,) = canary_rollout.judge([record], self._policy, self._clock)
-        state.record = record.run_id
+        state.record, state.unscored = record.run_id, canary_rollout.unscored(ran.exchanges)
         self._files.write(state)
         return RolloutEnd(record, verdict, state.aborted, back_ms)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from dataclasses import replace
 from datetime import datetime
 
@@ -10,7 +11,7 @@ from mlwb.core.clock import format_utc, parse_utc
 from mlwb.params import CanaryRolloutParams
 from mlwb.runner._rollout_server import Counters
 from mlwb.runner._rollout_state import RolloutState
-from mlwb.stages.canary_rollout import Answers, Exchange, Lock, failures, phase_names
+from mlwb.stages.canary_rollout import Answers, Exchange, Lock, failures, phase_names, unscored
 
 __all__ = ["RolloutRequests"]
 
@@ -48,9 +49,12 @@ class RolloutRequests:
         self.take(now)
         for when, errors, fallbacks in self._state.counted:
             self._count(parse_utc(when), errors, fallbacks)
+        self._state.unscored = unscored(item for _, item in self._items)
 
-    def look(self, now: datetime, counters: Counters) -> list[Exchange]:
-        """Take what is new.
+    def look(self, now: datetime, counters: Counters) -> list[list[Exchange]]:
+        """Take what is new, by the phase it belongs to.
+
+        Late lines of a phase before come after the next has begun: they count for their own.
 
         Parameters
         ----------
@@ -66,7 +70,9 @@ class RolloutRequests:
         if errors or fallbacks:
             self._state.counted.append((format_utc(now), errors, fallbacks))
             self._count(now, errors, fallbacks, first=n_before)
-        return [item for _, item in self._items[n_before:]]
+        new = Counter(unscored(item for _, item in self._items[n_before:]))
+        self._state.unscored = dict((new + Counter(self._state.unscored)).most_common())
+        return self.by_phase(n_before)
 
     def take(self, now: datetime) -> None:
         """Lines that came to stand in the logs."""
@@ -79,24 +85,22 @@ class RolloutRequests:
         ]
         self.foreign = self.foreign or seen.foreign
 
-    def of(self, number: int) -> list[Exchange]:
-        """Requests of a phase.
+    def by_phase(self, first: int = 0) -> list[list[Exchange]]:
+        """Requests of every phase that was begun, each by the time of its answer.
+
+        The guide and the evidence both count by it: what one has seen enough of, the other has.
 
         Parameters
         ----------
-        number : int
-            From 0.
+        first : int, default=0
+            Requests before this one are left out.
         """
         begun = [parse_utc(moment) for moment in self._state.begun]
-        return [
-            replace(item, test=self._names[number])
-            for ts, item in self._items
-            if max(bisect_right(begun, ts) - 1, 0) == number
-        ]
-
-    def by_phase(self) -> list[list[Exchange]]:
-        """Requests of every phase that was begun."""
-        return [self.of(number) for number in range(len(self._state.begun))]
+        phases: list[list[Exchange]] = [[] for _ in begun]
+        for ts, item in self._items[first:]:
+            number = max(bisect_right(begun, ts) - 1, 0)
+            phases[number].append(replace(item, test=self._names[number]))
+        return phases
 
     def _count(self, when: datetime, errors: int, fallbacks: int, *, first: int = 0) -> None:
         """Work what the counters said into the requests from ``first`` on."""

@@ -47,7 +47,7 @@ class RolloutState(msgspec.Struct, forbid_unknown_fields=True):
     record : str
         Run id of the evidence.
     observed : int
-        Requests of this phase that the candidate was asked.
+        Requests of this phase that the candidate answered.
     log_evidence : float
         Against the rollout, natural logarithm.
     holder : str
@@ -58,6 +58,8 @@ class RolloutState(msgspec.Struct, forbid_unknown_fields=True):
         When the server was last told to go on, UTC.
     gaps : list of (str, str)
         From when to when the server took no share because nobody renewed the lease, UTC.
+    unscored : dict of str to int
+        Requests that the candidate was asked and did not score, in all phases, by why.
     """
 
     base_url: str
@@ -79,11 +81,17 @@ class RolloutState(msgspec.Struct, forbid_unknown_fields=True):
     runner: str = ""
     renewed: str = ""
     gaps: list[tuple[str, str]] = []
+    unscored: dict[str, int] = {}
 
     @property
     def phase(self) -> str:
         """Name of the phase it is in, or was."""
         return f"{self.phases[len(self.begun) - 1]:g}%" if self.begun else ""
+
+    @property
+    def said_unscored(self) -> str:
+        """``"6 by model, 1 by budget"``; empty where the candidate scored whatever it was asked."""
+        return ", ".join(f"{n:,} by {why}" for why, n in self.unscored.items())
 
 
 class RolloutFiles:

@@ -60,4 +60,5 @@ def exchange(
         shadow_score=shadow.score,
         shadow_ms=shadow.latency_ms,
         shadow_version=shadow.version,
+        shadow_error=shadow.error if shadowed else "",
     )

@@ -116,7 +116,7 @@ def rollout_record(facts: RolloutFacts, shared: Context) -> Record:
 
 def _candidate(found: Summary, phase: str) -> list[Metric]:
     """What the candidate did in a phase; no number where it did nothing."""
-    answered, compared = found.n_shadowed - found.n_shadow_errors, found.n_compared
+    answered, compared = found.n_answered, found.n_compared
     said = "the candidate's time inside the server"
     return [
         Metric(

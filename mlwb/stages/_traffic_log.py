@@ -95,6 +95,9 @@ class Exchange:
         Its answer and its time inside the server.
     shadow_version : str
         Version that answered in the shadow.
+    shadow_error : str, default=""
+        Why it gave no score, in the word of the shadow log; empty where it gave one, or was not
+        asked.
     """
 
     test: str
@@ -107,6 +110,7 @@ class Exchange:
     shadow_score: float | None
     shadow_ms: float | None
     shadow_version: str
+    shadow_error: str = ""
 
 
 SCORE_TOLERANCE = 1e-9

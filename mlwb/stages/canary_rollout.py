@@ -6,8 +6,8 @@ nothing itself and sends nothing. Everything is read again from the same lines a
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -65,11 +65,14 @@ __all__ = [
     "record",
     "score_limit",
     "traffic_of",
+    "unscored",
 ]
 
 Mode = Literal["observe_only", "live"]
 _NOT_ASKED = ("dropped", "no_candidate")
 """Words of the shadow log for rows that say nothing about the candidate."""
+_FALLBACK = "fallback"
+"""Word for a request of a live candidate's share that the champion had to answer."""
 
 
 @dataclass(frozen=True)
@@ -223,6 +226,7 @@ class Answers:
             shadow_score=side.score,
             shadow_ms=side.latency_ms,
             shadow_version=side.version,
+            shadow_error=side.error,
         )
 
     def _foreign(self, items: Sequence[Exchange]) -> str:
@@ -249,8 +253,26 @@ def failures(n_errors: int, n_fallbacks: int, items: Sequence[Exchange]) -> list
     for item in items:
         is_fallback = left > 0 and not item.shadowed
         left -= is_fallback
-        found.append(replace(item, shadowed=True) if is_fallback else item)
+        found.append(replace(item, shadowed=True, shadow_error=_FALLBACK) if is_fallback else item)
     return found + [_FAILED] * n_errors
+
+
+def unscored(items: Iterable[Exchange]) -> dict[str, int]:
+    """Requests that the candidate was asked and did not score, by why; most first.
+
+    Parameters
+    ----------
+    items : iterable of Exchange
+        Of a rollout. Reasons are the words of the shadow log, and ``"fallback"`` where the champion
+        answered in the candidate's place.
+
+    Examples
+    --------
+    >>> unscored([])
+    {}
+    """
+    words = (item.shadow_error for item in items if item.shadowed and item.shadow_score is None)
+    return dict(Counter(words).most_common())
 
 
 _FAILED = Exchange("", 500, 0.0, None, None, "", False, None, None, "")  # noqa: FBT003 - a row
@@ -336,7 +358,12 @@ def measure(ran: Ran) -> RolloutFacts:
             beside={SCORE_PSI: score_path(whole, scores)} if scores else {},
         ),
         scores=_psi_metric(whole, scores),
-        more={"lock": asdict(ran.lock), "latency": "inside the server", **ran.more},
+        more={
+            "lock": asdict(ran.lock),
+            "latency": "inside the server",
+            "unscored": unscored(ran.exchanges),
+            **ran.more,
+        },
     )
 
 

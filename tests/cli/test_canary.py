@@ -62,6 +62,7 @@ def test_status_says_whose_lease_it_is_and_who_leads() -> None:
         runner="pid 7 on box",
         renewed="2026-01-01T00:00:00Z",
         gaps=[("2026-01-01T00:00:01Z", "2026-01-01T00:00:08Z")],
+        unscored={"model": 6, "budget": 1},
     )
     clock.advance(9.0)
     server = ServerCanary("live", 5.0, lease=ServerLease("a", 5.0, 4.5))
@@ -74,6 +75,7 @@ def test_status_says_whose_lease_it_is_and_who_leads() -> None:
         "server live 5 %", "lease this rollout's, 4.5 of 5 s left",
         "runner pid 7 on box, renewed 9.0 s ago",
         "counted 2 requests without an answer, 1 fallbacks", "1 gap, 7.0 s in all",
+        "not scored 6 by model, 1 by budget",
         "server off 0 %, ended: lease_expired", "state left by its runner",
     ):  # fmt: skip
         assert part in said
