@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +15,7 @@ __all__ = ["open_redis"]
 _ANSWER_S = 0.25
 _REMEMBERED_S = 60
 """Longer than a batch is told again and again."""
+_ROUNDING_S = 1e-3
 _PREFIX = "mlwb:limit:"
 # By the clock of the store, so clocks of servers need not agree. A name is kept as long as it owes.
 _TELL = """
@@ -56,6 +58,7 @@ def open_redis(url: str) -> CountStore:
         from redis.asyncio import Redis
         from redis.asyncio.retry import Retry
         from redis.backoff import NoBackoff
+        from redis.exceptions import RedisError
     except ModuleNotFoundError as error:
         raise ParamsError(
             "MLWB_LIMITS_URL needs redis-py", todo="pip install 'mlwb[redis]'"
@@ -69,7 +72,9 @@ def open_redis(url: str) -> CountStore:
             max_connections=1,
             protocol=2,
         )
-    except ValueError as error:  # what it says would show a password
+        # Takes every option of the URL, and says nothing to anybody.
+        client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+    except (ValueError, TypeError, RedisError) as error:  # what it says would show a password
         raise ParamsError(
             "MLWB_LIMITS_URL names no store", expected="such as redis://127.0.0.1:6379/0"
         ) from error
@@ -95,7 +100,21 @@ class _Redis:
             raise StoreAwayError(f"{type(error).__name__}: {error}") from error
         if owed is None:
             raise StoreForgotError
-        return [float(text) for text in owed]
+        return _checked(owed, told)
 
     async def close(self) -> None:
         await self._client.aclose()
+
+
+def _checked(owed: Any, told: Sequence[Told]) -> list[float]:
+    """Seconds owed, one of each name; whatever else speaks on the port of a store is none."""
+    try:
+        found = [float(text) for text in owed]
+    except (TypeError, ValueError):
+        found = []
+    if len(found) != len(told) or not all(
+        -math.inf < owed_s <= one.most_s + _ROUNDING_S
+        for owed_s, one in zip(found, told, strict=True)
+    ):
+        raise StoreAwayError("an answer that is none of the store's")
+    return found

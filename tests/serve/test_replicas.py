@@ -18,6 +18,7 @@ from mlwb.serve import ServeSettings, create_app
 from mlwb.serve._limits import Limits
 from mlwb.serve._rate import LocalRateLimit, Quota, RateLimit
 from mlwb.serve._rate_shared import RateTable, SharedRateLimit
+from mlwb.serve._redis import open_redis
 from mlwb.serve._replicas import Replicas
 from tests.serve.asgi_kit import call
 from tests.serve.store_kit import MemoryStore
@@ -282,12 +283,62 @@ def test_one_word_when_it_goes_and_one_when_it_comes(caplog: pytest.LogCaptureFi
     assert "answers again" in back
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1", "127.0.0.1:6379", "redis://h:secret/0"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1",
+        "127.0.0.1:6379",
+        "redis://h:secret/0",
+        "redis://:secret@h/0?no_option=1",
+        "redis://:secret@h/0?protocol=9",
+    ],
+)
 def test_a_url_that_names_no_store_is_refused(models: Path, url: str) -> None:
     """At the start, without saying what may be a password."""
     with pytest.raises(ParamsError, match="MLWB_LIMITS_URL names no store") as found:
         create_app(ServeSettings(models, limits_url=url))
     assert "secret" not in str(found.value)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b":5",
+        b"+OK",
+        b"*0",
+        b"*2\r\n+1\r\n+1",
+        b"*1\r\n+text",
+        b"*1\r\n+nan",
+        b"*1\r\n+inf",
+        b"*1\r\n+50",
+    ],
+)
+def test_what_is_no_answer_of_a_store_is_none(answer: bytes) -> None:
+    """Another program on its port, a number nobody can owe: the server limits alone, and says so.
+
+    An endless debt would be an endless refusal, whatever the store says later.
+    """
+
+    async def answered(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            is_script = b"EVALSHA" in data
+            writer.write((answer if is_script else b"+OK") + b"\r\n")
+        writer.close()
+
+    async def told() -> tuple[str, Quota]:
+        server = await asyncio.start_server(answered, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        store, clock = open_redis(f"redis://127.0.0.1:{port}/0"), ManualClock()
+        replicas = Replicas(store, Limits(_own(), None), clock, capacity=10)
+        limit = replicas.limits.by_key
+        assert limit is not None
+        limit.take("bot", clock.monotonic_s())
+        await replicas.exchange()
+        await replicas.close()
+        server.close()
+        return replicas.problem, limit.standing(limit.take("bot", clock.monotonic_s()))
+
+    assert asyncio.run(told()) == ("unreachable", Quota(QUOTA - 2, 1))
 
 
 def test_a_password_is_not_shown(models: Path) -> None:
