@@ -14,7 +14,7 @@ from pathlib import Path
 from mlwb.core.home import find_project
 from mlwb.model import PurgedKFold, Trial, cross_validate, score
 from mlwb.params import TrainingParams, load_params, load_policy
-from mlwb.stages.common import prepare
+from mlwb.stages.market import prepare
 
 
 def main(sources: list[str]) -> None:

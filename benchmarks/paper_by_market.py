@@ -14,7 +14,7 @@ from mlwb.core.home import find_project
 from mlwb.model import Trial, walk
 from mlwb.params import TrainingParams, load_params
 from mlwb.stages._paper import paper_trade
-from mlwb.stages.common import prepare
+from mlwb.stages.market import prepare
 
 
 def main(sources: list[str]) -> None:

@@ -21,7 +21,7 @@ from mlwb.core.home import find_project
 from mlwb.drift import count_blocks, fit_feature_reference, in_full_blocks
 from mlwb.drift.calibration import Calibrated, Reading, calibrate, reading
 from mlwb.params import TrainingParams, load_params
-from mlwb.stages.common import Prepared, prepare
+from mlwb.stages.market import Prepared, prepare
 
 DAY_S, LEVEL, LIMIT = 86_400, 0.05, 0.2
 DESIGNS = ((14, 7), (40, 1), (40, 7))

@@ -25,7 +25,7 @@ from mlwb.model import (
     skill_beyond,
 )
 from mlwb.params import TrainingParams, load_params
-from mlwb.stages.common import prepare
+from mlwb.stages.market import prepare
 
 N_RESAMPLES, SEED = 10_000, 0
 

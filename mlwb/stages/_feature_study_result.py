@@ -8,7 +8,7 @@ from mlwb.core.clock import DAY_S
 from mlwb.data import QualityReport
 from mlwb.features.labels import Labels
 from mlwb.params import FeatureStudyParams
-from mlwb.stages.common import Prepared
+from mlwb.stages.market import Prepared
 from mlwb.study import (
     Clipping,
     Costed,

@@ -16,7 +16,8 @@ from mlwb.params import DataParams, LivePnlParams, TrainingParams, load_params
 from mlwb.stages._live_fills import FillDay, fill_days, read_fills
 from mlwb.stages._live_paper import Answers, Traded, day_start, take_answers, traded
 from mlwb.stages._served_lines import prediction_log, served_lines
-from mlwb.stages.common import home_of, market_origin, policy_of, prepare, store_of
+from mlwb.stages.common import home_of, policy_of, store_of
+from mlwb.stages.market import market_origin, prepare
 
 __all__ = ["Inputs", "load", "told_days"]
 

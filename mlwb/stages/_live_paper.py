@@ -26,7 +26,7 @@ from mlwb.core.clock import DAY_S
 from mlwb.core.predictionlog import REPLAYED, PredictionLine
 from mlwb.params import TrainingParams
 from mlwb.stages._paper import MEANINGS, RULES, caps_of, one_way_cost, targets_of
-from mlwb.stages.common import Prepared
+from mlwb.stages.market import Prepared
 
 __all__ = ["Answers", "PaperDay", "Traded", "day_start", "paper_day", "take_answers", "traded"]
 

@@ -46,7 +46,7 @@ from mlwb.features.batch import compute
 from mlwb.features.regimes import REGIMES, fit_regimes, regime_inputs, regime_of
 from mlwb.model import Dataset, OutOfFold
 from mlwb.params import TrainingParams
-from mlwb.stages.common import Prepared
+from mlwb.stages.market import Prepared
 from mlwb.stats import BlockMeans
 
 __all__ = ["MEANINGS", "RULES", "Paper", "caps_of", "one_way_cost", "paper_trade", "targets_of"]

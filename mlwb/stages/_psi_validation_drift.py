@@ -34,7 +34,7 @@ from mlwb.drift.planning import Plan, plan
 from mlwb.drift.recent import against_previous
 from mlwb.stages._psi_validation_inputs import Inputs, Limits
 from mlwb.stages._psi_validation_result import AllAtOnce, Drifted, Missing, Rolling
-from mlwb.stages.common import Prepared
+from mlwb.stages.market import Prepared
 from mlwb.stats import benjamini_hochberg, holm
 
 __all__ = ["all_at_once", "drifted", "is_averaged", "rolling"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from mlwb.core.arrays import Float1D, Int1D
 from mlwb.inference import VersionReference
 from mlwb.params import LabelParams, PsiValidationParams
-from mlwb.stages.common import Prepared
+from mlwb.stages.market import Prepared
 
 __all__ = ["Inputs", "Limits"]
 

@@ -10,7 +10,7 @@ from mlwb.core.arrays import Bool1D, Int1D
 from mlwb.core.bars import INTERVAL_S
 from mlwb.data import Count, QualityReport
 from mlwb.evidence import Context, Metric, Record, new_record, rate
-from mlwb.stages.common import Prepared
+from mlwb.stages.market import Prepared
 
 __all__ = ["completeness_of", "quality_record"]
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -17,7 +17,9 @@ from mlwb.core.clock import format_utc
 from mlwb.core.featurelog import FeatureLine
 from mlwb.evidence import Context, Metric, Record, new_record, rate
 from mlwb.inference import Sidecar
-from mlwb.stages.common import Prepared
+
+if TYPE_CHECKING:
+    from mlwb.stages.market import Prepared
 
 __all__ = ["OBSERVE", "Difference", "Served", "bar_bodies", "compare", "served_record"]
 

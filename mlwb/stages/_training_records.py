@@ -15,7 +15,8 @@ from mlwb.stages._paper_records import pnl_details, pnl_metrics
 from mlwb.stages._proof_records import importance_metrics, proof_metrics
 from mlwb.stages._training_result import Result
 from mlwb.stages._training_selection import trials_head
-from mlwb.stages.common import context, market_inputs, market_origin, null
+from mlwb.stages.common import context, null
+from mlwb.stages.market import market_inputs, market_origin
 
 __all__ = ["build", "quantiles"]
 

@@ -23,7 +23,7 @@ from mlwb.params import TrainingParams
 from mlwb.stages._paper import Paper
 from mlwb.stages._training_proof import Proof
 from mlwb.stages._training_selection import Configuration
-from mlwb.stages.common import Prepared
+from mlwb.stages.market import Prepared
 
 __all__ = ["Fitted", "Inputs", "Result"]
 

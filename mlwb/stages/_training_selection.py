@@ -16,7 +16,8 @@ from mlwb.evidence import Kinship, LoggedTrial, TrialLedger
 from mlwb.features import spec_digest
 from mlwb.model import Dataset, TrialResult, daily_skill, family_digest, trial_contributions
 from mlwb.params import TrainingParams, params_values
-from mlwb.stages.common import Prepared, home_of
+from mlwb.stages.common import home_of
+from mlwb.stages.market import Prepared
 from mlwb.stats import (
     Overfitting,
     SharpeRatio,

@@ -7,15 +7,8 @@ from mlwb.data import quality
 from mlwb.evidence import Record
 from mlwb.params import FeatureStudyParams
 from mlwb.stages._quality_metrics import quality_record
-from mlwb.stages.common import (
-    Prepared,
-    context,
-    market_inputs,
-    market_origin,
-    next_version,
-    prepare,
-    registry_of,
-)
+from mlwb.stages.common import context, next_version, registry_of
+from mlwb.stages.market import Prepared, market_inputs, market_origin, prepare
 
 __all__ = ["load", "measure"]
 

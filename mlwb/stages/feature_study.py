@@ -24,15 +24,13 @@ from mlwb.stages._quality_metrics import quality_record
 from mlwb.stages.common import (
     context,
     judge_gates,
-    market_inputs,
-    market_origin,
     next_version,
     policy_of,
-    prepare,
     registry_of,
     store_of,
     write_all,
 )
+from mlwb.stages.market import market_inputs, market_origin, prepare
 from mlwb.study import (
     Costed,
     Eligibility,

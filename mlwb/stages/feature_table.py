@@ -29,7 +29,7 @@ from mlwb.features.probe import (
 from mlwb.features.regimes import regime_inputs
 from mlwb.model import WinsorScaler
 from mlwb.params import FeatureStudyParams, params_values
-from mlwb.stages.common import Prepared, labels_of, prepare
+from mlwb.stages.market import Prepared, labels_of, prepare
 
 __all__ = ["FeatureTable", "Probes", "build", "probe", "write"]
 

@@ -31,14 +31,8 @@ from mlwb.stages._live_paper import (
 )
 from mlwb.stages._live_records import fill_details, fill_metrics, paper_details, paper_metrics
 from mlwb.stages._served_lines import prediction_log
-from mlwb.stages.common import (
-    context,
-    home_of,
-    manifest_of,
-    market_inputs,
-    registry_of,
-    store_of,
-)
+from mlwb.stages.common import context, home_of, manifest_of, registry_of, store_of
+from mlwb.stages.market import market_inputs
 
 __all__ = ["Inputs", "Result", "judge", "load", "measure", "record", "run"]
 

@@ -21,20 +21,16 @@ from mlwb.stages._psi_validation_losses import realised
 from mlwb.stages._psi_validation_metrics import snapshot_details, snapshot_metrics
 from mlwb.stages._psi_validation_result import Drifted, Result, Whole
 from mlwb.stages.common import (
-    Prepared,
     candidate_of,
-    check_unseen,
     context,
     judge_gates,
     manifest_of,
-    market_inputs,
-    market_origin,
     policy_of,
-    prepare,
     registry_of,
     store_of,
     write_all,
 )
+from mlwb.stages.market import Prepared, check_unseen, market_inputs, market_origin, prepare
 
 __all__ = ["Drifted", "Inputs", "Limits", "Result", "judge", "load", "measure", "record", "run"]
 

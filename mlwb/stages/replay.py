@@ -42,17 +42,14 @@ from mlwb.stages._traffic_log import (
     write_log,
 )
 from mlwb.stages.common import (
-    Prepared,
     candidate_of,
-    check_unseen,
     home_of,
     manifest_of,
-    market_origin,
     match_delta_of,
-    prepare,
     registry_of,
     traffic_path,
 )
+from mlwb.stages.market import Prepared, check_unseen, market_origin, prepare
 
 __all__ = [
     "Inputs",

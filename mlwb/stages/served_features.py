@@ -24,16 +24,8 @@ from mlwb.params import Policy, ReplayParams
 from mlwb.registry import Registry
 from mlwb.stages._served import Served, compare, served_record
 from mlwb.stages._served_lines import feature_log
-from mlwb.stages.common import (
-    Prepared,
-    context,
-    home_of,
-    market_inputs,
-    market_origin,
-    prepare,
-    store_of,
-    write_all,
-)
+from mlwb.stages.common import context, home_of, store_of, write_all
+from mlwb.stages.market import Prepared, market_inputs, market_origin, prepare
 
 __all__ = ["Inputs", "Served", "judge", "load", "measure", "record", "run"]
 

@@ -33,7 +33,8 @@ from mlwb.params import ReplayParams
 from mlwb.stages._exchange import exchange, read_reply
 from mlwb.stages._traffic_log import SHADOW, Exchange, to_traffic
 from mlwb.stages._traffic_metrics import shadow_metrics
-from mlwb.stages.common import context, market_inputs, market_origin, prepare
+from mlwb.stages.common import context
+from mlwb.stages.market import market_inputs, market_origin, prepare
 
 __all__ = ["Compared", "Progress", "Result", "Rows", "comparison_csv", "read_rows", "send"]
 

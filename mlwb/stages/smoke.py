@@ -20,14 +20,8 @@ from mlwb.stages import replay
 from mlwb.stages._series import Snapshot, differences, parse_metrics
 from mlwb.stages._traffic_log import SMOKE, Exchange, TrafficHeader, write_log
 from mlwb.stages.canary_analysis import smoke_details, smoke_metrics
-from mlwb.stages.common import (
-    context,
-    home_of,
-    market_origin,
-    match_delta_of,
-    store_of,
-    write_all,
-)
+from mlwb.stages.common import context, home_of, match_delta_of, store_of, write_all
+from mlwb.stages.market import market_origin
 
 __all__ = ["BASELINE", "Result", "Target", "baseline_before", "changes", "measure", "record"]
 

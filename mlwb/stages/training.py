@@ -50,16 +50,15 @@ from mlwb.stages._training_proof import prove
 from mlwb.stages._training_result import Fitted, Inputs, Result
 from mlwb.stages._training_selection import configuration_of, log_trials, note_look
 from mlwb.stages.common import (
-    Prepared,
     judge_gates,
     load_check,
     manifest_of,
     next_version,
-    prepare,
     registry_of,
     store_of,
     write_all,
 )
+from mlwb.stages.market import Prepared, prepare
 
 __all__ = ["Fitted", "Inputs", "Result", "judge", "load", "measure", "record", "run"]
 

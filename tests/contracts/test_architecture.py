@@ -35,6 +35,9 @@ HEAVY = [
 LIGHT = [
     "mlwb.serve", "mlwb.serve.app", "mlwb.client", "mlwb.inference", "mlwb.registry", "mlwb.gates",
     "mlwb.canary", "mlwb.drift", "mlwb.features", "mlwb.stats", "mlwb.evidence", "mlwb.params",
+    "mlwb.monitor", "mlwb.stages.canary_dryrun", "mlwb.stages.canary_preflight",
+    "mlwb.stages.canary_rollout", "mlwb.stages.scrape", "mlwb.stages.shadow_compare",
+    "mlwb.stages.validation",
 ]  # fmt: skip
 
 

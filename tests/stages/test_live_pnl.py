@@ -31,7 +31,7 @@ from mlwb.stages import live_pnl
 from mlwb.stages._live_fills import fill_days, read_fills
 from mlwb.stages._live_paper import PaperDay, Traded, paper_day, take_answers
 from mlwb.stages._paper import caps_of
-from mlwb.stages.common import Prepared, Windows
+from mlwb.stages.market import Prepared, Windows
 from tests.inference.version_kit import point, sidecar_for, write_version
 from tests.monitor.log_kit import DAY, answer, write
 from tests.stages.conftest import PARAMS

@@ -19,7 +19,7 @@ from mlwb.model import Dataset, OutOfFold, Split
 from mlwb.params import TrainingParams, load_params
 from mlwb.stages._paper import Paper, paper_trade
 from mlwb.stages._paper_records import pnl_details, pnl_metrics
-from mlwb.stages.common import Prepared, prepare
+from mlwb.stages.market import Prepared, prepare
 from tests.stages.conftest import PARAMS
 
 KINDS = ("volatility", "direction", "triple_barrier")

@@ -22,7 +22,8 @@ from mlwb.gates import Outcome
 from mlwb.params import ReplayParams, load_params, load_policy
 from mlwb.stages import served_features
 from mlwb.stages._served import OBSERVE, bar_bodies
-from mlwb.stages.common import home_of, prepare, store_of
+from mlwb.stages.common import home_of, store_of
+from mlwb.stages.market import prepare
 from tests.serve.asgi_kit import request, running
 from tests.serve.observe_kit import FEATURES, observing, write_observed
 from tests.stages.conftest import PARAMS

@@ -16,7 +16,8 @@ from mlwb.core.errors import ServeError
 from mlwb.evidence import lint
 from mlwb.params import ReplayParams, load_policy
 from mlwb.stages import canary_analysis, replay, smoke
-from mlwb.stages.common import judge_gates, prepare, store_of
+from mlwb.stages.common import judge_gates, store_of
+from mlwb.stages.market import prepare
 from mlwb.stages.smoke import Target
 from tests.client.scripted_kit import answer, problem, scripted
 from tests.inference.version_kit import sidecar_for
