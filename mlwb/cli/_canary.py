@@ -37,7 +37,7 @@ from mlwb.params import CanaryRolloutParams, Policy, load_params
 from mlwb.stats import e_value
 
 if TYPE_CHECKING:
-    from mlwb.runner import CanaryServer, RolloutEnd, RolloutProgress, ServerCanary
+    from mlwb.rollout import CanaryServer, RolloutEnd, RolloutProgress, ServerCanary
     from mlwb.stages.canary_preflight import Preflight
     from mlwb.stages.canary_rollout import Lock
 
@@ -105,7 +105,7 @@ def _run(
     as_json: JsonFlag = False,
 ) -> None:
     """Lead the candidate through its phases; exit 1 when it was stopped or the gate says no."""
-    from mlwb.runner import RolloutOptions, rollout_run
+    from mlwb.rollout import RolloutOptions, rollout_run
 
     if dry_run + observe_only + live + resume != 1 and not (dry_run and live and not resume):
         raise ParamsError("say which: --dry-run, --observe-only, --live or --resume")
@@ -136,7 +136,7 @@ def _run(
 def _status(url: UrlOption = _URL, as_json: JsonFlag = False) -> None:
     """Say where the rollout is; exit 1 where one was left without its runner."""
     from mlwb.cli._canary_status import status_table
-    from mlwb.runner import RolloutFiles
+    from mlwb.rollout import RolloutFiles
 
     files = RolloutFiles(home())
     state, is_held = files.read(), files.is_held
@@ -161,7 +161,7 @@ def _abort(
     as_json: JsonFlag = False,
 ) -> None:
     """Go back to 0 % at once; exit 1 where the server cannot be told."""
-    from mlwb.runner import rollout_abort
+    from mlwb.rollout import rollout_abort
 
     with _server(url) as server:
         back_ms, end = rollout_abort(
@@ -190,7 +190,7 @@ def _interrupt(*_: object) -> None:
 
 
 def _server(url: str) -> CanaryServer:
-    from mlwb.runner import CanaryServer
+    from mlwb.rollout import CanaryServer
 
     return CanaryServer(url.rstrip("/"), api_key=os.environ.get("MLWB_API_KEY", ""))
 

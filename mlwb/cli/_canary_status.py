@@ -12,7 +12,7 @@ from mlwb.core.clock import Clock, parse_utc
 from mlwb.stats import e_value
 
 if TYPE_CHECKING:
-    from mlwb.runner import RolloutState, ServerCanary
+    from mlwb.rollout import RolloutState, ServerCanary
 
 __all__ = ["status_table"]
 

@@ -1,7 +1,6 @@
-"""Running things headless: notebooks and their reports, servers, rollouts, the whole chain.
+"""Running things headless: notebooks and their reports, servers, the whole chain.
 
-Belongs here: starting and ending processes, the truth about how they ended, the report page; giving
-a server orders, and looking after what they lead to until it is over.
+Belongs here: starting and ending processes, the truth about how they ended, the report page.
 Does not belong here: measuring, judging, figures. Notebooks call the stages; this room calls
 notebooks.
 """
@@ -13,15 +12,6 @@ from mlwb.runner._finish import finish_run, past_runs
 from mlwb.runner._notebook import NotebookRun, raise_for_status, run_notebook
 from mlwb.runner._pipeline import STEPS, Event, Outcome, Step, run_loop
 from mlwb.runner._render import RenderedReport, render_html
-from mlwb.runner._rollout import (
-    RolloutEnd,
-    RolloutOptions,
-    RolloutProgress,
-    rollout_abort,
-    rollout_run,
-)
-from mlwb.runner._rollout_server import CanaryServer, ServerCanary
-from mlwb.runner._rollout_state import RolloutFiles, RolloutState
 from mlwb.runner._server import RunningServer, server_process
 from mlwb.runner._session import NotebookEvent
 from mlwb.runner._shadow import ShadowRun, shadow_run, shadow_server
@@ -31,7 +21,6 @@ from mlwb.runner._traffic import send_traffic
 __all__ = [
     "SCENARIOS",
     "STEPS",
-    "CanaryServer",
     "E2eOptions",
     "Event",
     "Found",
@@ -40,13 +29,7 @@ __all__ = [
     "Options",
     "Outcome",
     "RenderedReport",
-    "RolloutEnd",
-    "RolloutFiles",
-    "RolloutOptions",
-    "RolloutProgress",
-    "RolloutState",
     "RunningServer",
-    "ServerCanary",
     "ShadowRun",
     "SmokeOptions",
     "Step",
@@ -55,8 +38,6 @@ __all__ = [
     "past_runs",
     "raise_for_status",
     "render_html",
-    "rollout_abort",
-    "rollout_run",
     "run_loop",
     "run_notebook",
     "send_traffic",

@@ -13,8 +13,8 @@ from typing import Any
 from mlwb.core.canonical import parse_json
 from mlwb.core.errors import EvidenceSchemaError, ServerStartError
 from mlwb.core.home import Home
+from mlwb.rollout import RolloutFiles
 from mlwb.runner._e2e_plan import Decision, Order
-from mlwb.runner._rollout_state import RolloutFiles
 from mlwb.runner._server import inherited
 
 __all__ = ["Orders", "Told"]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -17,66 +16,15 @@ from mlwb.core.clock import format_utc
 from mlwb.core.featurelog import FeatureLine
 from mlwb.evidence import Context, Metric, Record, new_record, rate
 from mlwb.inference import Sidecar
+from mlwb.stages._served_result import Difference, Served
+from mlwb.stages.market import Prepared
 
-if TYPE_CHECKING:
-    from mlwb.stages.market import Prepared
-
-__all__ = ["OBSERVE", "Difference", "Served", "bar_bodies", "compare", "served_record"]
+__all__ = ["OBSERVE", "bar_bodies", "compare", "served_record"]
 
 OBSERVE = "/ml/observe"
 _SHOWN = 5
 _BARS_A_REQUEST = 200
 """Fewer than a body of the default size holds."""
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A value that is not the same bits.
-
-    Parameters
-    ----------
-    ts : str
-        Open of the bar, UTC.
-    feature : str
-        Which one.
-    served, offline : str
-        Both values in full; ``"no bar"`` where the market has none for that minute.
-    """
-
-    ts: str
-    feature: str
-    served: str
-    offline: str
-
-
-@dataclass(frozen=True)
-class Served:
-    """What a feature log amounts to.
-
-    Parameters
-    ----------
-    symbol : str
-        As it stands in the log.
-    schema_crc32, feature_spec_digest : str
-        Of the version.
-    rows, values : int
-        Rows that could be compared, and the values in them.
-    mismatches : int
-        Values that differ in any bit.
-    rows_outside : int
-        Rows before the market's features are warm, or after its end.
-    differences : tuple of Difference
-        The first few.
-    """
-
-    symbol: str
-    schema_crc32: str
-    feature_spec_digest: str
-    rows: int
-    values: int
-    mismatches: int
-    rows_outside: int
-    differences: tuple[Difference, ...]
 
 
 def bar_bodies(symbol: str, bars: Float2D, n_single: int) -> Iterator[bytes]:

@@ -15,7 +15,7 @@ from mlwb.canary import Traffic
 from mlwb.core.canonical import canonical_bytes, parse_json
 from mlwb.core.errors import EvidenceMissingError, EvidenceSchemaError
 from mlwb.core.fsops import write_atomic
-from mlwb.stages._served import Served
+from mlwb.stages._served_result import Served
 
 __all__ = [
     "SHADOW",

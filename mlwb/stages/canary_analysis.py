@@ -27,7 +27,8 @@ from mlwb.gates import Verdict
 from mlwb.params import CanaryAnalysisParams, Policy
 from mlwb.registry import Registry
 from mlwb.stages._rollout_records import RolloutFacts, latency_metrics, rollout_record
-from mlwb.stages._served import Served, served_record
+from mlwb.stages._served import served_record
+from mlwb.stages._served_result import Served
 from mlwb.stages._traffic_limits import abort_limits, judge_limits
 from mlwb.stages._traffic_log import (
     SHADOW,

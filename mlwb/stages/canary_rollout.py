@@ -37,7 +37,7 @@ from mlwb.params import CanaryRolloutParams, Policy
 from mlwb.stages._rollout_agreement import observed_before, with_agreement
 from mlwb.stages._rollout_records import RolloutFacts, rollout_record
 from mlwb.stages._served_lines import prediction_log, shadow_log
-from mlwb.stages._traffic_limits import judge_limits, lease_s_of
+from mlwb.stages._traffic_limits import abort_limits, judge_limits, lease_s_of
 from mlwb.stages._traffic_log import Exchange, TrafficHeader, to_traffic, write_log
 from mlwb.stages.common import (
     context,
@@ -57,8 +57,10 @@ __all__ = [
     "Mode",
     "Observed",
     "Ran",
+    "abort_limits",
     "failures",
     "judge",
+    "judge_limits",
     "lease_s_of",
     "measure",
     "phase_names",

@@ -30,7 +30,8 @@ from mlwb.core.featurelog import read_features
 from mlwb.inference import Predictor, Sidecar
 from mlwb.params import Policy, ReplayParams
 from mlwb.stages._exchange import exchange
-from mlwb.stages._served import OBSERVE, Served, bar_bodies, compare
+from mlwb.stages._served import OBSERVE, bar_bodies, compare
+from mlwb.stages._served_result import Served
 from mlwb.stages._traffic_limits import abort_limits, judge_limits
 from mlwb.stages._traffic_log import (
     SHADOW,
@@ -54,9 +55,7 @@ from mlwb.stages.market import Prepared, check_unseen, market_origin, prepare
 __all__ = [
     "Inputs",
     "Progress",
-    "abort_limits",
     "agrees",
-    "judge_limits",
     "load",
     "observe",
     "run",

@@ -22,8 +22,9 @@ from mlwb.gates import Verdict, evaluate, read_view
 from mlwb.inference import Predictor, Sidecar
 from mlwb.params import Policy, ReplayParams
 from mlwb.registry import Registry
-from mlwb.stages._served import Served, compare, served_record
+from mlwb.stages._served import compare, served_record
 from mlwb.stages._served_lines import feature_log
+from mlwb.stages._served_result import Served
 from mlwb.stages.common import context, home_of, store_of, write_all
 from mlwb.stages.market import Prepared, market_inputs, market_origin, prepare
 

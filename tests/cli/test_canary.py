@@ -15,10 +15,10 @@ from mlwb.cli._canary_status import status_table
 from mlwb.core.clock import ManualClock
 from mlwb.core.errors import EvidenceMissingError, MlwbError, ParamsError, PromotionRefusedError
 from mlwb.evidence import EvidenceStore
-from mlwb.runner import RolloutState, ServerCanary
-from mlwb.runner._rollout_server import ServerLease
+from mlwb.rollout import RolloutState, ServerCanary
+from mlwb.rollout._server import ServerLease
 from mlwb.stages.canary_preflight import Preflight
-from tests.runner.rollout_kit import QUICK, Place, place, serving
+from tests.rollout.rollout_kit import QUICK, Place, place, serving
 
 run = CliRunner().invoke
 GIVEN = [part for name, value in QUICK.items() for part in ("-p", f"{name}={value}")]

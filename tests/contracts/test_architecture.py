@@ -35,9 +35,8 @@ HEAVY = [
 LIGHT = [
     "mlwb.serve", "mlwb.serve.app", "mlwb.client", "mlwb.inference", "mlwb.registry", "mlwb.gates",
     "mlwb.canary", "mlwb.drift", "mlwb.features", "mlwb.stats", "mlwb.evidence", "mlwb.params",
-    "mlwb.monitor", "mlwb.stages.canary_dryrun", "mlwb.stages.canary_preflight",
-    "mlwb.stages.canary_rollout", "mlwb.stages.scrape", "mlwb.stages.shadow_compare",
-    "mlwb.stages.validation",
+    "mlwb.monitor", "mlwb.rollout", "mlwb.stages.canary_dryrun", "mlwb.stages.canary_preflight",
+    "mlwb.stages.scrape", "mlwb.stages.shadow_compare", "mlwb.stages.validation",
 ]  # fmt: skip
 
 

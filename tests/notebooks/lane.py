@@ -131,7 +131,7 @@ def _send_traffic() -> None:
     from mlwb.core.home import find_home
     from mlwb.evidence import EvidenceStore
     from mlwb.params import load_params, load_policy
-    from mlwb.runner import send_traffic
+    from mlwb.runner import (send_traffic)
     from mlwb.stages import replay
 
     home = find_home(os.environ)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mlwb.runner import run_notebook
+from mlwb.runner import (run_notebook)
 from tests.runner.notebook_kit import code, prose, write
 
 pytestmark = [pytest.mark.notebook, pytest.mark.slow]

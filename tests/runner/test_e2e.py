@@ -17,7 +17,7 @@ from mlwb.runner import SCENARIOS, E2eOptions, e2e_run
 from mlwb.runner._e2e_checks import answers_of
 from mlwb.runner._e2e_models import Injected, publish_injected, traffic_rows
 from mlwb.runner._e2e_traffic import Asked
-from tests.runner.rollout_kit import place
+from tests.rollout.rollout_kit import place
 from tests.serve.registry_kit import begin
 
 

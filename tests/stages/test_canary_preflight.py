@@ -11,7 +11,7 @@ from mlwb.core.signing import write_key_pair
 from mlwb.gates import EvidenceView
 from mlwb.params import load_policy
 from mlwb.stages.canary_preflight import Seen, lock_of, measure
-from tests.runner.rollout_kit import PARAMS, place
+from tests.rollout.rollout_kit import PARAMS, place
 
 
 def test_a_candidate_that_a_pinned_key_did_not_sign_is_not_in_order(

@@ -15,11 +15,11 @@ from mlwb.core.errors import EvidenceMissingError, LockHeldError, PromotionRefus
 from mlwb.core.predictionlog import ShadowOutcome
 from mlwb.evidence import EvidenceStore
 from mlwb.params import load_policy
-from mlwb.runner import RolloutEnd, RolloutFiles, RolloutOptions, rollout_abort, rollout_run
-from mlwb.runner._rollout_server import ServerCanary, ServerLease
+from mlwb.rollout import RolloutEnd, RolloutFiles, RolloutOptions, rollout_abort, rollout_run
+from mlwb.rollout._server import ServerCanary, ServerLease
+from mlwb.stages.canary_rollout import abort_limits, judge_limits
 from mlwb.stages.common import match_delta_of
-from mlwb.stages.replay import abort_limits, judge_limits
-from tests.runner.rollout_kit import PARAMS, Hook, Place, ScriptedServer, leading, made_traffic
+from tests.rollout.rollout_kit import PARAMS, Hook, Place, ScriptedServer, leading, made_traffic
 
 pytestmark = pytest.mark.slow
 

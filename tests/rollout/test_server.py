@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mlwb.runner._rollout_server import CanaryServer, Counters
+from mlwb.rollout._server import CanaryServer, Counters
 
 PAGE = """# TYPE ml_predict_requests_total counter
 ml_predict_requests_total{model_version="v1",status="server_error"} 3

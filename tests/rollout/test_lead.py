@@ -20,9 +20,9 @@ from mlwb.core.errors import PromotionRefusedError
 from mlwb.core.predictionlog import read_predictions
 from mlwb.gates import EvidenceView
 from mlwb.params import load_policy
-from mlwb.runner import CanaryServer, RolloutEnd, RolloutFiles, RolloutOptions, rollout_run
+from mlwb.rollout import CanaryServer, RolloutEnd, RolloutFiles, RolloutOptions, rollout_run
 from mlwb.stages import canary_preflight
-from tests.runner.rollout_kit import PARAMS, QUICK, Place, place, serving
+from tests.rollout.rollout_kit import PARAMS, QUICK, Place, place, serving
 from tests.serve.registry_kit import OTHER
 
 POLICY = load_policy(PARAMS / "policy.yml")

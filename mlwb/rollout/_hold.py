@@ -8,8 +8,8 @@ import socket
 
 from mlwb.core.clock import Clock, format_utc
 from mlwb.core.errors import PromotionRefusedError, ServeError
-from mlwb.runner._rollout_server import CanaryServer, LeaseAsked, ServerCanary
-from mlwb.runner._rollout_state import RolloutFiles, RolloutState
+from mlwb.rollout._server import CanaryServer, LeaseAsked, ServerCanary
+from mlwb.rollout._state import RolloutFiles, RolloutState
 from mlwb.stages.canary_rollout import Lock
 
 __all__ = ["CanaryHold"]

@@ -9,8 +9,8 @@ from datetime import datetime
 
 from mlwb.core.clock import format_utc, parse_utc
 from mlwb.params import CanaryRolloutParams
-from mlwb.runner._rollout_server import Counters
-from mlwb.runner._rollout_state import RolloutState
+from mlwb.rollout._server import Counters
+from mlwb.rollout._state import RolloutState
 from mlwb.stages.canary_rollout import Answers, Exchange, Lock, failures, phase_names, unscored
 
 __all__ = ["RolloutRequests"]

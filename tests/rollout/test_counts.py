@@ -10,8 +10,8 @@ import pytest
 
 from mlwb.core.clock import ManualClock
 from mlwb.core.predictionlog import ShadowOutcome
-from mlwb.runner import RolloutFiles
-from tests.runner.rollout_kit import Place, ScriptedServer, leading
+from mlwb.rollout import RolloutFiles
+from tests.rollout.rollout_kit import Place, ScriptedServer, leading
 
 pytestmark = pytest.mark.slow
 

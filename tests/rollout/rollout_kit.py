@@ -21,8 +21,8 @@ from mlwb.core.home import Home, find_project
 from mlwb.core.predictionlog import PredictionLine, ShadowOutcome, encode_line
 from mlwb.params import CanaryRolloutParams, load_params, load_policy
 from mlwb.registry import Registry
-from mlwb.runner import RolloutEnd, RolloutOptions, rollout_run
-from mlwb.runner._rollout_server import Counters, LeaseAsked, ServerCanary, ServerLease
+from mlwb.rollout import RolloutEnd, RolloutOptions, rollout_run
+from mlwb.rollout._server import Counters, LeaseAsked, ServerCanary, ServerLease
 from mlwb.stages.canary_preflight import lock_of
 from mlwb.stages.common import home_of
 from tests.inference.version_kit import WEIGHTS

@@ -18,8 +18,8 @@ import pytest
 from mlwb.core.clock import SystemClock, format_utc, parse_utc
 from mlwb.core.predictionlog import read_predictions
 from mlwb.params import load_policy
-from mlwb.runner import CanaryServer, RolloutFiles, RolloutOptions, RolloutState, rollout_run
-from tests.runner.rollout_kit import PARAMS, Asking, Place, place
+from mlwb.rollout import CanaryServer, RolloutFiles, RolloutOptions, RolloutState, rollout_run
+from tests.rollout.rollout_kit import PARAMS, Asking, Place, place
 from tests.serve.server_kit import start, wait_ready
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -35,8 +35,8 @@ import json, sys
 from pathlib import Path
 from mlwb.core.clock import SystemClock
 from mlwb.params import load_policy
-from mlwb.runner import CanaryServer, RolloutOptions, rollout_run
-from tests.runner.rollout_kit import Place
+from mlwb.rollout import (CanaryServer, RolloutOptions, rollout_run)
+from tests.rollout.rollout_kit import Place
 root, url, policy, mode, given = sys.argv[1:]
 at = Place(Path(root), None)
 with CanaryServer(url) as server:

@@ -20,15 +20,22 @@ from mlwb.core.home import Home
 from mlwb.evidence import Record
 from mlwb.gates import Verdict
 from mlwb.params import CanaryRolloutParams, Policy
-from mlwb.runner._rollout_hold import CanaryHold
-from mlwb.runner._rollout_requests import RolloutRequests
-from mlwb.runner._rollout_server import CanaryServer
-from mlwb.runner._rollout_state import RolloutFiles, RolloutState
+from mlwb.rollout._hold import CanaryHold
+from mlwb.rollout._requests import RolloutRequests
+from mlwb.rollout._server import CanaryServer
+from mlwb.rollout._state import RolloutFiles, RolloutState
 from mlwb.stages import canary_rollout
 from mlwb.stages.canary_preflight import lock_of
-from mlwb.stages.canary_rollout import Lock, Mode, Ran, lease_s_of, traffic_of
+from mlwb.stages.canary_rollout import (
+    Lock,
+    Mode,
+    Ran,
+    abort_limits,
+    judge_limits,
+    lease_s_of,
+    traffic_of,
+)
 from mlwb.stages.common import match_delta_of
-from mlwb.stages.replay import abort_limits, judge_limits
 
 __all__ = ["RolloutEnd", "RolloutOptions", "RolloutProgress", "rollout_abort", "rollout_run"]
 

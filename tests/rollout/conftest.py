@@ -9,7 +9,7 @@ import pytest
 
 from mlwb.core.clock import SystemClock
 from mlwb.registry import Registry
-from tests.runner.rollout_kit import Place, place
+from tests.rollout.rollout_kit import Place, place
 
 
 @pytest.fixture(scope="module")

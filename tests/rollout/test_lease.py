@@ -11,9 +11,9 @@ from mlwb.core.clock import ManualClock, format_utc, parse_utc
 from mlwb.core.errors import ParamsError, PromotionRefusedError
 from mlwb.core.predictionlog import read_predictions
 from mlwb.params import load_policy
-from mlwb.runner import RolloutEnd, RolloutFiles, rollout_abort
-from mlwb.runner._rollout_server import ServerLease
-from tests.runner.rollout_kit import PARAMS, QUICK, Hook, Place, ScriptedServer, leading
+from mlwb.rollout import RolloutEnd, RolloutFiles, rollout_abort
+from mlwb.rollout._server import ServerLease
+from tests.rollout.rollout_kit import PARAMS, QUICK, Hook, Place, ScriptedServer, leading
 
 pytestmark = pytest.mark.slow
 
