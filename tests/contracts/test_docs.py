@@ -50,3 +50,11 @@ def test_the_readme_leads_to_every_page() -> None:
     readme = (find_project() / "README.md").read_text(encoding="utf-8")
     pages = [page.name for page in sorted((find_project() / "docs").glob("*.md"))]
     assert [name for name in pages if f"(docs/{name}" not in readme] == []
+
+
+def test_decisions_have_one_form() -> None:
+    """A number of its own in the name, a title without it, a status; numbers leave no gap."""
+    pages = sorted((find_project() / "docs" / "decisions").iterdir())
+    assert [page.name[:5] for page in pages] == [f"{n:04}-" for n in range(1, len(pages) + 1)]
+    form = re.compile(r"# [^\d\s][^\n]+\n\nStatus: (accepted|superseded by \d{4})\n\n")
+    assert [page.name for page in pages if not form.match(page.read_text(encoding="utf-8"))] == []
