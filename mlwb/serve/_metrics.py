@@ -83,7 +83,7 @@ HELP = {
     "ml_canary_percent": "gauge Share of the requests that an open canary takes, in percent.",
     "ml_canary_lease_seconds": "gauge Seconds until an open canary ends unless it is renewed.",
     "ml_canary_answers_total": "counter Answers during a live split, by who gave them.",
-    "ml_canary_ended_total": "counter Canaries that the server ended by itself.",
+    "ml_canary_ended_total": "counter Canaries that the server ended by itself, by why.",
     "ml_model_info": "gauge 1 for the version that answers.",
     "ml_ready": "gauge 1 while predictions are answered.",
     "ml_killed": "gauge 1 while the kill switch is on.",
@@ -224,7 +224,7 @@ class Metrics:
         self.success = self.errors = self.match = self.mismatch = 0
         self.dropped = self.skipped = 0
         self.canary_answers: dict[str, int] = {}
-        self.canary_ended = 0
+        self.canary_ended = dict.fromkeys(("lease_expired", "other"), 0)
         self.flips = dict.fromkeys(("promoted", "rolled_back", "unaudited"), 0)
         self.refused = dict.fromkeys(REFUSED, 0)
         self.reloads = dict.fromkeys(
@@ -295,7 +295,6 @@ class Metrics:
             "ml_shadow_match_total": self.match,
             "ml_shadow_mismatch_total": self.mismatch,
             "ml_shadow_skipped_total": self.skipped,
-            "ml_canary_ended_total": self.canary_ended,
             "ml_workers": 1,
             **readings,
         }
@@ -314,6 +313,7 @@ class Metrics:
             "ml_canary_answers_total": _by(
                 "ml_canary_answers_total", "status", self.canary_answers
             ),
+            "ml_canary_ended_total": _by("ml_canary_ended_total", "status", self.canary_ended),
             "ml_registry_flips_total": _by("ml_registry_flips_total", "status", self.flips),
             "ml_model_info": {
                 f'ml_model_info{{model_version="{name}"}}': 1 for name in self.versions[-1:]

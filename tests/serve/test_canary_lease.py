@@ -130,7 +130,7 @@ def test_metrics_tell_what_is_left(settings: ServeSettings, clock: ManualClock) 
     assert "ml_canary_percent 25.0\nml_canary_lease_seconds 3.0\n" in _without_help(app)
     clock.advance(4.0)
     assert "ml_canary_percent 0.0\nml_canary_lease_seconds 0.0\n" in _without_help(app)
-    assert "ml_canary_ended_total 1\n" in _without_help(app)
+    assert 'ml_canary_ended_total{status="lease_expired"} 1\n' in _without_help(app)
 
 
 def _without_help(app: App) -> str:
