@@ -5,15 +5,10 @@ Does not belong here: what the traffic says (``canary``), records and verdicts (
 anything of research: it is led on the server's machine, where only what serves is installed.
 """
 
-from mlwb.rollout._lead import (
-    RolloutEnd,
-    RolloutOptions,
-    RolloutProgress,
-    rollout_abort,
-    rollout_run,
-)
+from mlwb.rollout._lead import rollout_abort, rollout_run
 from mlwb.rollout._server import CanaryServer, ServerCanary
 from mlwb.rollout._state import RolloutFiles, RolloutState
+from mlwb.rollout._told import RolloutEnd, RolloutOptions, RolloutProgress
 
 __all__ = [
     "CanaryServer",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from itertools import chain
 
@@ -17,18 +17,16 @@ from mlwb.core.errors import (
     ServeError,
 )
 from mlwb.core.home import Home
-from mlwb.evidence import Record
-from mlwb.gates import Verdict
 from mlwb.params import CanaryRolloutParams, Policy
 from mlwb.rollout._hold import CanaryHold
 from mlwb.rollout._requests import RolloutRequests
 from mlwb.rollout._server import CanaryServer
 from mlwb.rollout._state import RolloutFiles, RolloutState
+from mlwb.rollout._told import RolloutEnd, RolloutOptions, RolloutProgress, Tell
 from mlwb.stages import canary_rollout
 from mlwb.stages.canary_preflight import lock_of
 from mlwb.stages.canary_rollout import (
     Lock,
-    Mode,
     Ran,
     abort_limits,
     judge_limits,
@@ -37,78 +35,7 @@ from mlwb.stages.canary_rollout import (
 )
 from mlwb.stages.common import match_delta_of
 
-__all__ = ["RolloutEnd", "RolloutOptions", "RolloutProgress", "rollout_abort", "rollout_run"]
-
-
-@dataclass(frozen=True)
-class RolloutOptions:
-    """What kind of rollout, and who may order it.
-
-    Parameters
-    ----------
-    mode : {"observe_only", "live"}
-        Whether the candidate answers.
-    confirmation : str, default=""
-        Run id of a person's yes; a live rollout needs one.
-    is_resumed : bool, default=False
-        Go on with the one that was left.
-    """
-
-    mode: Mode
-    confirmation: str = ""
-    is_resumed: bool = False
-
-
-@dataclass(frozen=True)
-class RolloutProgress:
-    """Where it is.
-
-    Parameters
-    ----------
-    phase : str
-        Its name.
-    number, n_phases : int
-        Of the phase, from 1, and of all.
-    observed, needed : int
-        Requests that the candidate answered in this phase, and has to.
-    elapsed_s : float
-        Since the phase began.
-    log_evidence : float
-        Against the rollout, natural logarithm.
-    """
-
-    phase: str
-    number: int
-    n_phases: int
-    observed: int
-    needed: int
-    elapsed_s: float
-    log_evidence: float
-
-
-@dataclass(frozen=True)
-class RolloutEnd:
-    """How it ended.
-
-    Parameters
-    ----------
-    record : Record
-        The evidence.
-    verdict : Verdict
-        Of the gate ``canary`` on it.
-    aborted : str
-        Why it ended early; empty when it did not.
-    back_ms : float or None
-        From the decision to end until the server said that the share is 0; None where it did not.
-    """
-
-    record: Record
-    verdict: Verdict
-    aborted: str
-    back_ms: float | None
-
-
-Tell = Callable[[RolloutProgress], None]
+__all__ = ["rollout_abort", "rollout_run"]
 
 
 class _Rollout:
