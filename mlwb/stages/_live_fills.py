@@ -15,6 +15,8 @@ __all__ = ["Fill", "FillDay", "fill_days", "read_fills"]
 
 _REQUIRED = ("time", "symbol", "side", "qty", "costs")
 _MONEY = ("pnl", "return")
+_MOST = 1e6
+"""Of equity, earned or paid by one trade: beyond it one of the two is in another unit."""
 _SIDES = frozenset({"buy", "sell", "long", "short"})
 
 
@@ -183,7 +185,10 @@ class _Line:
             raise self.wrong(name, "2026-01-31T09:30:00Z") from error
         if found.tzinfo is None:
             raise self.wrong(name, "a time with its zone: 2026-01-31T09:30:00Z")
-        return found.astimezone(UTC)
+        try:
+            return found.astimezone(UTC)
+        except OverflowError as error:
+            raise self.wrong(name, "a year that UTC has too") from error
 
     def wrong(self, name: str, expected: str) -> DataSchemaError:
         """What to raise about a cell."""
@@ -202,6 +207,8 @@ def _fill(line: _Line, money: str, equity: float | None) -> Fill:
         if base is None:
             raise line.wrong("equity", "a number > 0, or --equity AMOUNT")
         gross, cost = gross / base, cost / base
+    if not max(abs(gross), cost) <= _MOST:
+        raise line.wrong(money, f"at most {_MOST:,.0f} times the equity, as the costs too")
     return Fill(
         closed=line.moment("time"),
         symbol=line.needed("symbol"),

@@ -8,8 +8,8 @@ from datetime import UTC, date, timedelta
 from pathlib import Path
 from typing import Any
 
-from mlwb.core.clock import DAY_S, Clock
-from mlwb.core.errors import EvidenceMissingError, ParamsError
+from mlwb.core.clock import DAY_S, Clock, format_utc
+from mlwb.core.errors import DataSchemaError, EvidenceMissingError, ParamsError
 from mlwb.evidence import EvidenceStore
 from mlwb.monitor import LIVE_PNL, Rules
 from mlwb.params import DataParams, LivePnlParams, TrainingParams, load_params
@@ -87,7 +87,7 @@ def load(
     ParamsError
         The day is not over; no market is named; nobody says whose the trades are.
     DataError
-        The market or the file of trades cannot be read, or is of another market.
+        The market or the file of trades cannot be read, is of another market, or of days to come.
     EvidenceMissingError
         No score was answered on any of the days.
     """
@@ -121,10 +121,16 @@ def _with_trades(
     day: date | None,
     today: date,
 ) -> Inputs:
+    every = read_fills(path, equity=equity)
+    newest = max(fill.closed for fill in every)
+    if newest.date() > today:
+        raise DataSchemaError(
+            f"{path.name} holds a trade that is not closed yet",
+            expected=f"no day after {today}",
+            got=format_utc(newest),
+        )
     fills = [
-        fill
-        for fill in read_fills(path, equity=equity)
-        if fill.closed.date() < today and day in (None, fill.closed.date())
+        fill for fill in every if fill.closed.date() < today and day in (None, fill.closed.date())
     ]
     unsaid = tuple(sorted({fill.closed.date() for fill in fills if not fill.version}))
     answers, damaged = _answers(params, unsaid) if unsaid else (Answers(), 0)

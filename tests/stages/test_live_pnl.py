@@ -246,6 +246,13 @@ def test_fills_of_a_desk_are_a_day(home: Path) -> None:
     assert _tell(params, at=DAY + 2 * 86_400 + 90, trades=path)[0][0].run_id == first.run_id
 
 
+def test_trades_of_days_to_come_are_refused(home: Path) -> None:
+    """A wrong year is an error: left out, the day it belongs to would be told without it."""
+    text = CSV + GOOD + GOOD.replace("2026", "2027")
+    with pytest.raises(DataSchemaError, match="not closed yet"):
+        _tell(_params(home), trades=_file(home, text))
+
+
 def test_who_answered_is_who_traded(home: Path) -> None:
     """One version answered that day: its trades. Two, or none: somebody has to say."""
     path = _file(home, CSV + GOOD)
@@ -279,6 +286,10 @@ def test_who_answered_is_who_traded(home: Path) -> None:
         (CSV + GOOD.replace(",10000", ",0"), "line 2: equity"),
         (CSV + GOOD.replace(",10000", ""), "line 2 has more or fewer cells"),
         (CSV + GOOD.replace("\n", ",1\n"), "line 2 has more or fewer cells"),
+        (CSV + GOOD.replace("2026-01-01T10:00:00Z", "0001-01-01T00:00+14:00"), "line 2: time"),
+        (CSV + GOOD.replace(",30,", ",1e300,").replace(",10000", ",1e-300"), "line 2: pnl"),
+        (CSV + GOOD.replace(",30,", ",1e308,"), "line 2: pnl"),
+        (CSV + GOOD.replace(",10,", ",1e308,"), "line 2: pnl"),
         (CSV + '"unclosed', "no CSV"),
     ],
 )
