@@ -133,7 +133,7 @@ class CanaryServer:
         *,
         lock: Lock,
         reason: str,
-        lease: LeaseAsked | None = None,
+        lease: LeaseAsked,
     ) -> ServerCanary:
         """Give the candidate a share.
 
@@ -147,8 +147,8 @@ class CanaryServer:
             What it is to be about, and nothing else.
         reason : str
             For the audit log.
-        lease : LeaseAsked, optional
-            On which terms; without, it lasts until somebody ends it.
+        lease : LeaseAsked
+            On which terms.
 
         Returns
         -------
@@ -165,7 +165,7 @@ class CanaryServer:
             "percent": percent,
             "reason": reason,
             "expect_lock": asdict(lock),
-            **(lease._asdict() if lease else {}),
+            **lease._asdict(),
         }
         return self._order(order)
 
@@ -204,8 +204,8 @@ class CanaryServer:
         status, answer, _ = self._client.post_raw(_PATH, body)
         return self._canary(_PATH, status, answer)
 
-    def _canary(self, path: str, status: int, *answer: Any) -> ServerCanary:
-        found = self._read(path, status, answer[0])
+    def _canary(self, path: str, status: int, body: bytes) -> ServerCanary:
+        found = self._read(path, status, body)
         return msgspec.convert(found, ServerCanary, strict=False)
 
     def _read(self, path: str, status: int, body: bytes) -> Any:

@@ -42,15 +42,11 @@ class AuditLog:
         None keeps the newest lines in memory only.
     clock : Clock
         Stamps the lines.
-    limit : int
-        Bytes of a file before it is set aside.
+    limit, signer, promotions
+        As :class:`mlwb.serve._audit_file.AuditFile`.
     every_s : float, default=60.0
         Attempts of callers that are nobody or may not are counted, and written as one line for
         each reason, key and route in this many seconds: an attacker cannot fill the disk.
-    signer : Signer, optional
-        Signs the kept head, where it can.
-    promotions : Path, optional
-        ``promotions.log``, which remembers how far this log had come.
 
     Attributes
     ----------

@@ -266,7 +266,8 @@ class Canary:
         if why == LEASE_EXPIRED:
             plan = msgspec.structs.replace(plan, salt=was.salt, lock=was.lock)
         self.obey(plan)
-        self._metrics.canary_ended["lease_expired" if why == LEASE_EXPIRED else "other"] += 1
+        ended = self._metrics.canary_ended
+        ended[why if why in ended else "other"] += 1
         self._audit.record("canary", "ended", who="server", reason=f"{why}; was {was}")
         _LOG.warning("the canary was ended: %s; was %s", why, was)
         _behind(self._save_if_possible)
