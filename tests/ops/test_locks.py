@@ -85,6 +85,7 @@ def test_no_place_to_fetch_from_is_named() -> None:
         ([], sys.executable, "usage: ops/install FOLDER"),
         (["here", "s3", "spark"], sys.executable, "s3, redis and research, not 'spark'"),
         (["here"], "/bin/false", "mlwb needs Python 3.11 or newer"),
+        (["-here"], sys.executable, "begins with a -"),
     ],
 )
 def test_the_install_script_refuses(
@@ -98,6 +99,21 @@ def test_the_install_script_refuses(
     )  # fmt: skip
     assert (done.returncode, said in done.stderr) == (2, True), done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_install_script_clears_nothing_but_an_environment(tmp_path: Path) -> None:
+    """Told the folder of a home, or of a checkout, it leaves that as it is."""
+    (tmp_path / "a home").mkdir()
+    model = tmp_path / "a home" / "model.onnx"
+    model.write_bytes(b"dear")
+    for folder in ("a home", "a home/model.onnx"):
+        done = subprocess.run(
+            [str(OPS / "install"), folder],
+            cwd=tmp_path, env={**os.environ, "PYTHON": sys.executable},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert (done.returncode, "no environment of Python" in done.stderr) == (2, True)
+        assert model.read_bytes() == b"dear"
 
 
 @pytest.mark.slow
