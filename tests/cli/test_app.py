@@ -73,6 +73,41 @@ def test_every_command_speaks_to_machines() -> None:
     assert silent == {"mlwb serve"}
 
 
+_TYPED = re.compile(r"(?:^|[`/$]|-m )\s*mlwb (?!mlwb )([a-z][^`\n;|&#]*)", re.MULTILINE)
+
+
+def test_every_command_that_a_page_tells_to_type_exists() -> None:
+    """So do its options: pages, units, cron lines and the Makefile name nothing that is not there.
+
+    Of ``mlwb registry`` options may stand before the command; those are left alone.
+    """
+    known = {name: {opt for p in found.params for opt in p.opts} for name, found in commands()}
+    groups = {name.split()[1] for name in known if name.count(" ") == 2}
+    root = find_project()
+    places = (
+        "README.md",
+        "Makefile",
+        "docs/**/*.md",
+        "ops/systemd/*",
+        "ops/cron/*",
+        "ops/Dockerfile",
+    )
+    pages = [page for place in places for page in sorted(root.glob(place))]
+    found = [(page, said) for page in pages for said in _TYPED.findall(page.read_text("utf-8"))]
+    wrong = []
+    for page, said in found:
+        words = said.replace(",", " ").split()
+        n = 2 if words[0] in groups else 1
+        if words[0] in groups and (len(words) == 1 or not re.fullmatch("[a-z]+", words[1])):
+            continue  # the group itself
+        name = " ".join(("mlwb", *words[:n]))
+        options = {word for word in words[n:] if re.fullmatch("--[a-z-]+", word)} - {"--help"}
+        if name not in known or not options <= known[name]:
+            wrong.append(f"{page.name}: mlwb {said}")
+    assert wrong == []
+    assert len(found) > 300
+
+
 def test_help_lists_every_command_as_it_describes_itself() -> None:
     """What the first page says without importing a command is the first sentence of its help."""
     group = typer.main.get_command(app)
