@@ -8,7 +8,9 @@ BIN := $(VENV)/bin
 PY := $(BIN)/python
 INSTALLER ?= pip
 LOCKED := $(VENV)/.locked-$(shell cat requirements.lock 2>/dev/null | cksum | cut -d' ' -f1)
-STAMP := $(VENV)/.ok-$(shell cat requirements.lock pyproject.toml 2>/dev/null | cksum | cut -d' ' -f1)
+WHOLE := $(VENV)/.ok-$(shell cat requirements.lock pyproject.toml 2>/dev/null | cksum | cut -d' ' -f1)
+# What ops/install has made is used as it is: a server's environment is not replaced under it.
+STAMP := $(or $(wildcard $(VENV)/.installed),$(WHOLE))
 ORACLES := $(VENV)/oracles/.ok-$(shell cat tests/oracles.lock 2>/dev/null | cksum | cut -d' ' -f1)
 PEERS := $(VENV)/peers/.ok-$(shell cat tests/peers.lock 2>/dev/null | cksum | cut -d' ' -f1)
 SERVING := $(VENV)/serving/.ok-$(shell cat ops/install ops/serving.lock pyproject.toml 2>/dev/null | cksum | cut -d' ' -f1)
@@ -42,7 +44,7 @@ else
 endif
 	@touch $@
 
-$(STAMP): $(LOCKED)
+$(WHOLE): $(LOCKED)
 	@rm -f $(VENV)/.ok-*
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@$(PY) -m pip check --disable-pip-version-check >/dev/null || { echo "the environment is not consistent:"; $(PY) -m pip check; exit 1; }

@@ -50,5 +50,5 @@ def missing_extra(error: ModuleNotFoundError) -> ParamsError | None:
         return None
     return ParamsError(
         f"this command needs {name}, and what serves is installed without it",
-        todo="pip install 'mlwb[research]', in a checkout: make setup",
+        todo="pip install 'mlwb[research]', in a checkout: ops/install FOLDER research",
     )

@@ -6,6 +6,7 @@ import ast
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
 from importlib import metadata
@@ -114,6 +115,22 @@ def test_the_install_script_clears_nothing_but_an_environment(tmp_path: Path) ->
         )  # fmt: skip
         assert (done.returncode, "no environment of Python" in done.stderr) == (2, True)
         assert model.read_bytes() == b"dear"
+
+
+def test_make_leaves_an_installed_environment_as_it_is(tmp_path: Path) -> None:
+    """`make rollback` on a machine that only serves rolls back; it does not set up research."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\necho "$@"\n')
+    python.chmod(0o755)
+    (tmp_path / ".venv" / ".installed").touch()
+    done = subprocess.run(
+        ["make", "PYTHON=false", "rollback", "REASON=errors"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout == "-m mlwb registry rollback --reason errors\n", done.stderr
+    assert '.installed"\n' in (ROOT / "ops" / "install").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
