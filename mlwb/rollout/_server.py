@@ -57,6 +57,7 @@ class ServerCanary(msgspec.Struct):
     since: str = ""
     ended: str = ""
     lease: ServerLease | None = None
+    policy_sha256: str = ""
 
     @property
     def is_expired(self) -> bool:
@@ -113,13 +114,15 @@ class CanaryServer:
         health = self._client.health()
         models = self._read("/ml/models", *self._client.get_raw("/ml/models"))
         digests = {item["version"]: item["sha256"] for item in models["versions"]}
+        canary = self.show()
         return Seen(
             base_url=self.base_url,
             reasons=tuple(health["reasons"]),
             champion=health["model_version"] or "",
             candidate=health["candidate_version"] or "",
             digests={version: sha256 or "" for version, sha256 in digests.items()},
-            canary=self.show().mode,
+            canary=canary.mode,
+            policy_sha256=canary.policy_sha256,
         )
 
     def show(self) -> ServerCanary:

@@ -70,6 +70,8 @@ class CanaryState(msgspec.Struct):
     ended: str
     answers: dict[str, int]
     lease: CanaryLease | None = None
+    policy_sha256: str = ""
+    """Of the policy that a canary opened now would be held to; only where somebody looks."""
 
 
 def canary_endpoints(state: State) -> tuple[Endpoint, ...]:
@@ -119,7 +121,8 @@ class _CanaryRoutes:
         self._state, self._canary = state, state.canary
 
     async def show(self, _call: Call) -> Response:
-        return self._shown()
+        lock = await asyncio.to_thread(self._canary.lock)
+        return self._shown("" if lock is None else lock.policy_sha256)
 
     async def order(self, call: Call) -> Response:
         asked: CanaryOrder = call.body
@@ -183,7 +186,9 @@ class _CanaryRoutes:
             detail = f"expected {asked.expect_candidate}, the candidate is {candidate.version}"
             raise problem_error("stale_state", detail)
         if asked.expect_lock not in (None, lock):
-            raise problem_error("stale_state", "champion, candidate or policy is another")
+            theirs, ours = msgspec.structs.asdict(asked.expect_lock), msgspec.structs.asdict(lock)
+            others = [name for name, value in ours.items() if theirs[name] != value]
+            raise problem_error("stale_state", f"this server has another {', '.join(others)}")
         budget_ms = self._state.settings.shadow_budget_ms
         refused = {
             "the candidate is the champion": lock.champion_sha256 == lock.candidate_sha256,
@@ -210,7 +215,7 @@ class _CanaryRoutes:
         if problems:
             raise problem_error("canary_refused", "the candidate is not what was registered")
 
-    def _shown(self) -> Response:
+    def _shown(self, policy_sha256: str = "") -> Response:
         self._canary.is_held()
         plan, left_s = self._canary.plan, self._canary.lease_left_s
         lease = None if left_s is None else CanaryLease(plan.holder, plan.ttl_s, left_s)
@@ -226,6 +231,7 @@ class _CanaryRoutes:
                 plan.ended,
                 dict(self._state.metrics.canary_answers),
                 lease,
+                policy_sha256,
             )
         )
 

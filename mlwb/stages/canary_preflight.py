@@ -38,6 +38,8 @@ class Seen:
         Of the manifests it knows, by version.
     canary : str
         ``off``, or the mode of the one that is open.
+    policy_sha256 : str
+        Digest of its policy; empty where it does not say.
     """
 
     base_url: str
@@ -46,6 +48,7 @@ class Seen:
     candidate: str
     digests: Mapping[str, str]
     canary: str
+    policy_sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -147,6 +150,7 @@ def measure(
         lock=lock,
         checks=(
             *_checks_of_server(seen, lock),
+            _policy_check(seen, lock),
             _candidate_check(lock, params),
             *map(_gate_check, verdicts),
         ),
@@ -179,10 +183,19 @@ def _checks_of_server(seen: Seen, lock: Lock) -> list[Check]:
     for name, served, version, sha256 in sides:
         digest = seen.digests.get(served, "")
         fine = bool(version) and served == version and digest == sha256
-        theirs = f"{served or 'none'} {digest[:_SHORT]}"
+        theirs = f"{served} {digest[:_SHORT]}".rstrip() or "none"
         said = f"the server has {theirs}, the registry {version} {sha256[:_SHORT]}"
         found.append(Check(name, fine, said))
     return found
+
+
+def _policy_check(seen: Seen, lock: Lock) -> Check:
+    """The server ends a canary about another policy than its own."""
+    if seen.policy_sha256 in ("", lock.policy_sha256):
+        return Check("policy", is_fine=True, said="the server's")
+    theirs, ours = seen.policy_sha256[:_SHORT], lock.policy_sha256[:_SHORT]
+    said = f"the server's is {theirs}, this is {ours}: --policy, or MLWB_POLICY of the server"
+    return Check("policy", is_fine=False, said=said)
 
 
 def _candidate_check(lock: Lock, params: CanaryRolloutParams) -> Check:

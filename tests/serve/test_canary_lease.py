@@ -192,9 +192,12 @@ def test_it_is_renewed_for_the_lock_that_is_meant(
 ) -> None:
     """A runner that thinks of other versions or another policy neither opens nor renews."""
     app = create_app(settings, clock=clock)
-    lock = {**_order(app).json()["lock"], field: "another"}
+    held = _order(app).json()["lock"]
+    assert _shown(app)["policy_sha256"] == held["policy_sha256"]
+    lock = {**held, field: "another"}
     assert _renew(app, **{field: "another"}).json()["code"] == "lease_lost"
-    assert _order(app, percent=70.0, expect_lock=lock).json()["code"] == "stale_state"
+    told = _order(app, percent=70.0, expect_lock=lock).json()
+    assert (told["code"], told["detail"]) == ("stale_state", f"this server has another {field}")
     assert _shown(app)["percent"] == 100.0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,10 @@ from mlwb.stages.canary_preflight import Seen, lock_of, measure
 from tests.rollout.rollout_kit import PARAMS, place
 
 
-def test_a_candidate_that_a_pinned_key_did_not_sign_is_not_in_order(
+def test_what_the_server_would_refuse_is_not_in_order(
     tmp_path: Path, unsynced: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The server would refuse it too; nobody is asked for a phrase before that shows."""
+    """The server would refuse it, or another policy; that shows before anybody types a phrase."""
     del unsynced
     at, policy = place(tmp_path), load_policy(PARAMS / "policy.yml")
     lock = lock_of(at.params(), policy)
@@ -36,6 +37,9 @@ def test_a_candidate_that_a_pinned_key_did_not_sign_is_not_in_order(
         return [said.partition(":")[0] for said in found.missing(live=False)]
 
     assert missing() == []
+    seen = replace(seen, policy_sha256="sha256:another")
+    assert missing() == ["policy"]
+    seen = replace(seen, policy_sha256=policy.digest)
     public = write_key_pair(tmp_path / "desk.pem")
     monkeypatch.setenv("MLWB_SIGNING_PUBLIC_KEY", str(public))
     assert missing() == ["bytes"]
