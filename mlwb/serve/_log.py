@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from mlwb.serve._log_file import LogFile
 
 __all__ = ["LineLog"]
 
+_LOG = logging.getLogger("mlwb.serve")
 _CAPACITY = 65_536
 _FLUSH_S = 0.2
 _encode_lines = msgspec.json.Encoder().encode_lines
@@ -132,7 +134,9 @@ class LineLog:
         try:
             self._file.append(b"".join(data for data, _ in taken))
             self.problem = ""
-        except OSError:
+        except Exception as error:  # noqa: BLE001 - it would end the thread, and no line be missed
             # A full disk must not stop the server; the count and health tell of it.
+            if not isinstance(error, OSError):
+                _LOG.exception("log lines cannot be written")
             self._n_failed += n_lines
             self.problem = "unwritable"

@@ -15,6 +15,7 @@ __all__ = ["LogFile"]
 
 _SOME_BYTES = 4_096
 _STAMP = "%Y%m%dT%H%M%S.%fZ"
+_LAST = datetime.max.replace(tzinfo=UTC)
 
 
 class LogFile:
@@ -104,7 +105,8 @@ class LogFile:
         stamps = (_stamp_of(item, self._path) for item in set_aside_files(self._path))
         last = max(filter(None, stamps), default=None)
         now = self._clock.now()
-        if last is not None and last >= now:  # a clock may have been ahead: order is by name
+        # A clock may have been ahead: order is by name, as far as there are names.
+        if last is not None and now <= last < _LAST:
             now = last + timedelta(microseconds=1)
         self._path.rename(self._path.with_name(f"{self._path.name}.{now.strftime(_STAMP)}"))
         for old in set_aside_files(self._path)[: -self._files]:

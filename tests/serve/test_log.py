@@ -136,6 +136,35 @@ def test_a_clock_that_was_ahead_costs_no_newer_line(tmp_path: Path) -> None:
     assert _ids(read_all_predictions(path)) == ["2", "3", "4"]
 
 
+def test_a_file_of_the_last_moment_there_is_stops_no_log(tmp_path: Path) -> None:
+    """It has no later name; a newer file gets one of its own time."""
+    path = tmp_path / "p.jsonl"
+    last = path.with_name("p.jsonl.99991231T235959.999999Z")
+    last.touch()
+    log = LineLog(path, 10, files=9)
+    for index in range(3):
+        _write(log, index)
+    assert (log.dropped, len(set_aside_files(path))) == (0, 3)
+    assert _ids(read_all_predictions(path)) == ["0", "1", "2"]
+
+
+def test_what_nobody_expected_is_counted_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread lives on: without it further lines would be lost, and none of them missed."""
+    log = LineLog(tmp_path / "p.jsonl", 1 << 20)
+
+    def fail(*_: object) -> None:
+        raise ValueError("a defect")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(LogFile, "append", fail)
+        _write(log, 0)
+    _write(log, 1)
+    assert (log.dropped, log.problem) == (1, "")
+    assert _ids(read_predictions(tmp_path / "p.jsonl")) == ["1"]
+
+
 def test_a_log_beyond_its_limit_is_set_aside(tmp_path: Path) -> None:
     """Whole lines in every file, read in the order written; the oldest beyond the number go."""
     path = tmp_path / "p.jsonl"
