@@ -195,7 +195,7 @@ class Switches:
         with self._changing:
             if self._mode_file is not None:
                 fsops.write_atomic(self._mode_file, _encode(found) + b"\n")
-                self._seen = file_stamp(self._mode_file)
+                self._seen = "never"  # another worker may have written since
             self.mode = found
         return found
 

@@ -329,6 +329,30 @@ def test_a_worker_that_has_not_seen_the_candidate_yet_waits_one_look(
     assert json.loads((settings.canary_file or Path()).read_bytes())["mode"] == "live"
 
 
+def test_of_two_orders_in_one_moment_one_holds_for_all(
+    app: App, settings: ServeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another worker writes just behind this one: both go on with what stands in the file."""
+    other = create_app(settings)
+    _order(app, percent=100.0)
+    other.state.refresh()
+    first, second = app.state.canary, other.state.canary
+    first.obey(first.plan)
+    second.obey(CanaryPlan(reason="off"))
+    write = fsops.write_atomic
+
+    def overtaken(*arguments: Any) -> None:
+        write(*arguments)
+        monkeypatch.setattr(fsops, "write_atomic", write)
+        second.save()
+
+    monkeypatch.setattr(fsops, "write_atomic", overtaken)
+    first.save()
+    for each in (app, other):
+        each.state.refresh()
+        assert (each.state.canary.plan.mode, each.state.canary.split) == ("off", None)
+
+
 @pytest.mark.parametrize("saved", ["before the file is taken up", "after"])
 def test_an_order_given_while_the_file_is_read_holds(
     app: App, settings: ServeSettings, saved: str

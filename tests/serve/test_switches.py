@@ -186,6 +186,25 @@ def test_a_mode_that_cannot_be_kept_is_not_taken_up(
     assert switches.mode.mode == "inference"
 
 
+def test_of_two_modes_in_one_moment_one_holds_for_all(
+    settings: ServeSettings, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another worker writes just behind this one."""
+    first, second = Switches(settings, clock), Switches(settings, clock)
+    write = fsops.write_atomic
+
+    def overtaken(path: Path, data: bytes) -> None:
+        write(path, data)
+        monkeypatch.setattr(fsops, "write_atomic", write)
+        second.set_mode("maintenance", reason="r", by="b")
+
+    monkeypatch.setattr(fsops, "write_atomic", overtaken)
+    first.set_mode("inference", reason="r", by="b")
+    for each in (first, second):
+        each.look()
+        assert each.mode.mode == "maintenance"
+
+
 def test_a_look_under_way_puts_nothing_back(
     settings: ServeSettings, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
