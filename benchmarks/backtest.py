@@ -39,8 +39,8 @@ def main(n: int) -> None:
     print(f"{'case':<34} {'backtest':>12} {'broker':>12} {'a bar':>10} {'ratio':>7} {'trips':>8}")
     for name, (target, caps) in cases.items():
         book = backtest(target, tape, caps, latency_bars=1)
-        fast = best(lambda: backtest(target, tape, caps, latency_bars=1))  # noqa: B023
-        slow = best(lambda: step_all(target, tape, caps))  # noqa: B023
+        fast = best(lambda: backtest(target, tape, caps, latency_bars=1))  # noqa: B023 - used before the next turn
+        slow = best(lambda: step_all(target, tape, caps))  # noqa: B023 - used before the next turn
         trips = len(round_trips(book.ledger))
         print(
             f"{name:<34} {1e3 * fast:>9.1f} ms {1e3 * slow:>9.1f} ms {1e6 * slow / n:>7.2f} us "

@@ -29,7 +29,7 @@ ROWS, FEATURES, HORIZON_S = 20_160, 7, 900
 def market(n: int, seed: int = 0) -> Dataset:
     """Rows with a weak edge and labels of a quarter of an hour."""
     rng = np.random.default_rng(seed)
-    X = rng.standard_t(4, size=(n, FEATURES))  # noqa: N806 - the scikit-learn convention
+    X = rng.standard_t(4, size=(n, FEATURES))
     target = X @ np.linspace(-0.2, 0.2, FEATURES) + rng.normal(size=n)
     t0 = 60 * np.arange(n)
     names = tuple(f"x{i}" for i in range(FEATURES))

@@ -111,7 +111,7 @@ class Population:
     def shift_to(self, psi: float) -> float:
         """Move at which the population PSI in deciles is this much."""
         deciles = np.quantile(self.still, np.arange(1, 10) / 10)
-        gap = lambda by: self.psi(deciles, by) - psi  # noqa: E731
+        gap = lambda by: self.psi(deciles, by) - psi  # noqa: E731 - one expression
         return float(optimize.brentq(gap, 1e-3, self.market.most, xtol=1e-4))
 
 
@@ -198,7 +198,7 @@ def main(n_paths: int) -> None:
         found: dict[tuple[int, int], list[Row]] = {}
         for path in paths:
             moved = market.move(path[None], by)[0].astype(np.float64)
-            truth = lambda edges: known.psi(edges, by)  # noqa: B023, E731
+            truth = lambda edges: known.psi(edges, by)  # noqa: B023, E731 - used before the next turn
             for n_days, window, row in path_rows(path.astype(np.float64), moved, truth):
                 found.setdefault((n_days, window), []).append(row)
         for (n_days, window), rows in found.items():

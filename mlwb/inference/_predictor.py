@@ -308,7 +308,7 @@ class _OneRow:
         self._binding = session.io_binding()
         # Beneath the public method, which makes new options for each call, and asks options it is
         # given about graphics cards: 3.3 us, 32 us with options of one's own, 2.1 us this way.
-        run, binding = session._sess.run_with_iobinding, self._binding._iobinding  # noqa: SLF001
+        run, binding = session._sess.run_with_iobinding, self._binding._iobinding  # noqa: SLF001 - as said
         self._run = partial(run, binding, ort.RunOptions())
         for name, buffer, bind in (
             (sidecar.input_name, self._row, self._binding.bind_input),

@@ -32,7 +32,7 @@ class Boosting(Family):
             random_state=trial.seed,
         )
 
-    def fit(self, classifier: Any, X: AnyArray, y: Float1D, weight: Float1D | None) -> None:  # noqa: N803 - the scikit-learn convention
+    def fit(self, classifier: Any, X: AnyArray, y: Float1D, weight: Float1D | None) -> None:
         """Fit, then round every split threshold down to float32.
 
         For float32 values ``x <= t`` and ``x <= t rounded down`` are the same, so the model stays

@@ -58,7 +58,7 @@ class ModelFacts:
     quoted: bool
 
 
-def make_sidecar(facts: ModelFacts, X: Float2D) -> Sidecar:  # noqa: N803 - the scikit-learn convention
+def make_sidecar(facts: ModelFacts, X: Float2D) -> Sidecar:
     """Describe the graph's inputs: order, units, accepted range, schema CRC32, feature digest.
 
     Parameters
@@ -107,7 +107,7 @@ def scaler_file(model: FittedModel, names: Sequence[str]) -> bytes:
     return canonical_bytes({"schema": "mlwb.scaler/1", "features": features})
 
 
-def golden_file(predictor: Predictor, X: Float2D, *, seed: int) -> bytes:  # noqa: N803
+def golden_file(predictor: Predictor, X: Float2D, *, seed: int) -> bytes:
     """``golden_predictions.json``: rows any server must reproduce before it may answer.
 
     Parameters

@@ -81,7 +81,7 @@ class Family(ABC):
         ``skl2onnx`` can convert, :func:`mlwb.model.make_graph` of nodes.
         """
 
-    def fit(self, classifier: Any, X: AnyArray, y: Float1D, weight: Float1D | None) -> None:  # noqa: N803 - the scikit-learn convention
+    def fit(self, classifier: Any, X: AnyArray, y: Float1D, weight: Float1D | None) -> None:
         """Fit in place.
 
         Parameters

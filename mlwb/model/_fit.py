@@ -31,7 +31,7 @@ class WinsorScaler(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Of the clipped training values; a constant feature has scale 1.
     """
 
-    def fit(self, X: Float2D, y: object = None) -> WinsorScaler:  # noqa: ARG002, N803 - the scikit-learn signature
+    def fit(self, X: Float2D, y: object = None) -> WinsorScaler:  # noqa: ARG002 - the scikit-learn signature
         """Learn bounds, mean and scale from finite training rows."""
         self.lower_, self.upper_ = np.quantile(X, WINSOR, axis=0)
         clipped = np.clip(X, self.lower_, self.upper_)
@@ -40,11 +40,11 @@ class WinsorScaler(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.scale_ = np.where(scale > 0.0, scale, 1.0)
         return self
 
-    def transform(self, X: Float2D) -> Float2D:  # noqa: N803 - the scikit-learn signature
+    def transform(self, X: Float2D) -> Float2D:
         """Clip and standardise; shape (n_rows, n_features)."""
         return np.asarray((np.clip(X, self.lower_, self.upper_) - self.mean_) / self.scale_)
 
-    def clip_rate(self, X: Float2D) -> Float1D:  # noqa: N803 - the scikit-learn signature
+    def clip_rate(self, X: Float2D) -> Float1D:
         """Share of rows outside the bounds, one value a feature; about 0.01 is expected."""
         outside = (self.lower_ > X) | (self.upper_ < X)
         return np.asarray(outside.mean(axis=0), dtype=np.float64)
@@ -73,7 +73,7 @@ class FittedModel:
         """What the trial's family can do."""
         return find_family(self.trial.family)
 
-    def predict(self, X: Float2D) -> Float1D:  # noqa: N803 - the scikit-learn convention
+    def predict(self, X: Float2D) -> Float1D:
         """Probability of label 1, shape (n_rows,).
 
         Raises
@@ -107,7 +107,7 @@ def _failed(trial: Trial, what: str, error: Exception) -> DegenerateModelError:
 
 def fit_model(
     trial: Trial,
-    X: Float2D,  # noqa: N803 - the scikit-learn convention
+    X: Float2D,
     y: Float1D,
     weight: Float1D | None = None,
 ) -> FittedModel:

@@ -45,7 +45,7 @@ class Parity:
     worst_row: tuple[float, ...]
 
 
-def parity_rows(model: FittedModel, X: Float2D, *, seed: int) -> Float2D:  # noqa: N803 - the scikit-learn convention
+def parity_rows(model: FittedModel, X: Float2D, *, seed: int) -> Float2D:
     """Rows to compare on: real ones, clip edges, split thresholds and extremes, >= 100,000.
 
     Parameters
@@ -98,7 +98,7 @@ def measure_parity(model: FittedModel, predictor: Predictor, rows: Float2D) -> P
     )
 
 
-def _edge_rows(model: FittedModel, X: Float2D) -> Float2D:  # noqa: N803
+def _edge_rows(model: FittedModel, X: Float2D) -> Float2D:
     """A typical row with one feature at a time on, just below and just above each special value."""
     typical = np.median(X, axis=0)
     rows: list[Float1D] = []

@@ -64,7 +64,7 @@ def _overwritten(data: Dataset, kept: Int1D, rng: np.random.Generator) -> Datase
     """The data with every row that is not kept drawn anew: shuffled, spread out, labels turned."""
     other = np.setdiff1d(np.arange(len(data)), kept)
     drawn = other[rng.permutation(len(other))]
-    X, y, target = data.X.copy(), data.y.copy(), data.target.copy()  # noqa: N806
+    X, y, target = data.X.copy(), data.y.copy(), data.target.copy()
     X[other] = 3.0 * data.X[drawn] + data.X.std(axis=0)
     y[other], target[other] = 1.0 - data.y[drawn], -data.target[drawn]
     return replace(data, X=X, y=y, target=target)

@@ -157,7 +157,7 @@ class PurgedSplitter(ABC):
 
     def split(
         self,
-        X: Any = None,  # noqa: N803 - the scikit-learn signature
+        X: Any = None,
         y: object = None,  # noqa: ARG002 - the same
         groups: object = None,  # noqa: ARG002 - the same
     ) -> Iterator[tuple[Int1D, Int1D]]:
@@ -175,7 +175,7 @@ class PurgedSplitter(ABC):
         for found in self.splits():
             yield found.train, found.test
 
-    def get_n_splits(self, X: object = None, y: object = None, groups: object = None) -> int:  # noqa: ARG002, N803 - the scikit-learn signature
+    def get_n_splits(self, X: object = None, y: object = None, groups: object = None) -> int:  # noqa: ARG002 - the scikit-learn signature
         """Number of splits that :meth:`split` yields."""
         return sum(1 for _ in self._tests())
 

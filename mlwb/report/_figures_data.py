@@ -86,7 +86,7 @@ def market(ts: Int1D, mid: Float1D, *, cuts: Mapping[str, int], symbol: str) -> 
     return draw(paint, title=title, subtitle=subtitle)
 
 
-def distributions(X: Float2D, names: Sequence[str], units: Sequence[str]) -> Figure:  # noqa: N803 - the scikit-learn convention
+def distributions(X: Float2D, names: Sequence[str], units: Sequence[str]) -> Figure:
     """Small multiples of every feature, with the bounds the model clips at.
 
     Parameters

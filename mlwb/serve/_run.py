@@ -173,8 +173,7 @@ def _run_workers(
 ) -> None:
     common, crew_pid = InCommon(settings), os.getpid()
 
-    # The crew calls it by position.
-    def work(slot: int, is_substitute: bool, say: Callable[[Word], None]) -> None:  # noqa: FBT001
+    def work(slot: int, is_substitute: bool, say: Callable[[Word], None]) -> None:  # noqa: FBT001 - the crew calls it by position
         clock = SystemClock()
         app = create_app(settings, clock=clock, worker=common.worker(slot, clock))
         if is_substitute:

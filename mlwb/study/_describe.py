@@ -98,7 +98,7 @@ def describe(name: str, values: Float1D) -> Distribution:
     )
 
 
-def redundancy(X: Float2D, names: tuple[str, ...]) -> Redundancy:  # noqa: N803 - the scikit-learn convention
+def redundancy(X: Float2D, names: tuple[str, ...]) -> Redundancy:
     """Correlation matrix and variance inflation factors.
 
     Parameters

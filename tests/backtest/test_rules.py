@@ -83,7 +83,7 @@ def literal_barrier(scores: Float1D, until: list[int]) -> tuple[list[float], lis
         close = 60 * (row + 1)
         if close >= end:
             side = 0.0
-        takes = side == 0.0 and score == score and score != 0.5  # noqa: PLR0124
+        takes = side == 0.0 and score == score and score != 0.5  # noqa: PLR0124 - NaN is no number
         if takes:
             side, end = (1.0 if score > 0.5 else -1.0), until[row]
         targets.append(side)

@@ -96,7 +96,7 @@ def _bars(path: Path, first: datetime, wins: int) -> None:
 @pytest.mark.slow
 @pytest.mark.server
 @pytest.mark.parametrize(("wins", "fires"), [(25, True), (26, False)])
-def test_served_scores_become_a_trigger(tmp_path: Path, wins: int, fires: bool) -> None:  # noqa: FBT001 - a case
+def test_served_scores_become_a_trigger(tmp_path: Path, wins: int, fires: bool) -> None:
     """25 of 50 on each of three days call for a rollback; 26 are 52 % to the digit and do not.
 
     A server, the daily job and the monitor, each a process or an application of its own.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -189,3 +190,17 @@ def test_modules_and_functions_keep_their_budget() -> None:
                 if (node.end_lineno or 0) - (start or 0) > 40:
                     over.append(f"{name_of(path)}: {node.name}")
     assert over == []
+
+
+def test_every_ignored_rule_has_its_reason_beside_it() -> None:
+    """`noqa` names the rules, and behind a dash why they do not hold here."""
+    bare = re.compile(r"[#] noqa(?!: [A-Z0-9, ]+ - \w)")
+    places = (ROOT / name for name in ("mlwb", "tests", "benchmarks", "ops", "docs"))
+    found = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for place in places
+        for path in sorted(place.rglob("*.py"))
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if bare.search(line)
+    ]
+    assert found == []

@@ -46,7 +46,7 @@ def test_one_file_may_change_its_unit() -> None:
 
 
 @given(
-    st.datetimes(min_value=datetime(1995, 1, 1), max_value=datetime(2050, 1, 1)).map(  # noqa: DTZ001
+    st.datetimes(min_value=datetime(1995, 1, 1), max_value=datetime(2050, 1, 1)).map(  # noqa: DTZ001 - a zone is put on behind
         lambda at: at.replace(second=0, microsecond=0)
     )
 )

@@ -26,7 +26,7 @@ class Kept:
     told: tuple[str, ...]
     then: Record
 
-    def __call__(self, home: Path, is_acknowledged: bool) -> str:  # noqa: FBT001
+    def __call__(self, home: Path, is_acknowledged: bool) -> str:
         """Empty, or what is wrong with a state."""
         store = EvidenceStore(home / "ml")
         must = {*self.kept, *(self.told if is_acknowledged else ())}
@@ -44,7 +44,7 @@ class Kept:
 
 
 @pytest.fixture
-def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unsynced: object) -> Laboratory:  # noqa: ARG001
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unsynced: object) -> Laboratory:  # noqa: ARG001 - not on disk
     """A laboratory around an evidence store."""
     (tmp_path / "evidence").mkdir()
     return Laboratory(tmp_path / "evidence", monkeypatch)

@@ -50,7 +50,7 @@ def hostile(draw: st.DrawFn) -> Float2D:
 
 @given(hostile(), st.booleans())
 @settings(max_examples=25)
-def test_no_value_passes_its_bounds(bars: Float2D, quoted: bool) -> None:  # noqa: FBT001 - drawn
+def test_no_value_passes_its_bounds(bars: Float2D, quoted: bool) -> None:
     """Whatever the bars: unknown, or between the ends that the row declares."""
     found = values(ALL, bars, quoted=quoted)
     for column, spec in enumerate(specs(ALL, quoted=quoted)):

@@ -59,7 +59,7 @@ def test_scores_are_numpys(predictor: Predictor, rows: list[tuple[float, ...]]) 
 
 
 @pytest.mark.parametrize(("cast", "column"), [(False, True), (True, False), (True, True)])
-def test_the_four_shapes_of_an_output(cast: bool, column: bool) -> None:  # noqa: FBT001
+def test_the_four_shapes_of_an_output(cast: bool, column: bool) -> None:
     """float32 and (n, 1) outputs give float64 (n,) just the same."""
     made = Predictor.from_bytes(logistic_onnx(WEIGHTS, cast=cast, column=column), SIDECAR)
     scores = made.predict(np.array([ROW, ROW]))
@@ -70,7 +70,7 @@ def test_the_four_shapes_of_an_output(cast: bool, column: bool) -> None:  # noqa
 
 @pytest.mark.parametrize("width", [1, 4, 7, 13])
 @pytest.mark.parametrize("cast", [False, True])
-def test_a_row_has_the_same_bits_alone_and_in_any_batch(width: int, cast: bool) -> None:  # noqa: FBT001
+def test_a_row_has_the_same_bits_alone_and_in_any_batch(width: int, cast: bool) -> None:
     """To the last one, wherever it stands; without filling up one row of a hundred had another."""
     rng = np.random.default_rng(width)
     names = tuple(f"f{index}" for index in range(width))
@@ -129,13 +129,13 @@ def test_a_model_without_probabilities_is_refused(scale: float) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, len(GRAPH) - 1), st.integers(1, 255), st.booleans())
-def test_a_damaged_graph_is_one_kind_of_error(at: int, flip: int, cut: bool) -> None:  # noqa: FBT001
+def test_a_damaged_graph_is_one_kind_of_error(at: int, flip: int, cut: bool) -> None:
     """A flipped byte or a cut file loads, or is a ModelError; nothing else escapes."""
     damaged = GRAPH[:at] if cut else GRAPH[:at] + bytes([GRAPH[at] ^ flip]) + GRAPH[at + 1 :]
     try:
         Predictor.from_bytes(damaged, SIDECAR)
     except ModelError as error:
-        assert str(error)  # noqa: PT017
+        assert str(error)  # noqa: PT017 - both ends are fine
 
 
 @pytest.mark.parametrize("names", [NAMES[:3], (*NAMES, "more")])
@@ -217,7 +217,7 @@ def test_golden_rows_must_come_out(tmp_path: Path) -> None:
 def test_the_golden_tolerance_is_where_it_says(
     tmp_path: Path,
     shift: float,
-    refused: bool,  # noqa: FBT001
+    refused: bool,
 ) -> None:
     """1e-5 and no more."""
     folder = write_version(tmp_path)

@@ -26,7 +26,7 @@ def minutes(n: int, horizon_s: int = 300) -> tuple[Int1D, Int1D]:
 def dataset(n: int = 3_000, *, seed: int = 0, edge: float = 0.8) -> Dataset:
     """Rows in which ``realised_vol_60m`` knows the target and nothing else does."""
     rng = np.random.default_rng(seed)
-    X = np.column_stack(  # noqa: N806 - the scikit-learn convention
+    X = np.column_stack(
         [
             np.ones(n),
             rng.standard_t(4, n) * 3e-4,

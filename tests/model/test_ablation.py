@@ -50,7 +50,7 @@ def test_group_that_harms_is_found() -> None:
     """A feature whose meaning turns round from fold to fold: dropping it helps, beyond chance."""
     data = dataset(edge=0.4)
     turned = np.where(np.arange(len(data)) // 600 % 2 == 0, 1.0, -1.0)
-    X = data.X.copy()  # noqa: N806
+    X = data.X.copy()
     X[:, 3] = turned * data.target
     found = effects(replace(data, X=X))
     harm = found["oscillator"]
@@ -93,7 +93,7 @@ def test_without_costs_the_costed_change_is_unknown() -> None:
 def test_costs_are_charged_to_both_sides() -> None:
     """Free, the plain correlation is left; at a cost, losing a slow feature is dear."""
     data = dataset(1_500)
-    X = data.X.copy()  # noqa: N806
+    X = data.X.copy()
     X[:, 4] = ar1(len(X), 0.98, np.random.default_rng(1))
     target = X[:, 4] / X[:, 4].std() + np.random.default_rng(2).normal(size=len(X))
     data = replace(data, X=X, target=target, y=(target > 0.0).astype(np.float64))

@@ -26,7 +26,7 @@ from tests.model.model_kit import NAMES, TRIALS, facts, fitted
 
 def served(family: str) -> Predictor:
     """The exported graph."""
-    model, X = fitted(family)  # noqa: N806
+    model, X = fitted(family)
     return Predictor.from_bytes(export_onnx(model), make_sidecar(facts(), X))
 
 
@@ -104,7 +104,7 @@ def test_scaler_file_holds_the_numbers_of_the_graph() -> None:
 @pytest.mark.parametrize("family", TRIALS)
 def test_golden_rows_are_training_rows_and_reproduce(family: str) -> None:
     """64 rows of the training set with the graph's own scores, bit for bit after the file."""
-    X = fitted(family)[1]  # noqa: N806
+    X = fitted(family)[1]
     predictor = served(family)
     rows, scores = parse_golden(golden_file(predictor, X, seed=5)).arrays()
     assert rows.shape == (64, X.shape[1])
@@ -115,7 +115,7 @@ def test_golden_rows_are_training_rows_and_reproduce(family: str) -> None:
 
 def test_golden_rows_follow_the_seed() -> None:
     """Same seed, same file; fewer training rows than 64 are all taken."""
-    X, predictor = fitted("logistic")[1], served("logistic")  # noqa: N806
+    X, predictor = fitted("logistic")[1], served("logistic")
     assert golden_file(predictor, X, seed=1) == golden_file(predictor, X, seed=1)
     assert golden_file(predictor, X, seed=1) != golden_file(predictor, X, seed=2)
     assert len(parse_golden(golden_file(predictor, X[:10], seed=1)).arrays()[0]) == 10

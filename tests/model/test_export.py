@@ -30,7 +30,7 @@ for model in (*(fitted(family)[0] for family in TRIALS), forest()[0]):
 """
 
 
-def predictor(model: FittedModel, X: Float2D) -> Predictor:  # noqa: N803
+def predictor(model: FittedModel, X: Float2D) -> Predictor:
     """The exported graph in the runtime that serves it."""
     return Predictor.from_bytes(export_onnx(model), make_sidecar(facts(), X))
 
@@ -38,7 +38,7 @@ def predictor(model: FittedModel, X: Float2D) -> Predictor:  # noqa: N803
 @pytest.mark.parametrize(("family", "tolerance"), [("logistic", 1e-12), ("boosting", 1e-6)])
 def test_graph_reproduces_the_model(family: str, tolerance: float) -> None:
     """6,000 training rows and 2,000 far outside: within 1e-12 (logistic) or 1e-6 (boosting)."""
-    model, X = fitted(family)  # noqa: N806
+    model, X = fitted(family)
     rows = np.vstack([X, X[:1_000] * 50.0, X[:1_000] - 20.0])
     found = predictor(model, X).predict(rows)
     assert np.abs(found - model.predict(rows)).max() < tolerance
@@ -48,7 +48,7 @@ def test_graph_reproduces_the_model(family: str, tolerance: float) -> None:
 @pytest.mark.parametrize("family", [*FAMILIES, "forest"])
 def test_a_row_has_the_same_bits_alone_and_in_any_batch(family: str) -> None:
     """What is served and what is replayed are one number, however rows come together."""
-    model, X = forest() if family == "forest" else fitted(family)  # noqa: N806
+    model, X = forest() if family == "forest" else fitted(family)
     rows, found = X[:600], predictor(model, X)
     alone = np.array([found.predict_row(row) for row in rows.tolist()])
     for n in (2, 3, 7, 8, 9, 31, 100, 600):
@@ -80,7 +80,7 @@ def test_graph_says_nothing_about_where_it_was_made(family: str) -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_clipping_is_in_the_graph(family: str) -> None:
     """Values beyond the winsor bounds score as the bounds do."""
-    model, X = fitted(family)  # noqa: N806
+    model, X = fitted(family)
     row = np.median(X, axis=0)
     at, beyond = row.copy(), row.copy()
     at[4], beyond[4] = model.scaler.upper_[4], model.scaler.upper_[4] + 1e6
@@ -127,14 +127,14 @@ def test_graph_that_does_not_fit_its_scaler_is_refused() -> None:
 @pytest.mark.parametrize("cut", [0, 10, 200])
 def test_broken_bytes_are_not_loaded(cut: int) -> None:
     """A truncated graph is refused where it is read."""
-    model, X = fitted("logistic")  # noqa: N806
+    model, X = fitted("logistic")
     with pytest.raises(ModelError, match="no ONNX graph"):
         Predictor.from_bytes(export_onnx(model)[:cut], make_sidecar(facts(), X))
 
 
 def test_graph_with_a_coefficient_that_is_no_number_is_not_loaded() -> None:
     """NaN in, no probability out: refused before it could serve."""
-    model, X = fitted("logistic")  # noqa: N806
+    model, X = fitted("logistic")
     coef = model.classifier.coef_.copy()
     coef[0, 4] = np.nan
     broken = SimpleNamespace(coef_=coef, intercept_=model.classifier.intercept_)

@@ -158,7 +158,7 @@ def test_scaler_on_all_rows_is_refused() -> None:
     def on_all(rows: Dataset, train: Int1D) -> Callable[[Float2D], np.ndarray]:
         scaler = WinsorScaler().fit(rows.X)
         model = fit_model(TRIAL, scaler.transform(rows.X[train]), rows.y[train])
-        return lambda X: model.predict(scaler.transform(X))  # noqa: N803
+        return lambda X: model.predict(scaler.transform(X))
 
     def inside(rows: Dataset, train: Int1D) -> Callable[[Float2D], np.ndarray]:
         return refit(rows.rows(train), TRIAL).predict

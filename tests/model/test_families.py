@@ -137,7 +137,7 @@ def test_other_family_goes_through_the_whole_search() -> None:
 
 def test_other_family_keeps_parity() -> None:
     """On 100,000 rows, split thresholds and both their float32 neighbours among them."""
-    model, X = forest()  # noqa: N806
+    model, X = forest()
     rows = parity_rows(model, X, seed=0)
     found = measure_parity(model, served(model), rows)
     assert found.n_rows >= 100_000
@@ -152,7 +152,7 @@ def test_other_family_keeps_parity() -> None:
 
 def test_predictions_jump_at_the_thresholds_a_family_names() -> None:
     """Scanned on a fine grid, every jump of the forest lies at one of them."""
-    model, X = forest()  # noqa: N806
+    model, X = forest()
     scaled = np.tile(np.median(model.scaler.transform(X), axis=0), (20_001, 1))
     scaled[:, 4] = np.linspace(-2.0, 2.0, 20_001)
     scaled = scaled.astype(np.float32)
@@ -191,7 +191,7 @@ class _Misnamed(Family):
         """The logistic one."""
         return FAMILIES["logistic"].build(trial)
 
-    def graph(self, classifier: Any, n_features: int) -> onnx.ModelProto:  # noqa: ARG002
+    def graph(self, classifier: Any, n_features: int) -> onnx.ModelProto:  # noqa: ARG002 - a family's signature
         """One node, misnamed."""
         graph = make_graph(
             [helper.make_node("ReduceMean", ["scaled"], ["probability"], keepdims=0)],
@@ -269,18 +269,18 @@ class Broken(Family):
     def __init__(self, answer: Any) -> None:
         self.answer = answer
 
-    def build(self, trial: Trial) -> Any:  # noqa: ARG002
+    def build(self, trial: Trial) -> Any:  # noqa: ARG002 - a family's signature
         """It answers itself."""
         return self
 
-    def fit(self, classifier: Any, X: Any, y: Any, weight: Any) -> None:  # noqa: N803
+    def fit(self, classifier: Any, X: Any, y: Any, weight: Any) -> None:
         """Learn nothing."""
 
-    def predict_proba(self, X: Any) -> Any:  # noqa: N803
+    def predict_proba(self, X: Any) -> Any:
         """Whatever it was told to."""
         return self.answer(len(X))
 
-    def graph(self, classifier: Any, n_features: int) -> Any:  # noqa: ARG002
+    def graph(self, classifier: Any, n_features: int) -> Any:  # noqa: ARG002 - a family's signature
         """Raise or none."""
         return self.answer(n_features)
 

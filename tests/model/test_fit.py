@@ -15,7 +15,7 @@ from tests.model.model_kit import TRIALS, dataset, fitted
 
 def test_scaler_clips_then_standardises() -> None:
     """Numpy's 0.5 and 99.5 % quantiles, then scikit-learn's StandardScaler on clipped values."""
-    X = dataset().X  # noqa: N806
+    X = dataset().X
     scaler = WinsorScaler().fit(X)
     low, high = np.quantile(X, [0.005, 0.995], axis=0)
     np.testing.assert_array_equal(scaler.lower_, low)
@@ -32,7 +32,7 @@ def test_scaler_leaves_a_constant_feature_finite() -> None:
 
 def test_one_wild_row_moves_nothing_it_can_be_clipped_from() -> None:
     """A value of 1e9 in one row leaves mean and scale as they are, and itself at the bound."""
-    X = dataset().X  # noqa: N806
+    X = dataset().X
     wild = X.copy()
     wild[5, 1] = 1e9
     calm, spoiled = WinsorScaler().fit(X), WinsorScaler().fit(wild)
@@ -42,7 +42,7 @@ def test_one_wild_row_moves_nothing_it_can_be_clipped_from() -> None:
 
 def test_clip_rate_counts_rows_outside() -> None:
     """About 1 % on the training rows, all of them far away, none inside."""
-    X = dataset().X  # noqa: N806
+    X = dataset().X
     scaler = WinsorScaler().fit(X)
     assert scaler.clip_rate(X)[3] == pytest.approx(0.01, abs=0.002)
     assert scaler.clip_rate(X + 1e6).tolist() == [1.0] * X.shape[1]
@@ -51,7 +51,7 @@ def test_clip_rate_counts_rows_outside() -> None:
 
 def test_logistic_is_another_solvers_optimum() -> None:
     """scikit-learn's lbfgs on the same scaled rows reaches the same coefficients."""
-    model, X = fitted("logistic")  # noqa: N806
+    model, X = fitted("logistic")
     y = dataset(6_000).y
     scaled = model.scaler.transform(X)
     other = LogisticRegression(C=1.0, solver="lbfgs", tol=1e-10, max_iter=1_000).fit(scaled, y)
@@ -62,7 +62,7 @@ def test_logistic_is_another_solvers_optimum() -> None:
 @pytest.mark.parametrize("family", TRIALS)
 def test_same_rows_same_model(family: str) -> None:
     """Fitted twice, the predictions are equal bit for bit; they are probabilities that vary."""
-    model, X = fitted(family)  # noqa: N806
+    model, X = fitted(family)
     again = fit_model(TRIALS[family], X, dataset(6_000).y)
     found = model.predict(X)
     np.testing.assert_array_equal(found, again.predict(X))
@@ -81,7 +81,7 @@ def test_strength_of_the_penalty_is_used() -> None:
 
 def test_float32_thresholds_change_no_tree() -> None:
     """On float32 rows, those on thresholds included, rounding thresholds down moves no row."""
-    model, X = fitted("boosting")  # noqa: N806
+    model, X = fitted("boosting")
     exact = HistGradientBoostingClassifier(**model.classifier.get_params())
     scaled = model.scaler.transform(X).astype(np.float32)
     exact.fit(scaled, dataset(6_000).y)
@@ -112,7 +112,7 @@ def test_trial_names_itself() -> None:
 def test_nothing_to_learn_from_is_an_error(row: int, value: float | None) -> None:
     """Values that are not finite and a single class."""
     data = dataset(100)
-    X, y = data.X.copy(), np.zeros(100) if value is None else data.y  # noqa: N806
+    X, y = data.X.copy(), np.zeros(100) if value is None else data.y
     if value is not None:
         X[row, 1] = value
     with pytest.raises(DegenerateModelError, match="nothing to learn from"):

@@ -23,7 +23,7 @@ def measured(data: Dataset, family: str = "logistic", **options: object) -> Impo
 
 
 @given(st.integers(2, 6), st.integers(3, 9), st.integers(0, 2**32 - 1), st.booleans())
-def test_agreement_is_friedmans(m: int, n: int, seed: int, tied: bool) -> None:  # noqa: FBT001
+def test_agreement_is_friedmans(m: int, n: int, seed: int, tied: bool) -> None:
     """W = chi2 / (m (n - 1)) of scipy's Friedman test, ties corrected alike."""
     loss = np.random.default_rng(seed).normal(size=(m, n))
     loss = np.round(loss) if tied else loss
@@ -89,7 +89,7 @@ def test_noise_is_not_stable() -> None:
 def test_twins_are_missed_together_only() -> None:
     """Two copies of what is known share the weight; shuffled as a group they are missed in full."""
     data = dataset(2_500)
-    X = data.X.copy()  # noqa: N806
+    X = data.X.copy()
     X[:, 3] = X[:, 4] + 1e-6 * np.random.default_rng(2).normal(size=len(X))
     twins = replace(data, X=X)
     alone = measured(twins).mean_loss

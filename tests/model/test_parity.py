@@ -21,7 +21,7 @@ def served(model: FittedModel) -> Predictor:
 @pytest.mark.parametrize("family", TRIALS)
 def test_rows_hold_the_edges(family: str) -> None:
     """At least 100,000 rows: the real ones, and every clip bound with both its neighbours."""
-    model, X = fitted(family)  # noqa: N806
+    model, X = fitted(family)
     rows = parity_rows(model, X, seed=0)
     assert rows.shape == (max(100_000, len(rows)), X.shape[1])
     assert np.isfinite(rows).all()
@@ -34,7 +34,7 @@ def test_rows_hold_the_edges(family: str) -> None:
 
 def test_rows_hold_every_split_threshold() -> None:
     """As the trees see rows, in float32: each threshold and both its neighbours occur."""
-    model, X = fitted("boosting")  # noqa: N806
+    model, X = fitted("boosting")
     seen = model.scaler.transform(parity_rows(model, X, seed=0)).astype(np.float32)
     missed, total = 0, 0
     for group in model.classifier._predictors:
@@ -54,7 +54,7 @@ def test_rows_hold_every_split_threshold() -> None:
 
 def test_large_samples_are_used_whole() -> None:
     """More real rows than the minimum: all of them and the edges, nothing drawn."""
-    model, X = fitted("logistic")  # noqa: N806
+    model, X = fitted("logistic")
     many = np.tile(X, (20, 1))
     rows = parity_rows(model, many, seed=0)
     edges = len(parity_rows(model, X, seed=0))
@@ -64,7 +64,7 @@ def test_large_samples_are_used_whole() -> None:
 
 def test_same_seed_same_rows() -> None:
     """The filled-up rows are a function of the seed."""
-    model, X = fitted("logistic")  # noqa: N806
+    model, X = fitted("logistic")
     np.testing.assert_array_equal(parity_rows(model, X, seed=3), parity_rows(model, X, seed=3))
     assert not np.array_equal(parity_rows(model, X, seed=3), parity_rows(model, X, seed=4))
 
@@ -72,7 +72,7 @@ def test_same_seed_same_rows() -> None:
 @pytest.mark.parametrize(("family", "limit"), [("logistic", 1e-12), ("boosting", 1e-6)])
 def test_exported_graph_has_parity(family: str, limit: float) -> None:
     """On 100,000 rows with all edges: no row above 1e-5, no flip, and far closer in fact."""
-    model, X = fitted(family)  # noqa: N806
+    model, X = fitted(family)
     found = measure_parity(model, served(model), parity_rows(model, X, seed=0))
     assert found.n_rows >= 100_000
     assert found.max_abs_diff < limit
@@ -82,7 +82,7 @@ def test_exported_graph_has_parity(family: str, limit: float) -> None:
 
 def test_another_graph_is_seen() -> None:
     """One coefficient off by a thousandth: rows above the tolerance, flips, the worst row named."""
-    model, X = fitted("logistic")  # noqa: N806
+    model, X = fitted("logistic")
     classifier = SimpleNamespace(
         coef_=model.classifier.coef_ + np.array([[0.0, 0.0, 0.0, 0.0, 1e-3]]),
         intercept_=model.classifier.intercept_,

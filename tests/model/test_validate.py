@@ -59,7 +59,7 @@ def test_test_rows_never_reach_the_fit() -> None:
     """Spoiling one test block changes no score of any other row of that block's fold."""
     data = dataset()
     spoiled_rows = np.arange(0, 700, 2)
-    X = data.X.copy()  # noqa: N806
+    X = data.X.copy()
     X[spoiled_rows] *= 1e4
     y = data.y.copy()
     y[spoiled_rows] = 1.0 - y[spoiled_rows]

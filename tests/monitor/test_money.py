@@ -88,7 +88,7 @@ def test_two_days_are_not_three(third: Record) -> None:
 
 
 @pytest.mark.parametrize(("wins", "fires"), [(25, True), (26, False)])
-def test_at_the_limit_the_trigger_is_silent(wins: int, fires: bool) -> None:  # noqa: FBT001 - a case
+def test_at_the_limit_the_trigger_is_silent(wins: int, fires: bool) -> None:
     """26 of 50 are 52 % to the digit and hold; one fewer on each of three days fires at once."""
     found = _readings(*(_day(ago, wins, 50) for ago in (3, 2, 1)))
     row = next(row for row in judge_readings({}, found, RULES) if row.name == "win_rate")

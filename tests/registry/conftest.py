@@ -84,7 +84,7 @@ def serving(registry: Registry, publish: Publish, yes: Decide) -> Registry:
 @pytest.fixture
 def memory_dir(tmp_path: Path) -> Iterator[Path]:
     """A directory in memory where the machine has one: many small files, soon removed."""
-    shared = Path("/dev/shm")  # noqa: S108
+    shared = Path("/dev/shm")  # noqa: S108 - memory
     if not (shared.is_dir() and os.access(shared, os.W_OK)):
         yield tmp_path
         return

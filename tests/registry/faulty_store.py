@@ -94,7 +94,7 @@ class Careless(Faulty):
 class Stale(Faulty):
     """A clone that knows If-None-Match, but not If-Match."""
 
-    def compare_and_swap(self, key: str, data: bytes, tag: Tag) -> Tag | None:  # noqa: ARG002
+    def compare_and_swap(self, key: str, data: bytes, tag: Tag) -> Tag | None:  # noqa: ARG002 - the fault
         """Replace, whatever the tag."""
         self.behind.delete(key)
         return self.behind.put_if_absent(key, data)

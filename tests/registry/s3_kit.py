@@ -22,8 +22,8 @@ def s3_server(python: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, st
         assert process.stdout is not None
         try:
             endpoint = f"http://127.0.0.1:{int(process.stdout.readline())}"
-            request = urllib.request.Request(f"{endpoint}/models", method="PUT")  # noqa: S310
-            urllib.request.urlopen(request, timeout=10).close()  # noqa: S310
+            request = urllib.request.Request(f"{endpoint}/models", method="PUT")  # noqa: S310 - on loopback
+            urllib.request.urlopen(request, timeout=10).close()  # noqa: S310 - on loopback
             yield (
                 process,
                 {

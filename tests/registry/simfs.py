@@ -61,7 +61,7 @@ class Recorder:
         """Do a call and take it down."""
         name, first = call.__name__, arguments[0]
         is_descriptor = isinstance(first, int)
-        path = Path(os.readlink(f"/proc/self/fd/{first}")) if is_descriptor else Path(first)  # noqa: PTH115
+        path = Path(os.readlink(f"/proc/self/fd/{first}")) if is_descriptor else Path(first)  # noqa: PTH115 - a link of /proc, as it stands there
         if is_descriptor and self._skip(name, path.is_dir()):
             return None
         was_there = path.is_symlink() or path.exists()

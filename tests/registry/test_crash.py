@@ -55,7 +55,7 @@ class Promise:
     damaged: str = ""
     signer: Signer = NO_KEYS
 
-    def __call__(self, home: Path, is_acknowledged: bool) -> str:  # noqa: FBT001
+    def __call__(self, home: Path, is_acknowledged: bool) -> str:
         """Empty, or what is wrong with a state."""
         registry = Registry(home / "models", clock=self.clock, signer=self.signer)
         allowed = [self.after] if is_acknowledged else [self.before, self.after]
@@ -229,15 +229,15 @@ def test_no_crash_of_a_repair_breaks_a_promise(
     assert lab.violations_of_repair(action, repair) == []
 
 
-def _forget_files(name: str, is_dir: bool) -> bool:  # noqa: FBT001
+def _forget_files(name: str, is_dir: bool) -> bool:
     return name == "fsync" and not is_dir
 
 
-def _forget_folders(name: str, is_dir: bool) -> bool:  # noqa: FBT001
+def _forget_folders(name: str, is_dir: bool) -> bool:
     return name == "fsync" and is_dir
 
 
-def _forget_both(name: str, _is_dir: bool) -> bool:  # noqa: FBT001
+def _forget_both(name: str, _is_dir: bool) -> bool:
     return name == "fsync"
 
 

@@ -55,9 +55,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    do_GET = do_PUT = do_POST = do_DELETE = _pass_on  # noqa: N815
+    do_GET = do_PUT = do_POST = do_DELETE = _pass_on  # noqa: N815 - of http.server
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - of http.server
         """Say nothing."""
 
 

@@ -40,7 +40,7 @@ def test_injected_source_gives_back_the_value(value: object) -> None:
     """Any plain value survives the way into a cell; the oracle is Python running that cell."""
     check_parameters(notebook(code("value = 0", "parameters")), {"value": value})
     scope: dict[str, Any] = {}
-    exec(compile(_cell_source({"value": value}), "cell", "exec"), scope)  # noqa: S102
+    exec(compile(_cell_source({"value": value}), "cell", "exec"), scope)  # noqa: S102 - the cell that was written
     assert repr(scope["value"]) == repr(value)
 
 

@@ -187,10 +187,10 @@ def test_the_same_bar_again_is_the_same_answer(models: Path, tmp_path: Path) -> 
         async with running(app):
             sent = [body(bars), body(bars[2:]), body(bars)]
             return [
-                (await request(app, "/ml/observe", each, headers=HEADERS)).json() for each in sent
+                (await request(app, "/ml/observe", each, headers=headers)).json() for each in sent
             ]
 
-    HEADERS = [(b"content-type", b"application/json"), (b"x-request-id", b"a")]  # noqa: N806
+    headers = [(b"content-type", b"application/json"), (b"x-request-id", b"a")]
     first, second, third = asyncio.run(twice())
     assert first == second == third
     assert first["ready"]

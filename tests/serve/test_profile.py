@@ -98,11 +98,11 @@ def test_production_refuses_what_lies_about(
 def test_all_that_is_missing_is_said_at_once(models: Path) -> None:
     """Nobody starts a server six times to learn six things."""
     with pytest.raises(ParamsError) as caught:
-        _start(ServeSettings(models, profile="production", host="0.0.0.0"))  # noqa: S104
+        _start(ServeSettings(models, profile="production", host="0.0.0.0"))  # noqa: S104 - refused before it is bound
     assert str(caught.value).count(": ") >= 5
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "desk.example"])  # noqa: S104
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "desk.example"])  # noqa: S104 - refused before it is bound
 def test_without_keys_a_server_stays_on_its_machine(models: Path, host: str) -> None:
     """In every profile, and before anything is bound."""
     with pytest.raises(ParamsError, match="listens on this machine only"):

@@ -260,7 +260,7 @@ def test_a_crash_loop_is_given_up(
 ) -> None:
     """Longer and longer pauses, then a clear error; the worker that was well is stopped too."""
 
-    def work(slot: int, _is_substitute: bool, say: Callable[[Word], None]) -> None:  # noqa: FBT001
+    def work(slot: int, _is_substitute: bool, say: Callable[[Word], None]) -> None:
         if slot == 1:
             os._exit(13)
         say(Word(slot, "v1"))
@@ -277,7 +277,7 @@ def test_a_worker_that_does_not_stop_is_killed(
 ) -> None:
     """A hung worker cannot keep the server from ending."""
 
-    def work(slot: int, _is_substitute: bool, say: Callable[[Word], None]) -> None:  # noqa: FBT001
+    def work(slot: int, _is_substitute: bool, say: Callable[[Word], None]) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         say(Word(slot, "v1"))
         while True:
