@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -11,6 +10,7 @@ from typing import Any
 
 from mlwb.core.canonical import digest
 from mlwb.core.errors import ParamsError, PolicyError
+from mlwb.params import _policy_fields as read
 from mlwb.params._yaml import read_yaml
 
 __all__ = [
@@ -49,8 +49,6 @@ COMPARATORS = ("<", "<=", ">", ">=", "==")
 _WATCHES = ("canary_abort", "drift_check", "rollback", "promotion")
 NEVER_WAIVED = frozenset({"parity", "schema", "psi", "evidence"})
 """Gates that no policy can do without."""
-_ORIGINS = ("live", "replay", "simulated")
-_DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _SETTINGS: Mapping[str, frozenset[str]] = {
     "ablation": frozenset({"harm", "level"}),
     "pnl": frozenset({"hard_for_labels", "level", "min_decisions"}),
@@ -294,18 +292,18 @@ def parse_policy(content: Mapping[str, Any], *, is_old: bool = False) -> Policy:
     """
     if not content:
         raise PolicyError("the policy is empty", todo="an empty policy would pass everything")
-    _only(content, _TOP, "the policy")
-    defaults = _mapping(content.get("defaults", {}), "defaults")
-    _only(defaults, _DEFAULTS, "defaults")
-    written = _mapping(content.get("gates"), "gates")
-    _complete(written, GATE_IDS, "gate")
-    watched = _mapping(content.get("watch"), "watch")
+    read.check_known(content, _TOP, "the policy")
+    defaults = read.mapping(content.get("defaults", {}), "defaults")
+    read.check_known(defaults, _DEFAULTS, "defaults")
+    written = read.mapping(content.get("gates"), "gates")
+    read.check_complete(written, GATE_IDS, "gate")
+    watched = read.mapping(content.get("watch"), "watch")
     watches = tuple(name for name in _WATCHES if name in watched or not is_old)
-    _complete(watched, watches, "watch")
+    read.check_complete(watched, watches, "watch")
     settings = {name: _watch_settings(name, watched[name], is_old=is_old) for name in watches}
     limits = {name: _unsettled(name, watched[name]) for name in watches}
     return Policy(
-        name=_text(content, "name", "the policy"),
+        name=read.text(content, "name", "the policy"),
         digest=digest(content),
         gates=MappingProxyType({gate: _gate(gate, written[gate], defaults) for gate in GATE_IDS}),
         watch=MappingProxyType({name: _limits(name, limits[name], defaults) for name in watches}),
@@ -315,18 +313,18 @@ def parse_policy(content: Mapping[str, Any], *, is_old: bool = False) -> Policy:
 
 
 def _gate(gate: str, value: object, defaults: Mapping[str, Any]) -> GatePolicy:
-    body = _mapping(value, gate)
-    _only(body, _GATE, gate)
-    waived = _waived(body, gate)
-    limits = _limits(gate, body.get("limits"), {**defaults, **_pick(body, _DEFAULTS)})
+    body = read.mapping(value, gate)
+    read.check_known(body, _GATE, gate)
+    waived = read.waived(body, gate)
+    limits = _limits(gate, body.get("limits"), {**defaults, **read.pick(body, _DEFAULTS)})
     if not any(limit.severity == "hard" for limit in limits):
         raise PolicyError(f"{gate} has no hard limit", todo="a gate needs at least one")
     if gate in NEVER_WAIVED and (waived or any(limit.waived for limit in limits)):
         raise PolicyError(f"{gate} may not be waived", todo="no policy can do without it")
     return GatePolicy(
         id=gate,
-        about=_text(body, "about", gate),
-        severity=_severity(body, gate),
+        about=read.text(body, "about", gate),
+        severity=read.severity(body, gate),
         limits=limits,
         settings=_settings(gate, body.get("settings", {})),
         waived=waived,
@@ -334,147 +332,57 @@ def _gate(gate: str, value: object, defaults: Mapping[str, Any]) -> GatePolicy:
 
 
 def _settings(gate: str, value: object) -> Mapping[str, str | tuple[str, ...]]:
-    body = _mapping(value, f"{gate}.settings")
-    _only(body, _SETTINGS.get(gate, frozenset()), f"{gate}.settings")
+    body = read.mapping(value, f"{gate}.settings")
+    read.check_known(body, _SETTINGS.get(gate, frozenset()), f"{gate}.settings")
     found: dict[str, str | tuple[str, ...]] = {}
     for key, item in body.items():
-        found[key] = item if isinstance(item, str) else _texts(item, f"{gate}.settings.{key}")
+        found[key] = item if isinstance(item, str) else read.texts(item, f"{gate}.settings.{key}")
     return MappingProxyType(found)
 
 
 def _unsettled(group: str, value: object) -> Mapping[str, Any]:
     """The limits of a watched group, which stand beside its settings."""
-    return {key: item for key, item in _mapping(value, group).items() if key != "settings"}
+    return {key: item for key, item in read.mapping(value, group).items() if key != "settings"}
 
 
 def _watch_settings(
     group: str, value: object, *, is_old: bool
 ) -> Mapping[str, str | tuple[str, ...]]:
-    found = _settings(group, _mapping(value, group).get("settings", {}))
+    found = _settings(group, read.mapping(value, group).get("settings", {}))
     if not is_old:
-        _complete(found, tuple(sorted(_SETTINGS.get(group, ()))), f"setting of {group}")
+        read.check_complete(found, tuple(sorted(_SETTINGS.get(group, ()))), f"setting of {group}")
     return found
 
 
 def _limits(group: str, value: object, defaults: Mapping[str, Any]) -> tuple[Limit, ...]:
-    body = _mapping(value, f"{group}.limits")
+    body = read.mapping(value, f"{group}.limits")
     if not body:
         raise PolicyError(f"{group} has no limits", todo="an empty gate would pass everything")
     return tuple(_limit(f"{group}.{name}", item, defaults) for name, item in body.items())
 
 
 def _limit(limit_id: str, value: object, defaults: Mapping[str, Any]) -> Limit:
-    body = {**defaults, **_mapping(value, limit_id)}
-    _only(body, _LIMIT, limit_id)
-    comparator = _text(body, "comparator", limit_id)
+    body = {**defaults, **read.mapping(value, limit_id)}
+    read.check_known(body, _LIMIT, limit_id)
+    comparator = read.text(body, "comparator", limit_id)
     if comparator not in COMPARATORS:
         raise PolicyError(
             f"{limit_id} has no such comparator", expected=" ".join(COMPARATORS), got=comparator
         )
     return Limit(
         id=limit_id,
-        kind=_text(body, "kind", limit_id),
-        metric=_text(body, "metric", limit_id),
-        segment=_text(body, "segment", limit_id, default=""),
+        kind=read.text(body, "kind", limit_id),
+        metric=read.text(body, "metric", limit_id),
+        segment=read.text(body, "segment", limit_id, default=""),
         comparator=comparator,
-        value=_decimal(body.get("value"), limit_id),
-        severity=_severity(body, limit_id),
-        min_n=_count(body.get("min_n", 0), f"{limit_id}.min_n"),
-        max_age_h=_count(body.get("max_age_h"), f"{limit_id}.max_age_h"),
-        origins=_origins(body.get("origins"), limit_id),
-        source=_text(body, "source", limit_id),
-        optional=_flag(body, "optional", limit_id),
-        when=_text(body, "when", limit_id, default=""),
-        refuted_by=_text(body, "refuted_by", limit_id, default=""),
-        waived=_waived(body, limit_id),
+        value=read.decimal(body.get("value"), limit_id),
+        severity=read.severity(body, limit_id),
+        min_n=read.count(body.get("min_n", 0), f"{limit_id}.min_n"),
+        max_age_h=read.count(body.get("max_age_h"), f"{limit_id}.max_age_h"),
+        origins=read.origins(body.get("origins"), limit_id),
+        source=read.text(body, "source", limit_id),
+        optional=read.flag(body, "optional", limit_id),
+        when=read.text(body, "when", limit_id, default=""),
+        refuted_by=read.text(body, "refuted_by", limit_id, default=""),
+        waived=read.waived(body, limit_id),
     )
-
-
-def _complete(found: Mapping[str, Any], wanted: tuple[str, ...], what: str) -> None:
-    unknown = sorted(set(found) - set(wanted))
-    missing = [name for name in wanted if name not in found]
-    if unknown:
-        raise PolicyError(f"unknown {what}", expected=", ".join(wanted), got=", ".join(unknown))
-    if missing:
-        raise PolicyError(f"no limits for {what} {', '.join(missing)}", todo="name every one")
-
-
-def _only(body: Mapping[str, Any], known: Iterable[str], where: str) -> None:
-    unknown = sorted(set(body) - set(known))
-    if unknown:
-        raise PolicyError(
-            f"unknown key in {where}", expected=", ".join(sorted(known)), got=", ".join(unknown)
-        )
-
-
-def _pick(body: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
-    return {key: body[key] for key in keys if key in body}
-
-
-def _mapping(value: object, where: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise PolicyError(f"{where} is not a mapping", got=type(value).__name__)
-    return value
-
-
-def _text(body: Mapping[str, Any], key: str, where: str, default: str | None = None) -> str:
-    value = body.get(key, default)
-    if not isinstance(value, str) or (default is None and not value.strip()):
-        raise PolicyError(f"{where} needs text for {key!r}", got=repr(value))
-    return value
-
-
-def _texts(value: object, where: str) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise PolicyError(f"{where} is not a list of text", got=repr(value))
-    return tuple(value)
-
-
-def _decimal(value: object, where: str) -> str:
-    if not isinstance(value, str) or _DECIMAL.fullmatch(value) is None:
-        raise PolicyError(
-            f"{where}.value is not a quoted decimal",
-            expected='text such as "0.62"',
-            got=repr(value),
-            todo="quote it, so that it is compared as it is written",
-        )
-    return value
-
-
-def _severity(body: Mapping[str, Any], where: str) -> str:
-    value = body.get("severity", "hard")
-    if value not in ("hard", "soft"):
-        raise PolicyError(f"{where} has no such severity", expected="hard or soft", got=repr(value))
-    return str(value)
-
-
-def _count(value: object, where: str) -> int:
-    if type(value) is not int or value < 0:
-        raise PolicyError(f"{where} is not a whole number >= 0", got=repr(value))
-    return value
-
-
-def _flag(body: Mapping[str, Any], key: str, where: str) -> bool:
-    value = body.get(key, False)
-    if not isinstance(value, bool):
-        raise PolicyError(f"{where}.{key} is not true or false", got=repr(value))
-    return value
-
-
-def _origins(value: object, where: str) -> tuple[str, ...]:
-    found = _texts(value, f"{where}.origins")
-    if not found or not set(found) <= set(_ORIGINS):
-        raise PolicyError(
-            f"{where} accepts an origin no gate may accept",
-            expected="some of " + ", ".join(_ORIGINS),
-            got=repr(value),
-        )
-    return found
-
-
-def _waived(body: Mapping[str, Any], where: str) -> str:
-    if not _flag(body, "waived_by_policy", where):
-        if "reason" in body:
-            raise PolicyError(f"{where} gives a reason and waives nothing")
-        return ""
-    return _text(body, "reason", where)
