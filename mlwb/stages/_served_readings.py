@@ -29,6 +29,7 @@ from mlwb.monitor import (
 __all__ = [
     "answer_errors",
     "counted_between",
+    "enough",
     "flips_of",
     "looks_between",
     "p95_of",
@@ -79,6 +80,12 @@ def psi_of(reference: BinnedReference, rows: Fold, compared: Comparisons, least:
     if n < least:
         return Reading(math.nan, n, _few(n, least))
     return Reading(psi_of_counts(SCORE, reference.counts, counts).value, n)
+
+
+def enough(reading: Reading, least: int) -> Reading:
+    """The reading, or why it says nothing: too few rows."""
+    n = reading.n
+    return Reading(math.nan, n, _few(n, least)) if 0 < n < least else reading
 
 
 def snapshots_path(home: Home, moment: datetime) -> Path:

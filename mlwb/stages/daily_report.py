@@ -50,6 +50,7 @@ from mlwb.stages._daily_records import daily_csv, daily_metrics
 from mlwb.stages._served_lines import drift_dir, fold_logs
 from mlwb.stages._served_readings import (
     answer_errors,
+    enough,
     flips_of,
     looks_between,
     p95_of,
@@ -187,7 +188,7 @@ def measure(inputs: Inputs) -> Result:
     readings = {
         "p95_ms": p95_of(rows.answers.latency_ms),
         "error_rate": answer_errors(requests_of(inputs.grown), least),
-        "prediction_psi": inputs.psi.get(SCORE, nothing),
+        "prediction_psi": enough(inputs.psi.get(SCORE, nothing), least),
     }
     beside = {
         "rank_corr": rank_corr_of(compared, least),

@@ -96,6 +96,16 @@ def test_a_day_is_the_numbers_of_its_rows(home: Path) -> None:
     assert record.details["risk"] == "OK"
 
 
+def test_a_few_rows_are_no_drift(home: Path) -> None:
+    """The index of an hour's rows can be high by chance: no limit of the day is asked about it."""
+    serve_days(home, range(FIRST_DAY, FIRST_DAY + 1), hours=1)
+    write(home / "artifacts" / "predictions.jsonl", [answer(DAY + 60 * i) for i in range(60)])
+    record = _tell(home)
+    assert record.value("psi", "prediction") is not None
+    assert record.value("prediction_psi") is None
+    assert record.details["risk"] == "WARN"
+
+
 def test_the_same_day_twice_is_the_same(home: Path) -> None:
     """One record, one row, the same bytes; a row that is found later makes a new record."""
     _served(home)
