@@ -97,7 +97,7 @@ def _state(state: RolloutState, *, is_held: bool) -> str:
     if is_held:
         return "under way"
     if not state.finished:
-        return "[yellow]left by its runner[/]: mlwb canary run --resume, or mlwb canary abort"
+        return "[yellow]left by its runner[/]: mlwb canary run --resume, or abort --reason ..."
     if state.is_open:
-        return "ended, and the server was not told: mlwb canary abort"
+        return "ended, and the server was not told: mlwb canary abort --reason ..."
     return f"ended {state.finished}" + (f": {escape(state.aborted)}" if state.aborted else "")

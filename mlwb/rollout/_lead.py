@@ -268,7 +268,7 @@ def rollout_run(
     EvidenceMissingError
         There is none to resume.
     ParamsError
-        It would look too rarely for the lease.
+        It would look too rarely for the lease, or the one to resume was about another policy.
     """
     _check_lease(params.rollout.poll_s, policy)
     files = RolloutFiles(home)
@@ -276,6 +276,7 @@ def rollout_run(
         left, lock = files.read(), lock_of(params, policy)
         if options.is_resumed:
             state = _left(left)
+            _check_policy(state.lock["policy_sha256"], policy)
         else:
             state = _fresh(left, params.rollout.phases, options, lock)
             files.forget_wish()
@@ -367,13 +368,24 @@ def _left(state: RolloutState | None) -> RolloutState:
     return state
 
 
+def _check_policy(wanted: str, policy: Policy) -> None:
+    """A resume under another policy is a slip of whoever typed it: nothing is ended for that."""
+    if wanted != policy.digest:
+        raise ParamsError(
+            "the rollout that was left is about another policy",
+            expected=wanted,
+            got=policy.digest,
+            todo="name that one with --policy, or end it: mlwb canary abort --reason ...",
+        )
+
+
 def _fresh(
     left: RolloutState | None, phases: Sequence[float], options: RolloutOptions, lock: Lock
 ) -> RolloutState:
     if left is not None and (not left.finished or left.is_open):
         raise PromotionRefusedError(
             f"the rollout of {left.started} was left at {left.phase}",
-            todo="mlwb canary run --resume, or mlwb canary abort",
+            todo="mlwb canary run --resume, or mlwb canary abort --reason ...",
         )
     if options.mode == "live" and not options.confirmation:
         raise PromotionRefusedError(

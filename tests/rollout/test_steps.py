@@ -11,7 +11,7 @@ import pytest
 
 from mlwb.canary import Dwell, RolloutGuide, StepKind
 from mlwb.core.clock import ManualClock
-from mlwb.core.errors import EvidenceMissingError, LockHeldError, PromotionRefusedError
+from mlwb.core.errors import EvidenceMissingError, LockHeldError, ParamsError, PromotionRefusedError
 from mlwb.core.predictionlog import ShadowOutcome
 from mlwb.evidence import EvidenceStore
 from mlwb.params import load_policy
@@ -233,6 +233,24 @@ def test_a_resumed_one_of_other_digests_is_invalid(at: Place) -> None:
     files.write(state)
     assert "invalid: candidate_sha256" in leading(at, server, clock, is_resumed=True).aborted
     assert server.orders == ["off"]
+
+
+def test_a_resumed_one_of_another_policy_is_refused(at: Place) -> None:
+    """Whoever forgot `--policy` ends nothing: it can be resumed as it was."""
+    clock = ManualClock()
+    server = _left(at, clock)
+    files = RolloutFiles(at.home)
+    state = files.read()
+    assert state is not None
+    kept = state.lock["policy_sha256"]
+    state.lock["policy_sha256"] = "sha256:" + "0" * 64
+    files.write(state)
+    with pytest.raises(ParamsError, match="--policy"):
+        leading(at, server, clock, is_resumed=True)
+    assert server.orders == []
+    state.lock["policy_sha256"] = kept
+    files.write(state)
+    assert leading(at, server, clock, is_resumed=True).aborted == ""
 
 
 def _abort(
