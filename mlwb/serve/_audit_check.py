@@ -43,19 +43,22 @@ def audit_problems(path: Path, heads: Iterable[Head] = ()) -> tuple[Problem, ...
 
 
 def _problems(parts: Sequence[Path], path: Path, heads: Iterable[Head]) -> Iterator[Problem]:
-    before, there = "", set[str]()
+    before: str | None = ""  # None is not known
+    there = set[str]()
     for part in parts:
         chain = Chain(part)
         problems = chain.problems()
         yield from problems
         if problems:
-            before = ""
+            before = None
             there |= _digests(part)
             continue
         links = chain.links()
-        if before and links and links[0].body.get("after") != before:
+        if links and before not in (None, links[0].body.get("after", "")):
             yield Problem("missing", part.name, "a file before this one is gone")
-        before = links[-1].sha256 if links else ""
+        elif not links and part != path:
+            yield Problem("missing", part.name, "its lines are gone")
+        before = links[-1].sha256 if links else None
         there |= {link.sha256 for link in links}
     yield from (_lost(head, path) for head in heads if head.sha256 not in there)
 

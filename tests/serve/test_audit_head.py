@@ -87,6 +87,22 @@ def test_a_removed_head_shows(path: Path) -> None:
     assert _kinds(path) == ["missing"]
 
 
+@pytest.mark.parametrize("what", ["removed", "emptied"])
+def test_a_file_set_aside_that_is_gone_shows(path: Path, what: str) -> None:
+    """Any of them, also the first, which hides the others when it is no more."""
+    with writing(path, limit=500) as log:
+        for number in range(12):
+            log.record("kill", "done", who=f"key-{number}")
+    parts = sorted(path.parent.glob("audit.log.[0-9]"))
+    assert len(parts) > 3
+    for part in parts:
+        data = part.read_bytes()
+        part.unlink() if what == "removed" else part.write_bytes(b"")
+        assert "missing" in [problem.kind for problem in whole_audit_problems(path)]
+        part.write_bytes(data)
+    assert whole_audit_problems(path) == ()
+
+
 @pytest.mark.parametrize("where", ["while nobody wrote", "under a running server"])
 def test_what_is_written_behind_a_cut_does_not_hide_it(path: Path, where: str) -> None:
     """The next line is behind one that names the cut; health says so until the next start."""
