@@ -136,14 +136,7 @@ class AuditFile:
         is_quick : bool, default=False
             Ask only whether the remembered lines are there.
         """
-        newest = [] if self.newest is None else [self.newest]
-        return whole_audit_problems(
-            self._path,
-            signer=self._signer,
-            promotions=self._promotions,
-            newest=newest,
-            is_quick=is_quick,
-        )
+        return self._problems(self._promotions, is_quick=is_quick)
 
     def recent(self, limit: int) -> list[Mapping[str, JsonValue]]:
         """The newest lines, newest first.
@@ -163,6 +156,16 @@ class AuditFile:
                 found.append(value)
         return found[:limit]
 
+    def _problems(self, promotions: Path | None, *, is_quick: bool) -> tuple[Problem, ...]:
+        newest = [] if self.newest is None else [self.newest]
+        return whole_audit_problems(
+            self._path,
+            signer=self._signer,
+            promotions=promotions,
+            newest=newest,
+            is_quick=is_quick,
+        )
+
     def _locked(self) -> FileLock:
         return FileLock(f"{self._path}.lock", timeout=_LOCK_S)
 
@@ -170,7 +173,8 @@ class AuditFile:
         last = Chain(self._path).head()
         if self.tampered or (last and self.newest and last.sha256 == self.newest.sha256):
             return []
-        return self._told(self.problems(is_quick=True))
+        # Not by the promotions: all of them would be read, for each line of another process.
+        return self._told(self._problems(None, is_quick=True))
 
     def _told(self, problems: tuple[Problem, ...]) -> list[AuditLine]:
         self.tampered = problems[0].kind if problems else ""
