@@ -31,12 +31,13 @@ LASTING: dict[str, Any] = {
     "rollout.patience_s": 20.0,
 }
 _LEAD = """
-import json, sys
+import json, signal, sys
 from pathlib import Path
 from mlwb.core.clock import SystemClock
 from mlwb.params import load_policy
 from mlwb.rollout import (CanaryServer, RolloutOptions, rollout_run)
 from tests.rollout.rollout_kit import Place
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 root, url, policy, mode, given = sys.argv[1:]
 at = Place(Path(root), None)
 with CanaryServer(url) as server:
