@@ -141,7 +141,7 @@ def _table(found: Sequence[Found]) -> Table:
 
 
 def _because(item: Found) -> str:
-    said = item.reason.removeprefix("error promotion.refused ")
+    said = item.reason.removeprefix("error promotion.refused ").partition("; see all of it: ")[0]
     return said if len(said) <= _WIDE else said[: _WIDE - 3] + "..."
 
 

@@ -52,7 +52,8 @@ def money(trading: Sequence[TradingDay], policy: Policy) -> Figure:
     )
     subtitle = (
         f"Left: compounded net return since {trading[0].day}; right: win rate of each UTC day with "
-        f"its 95 % interval, hollow below {limit.min_n} trades; blue: fills, orange: paper"
+        f"its 95 % interval, hollow below {limit.min_n} trades; blue: fills, orange: paper, "
+        "red: below the limit"
     )
 
     def paint(drawing: Drawing) -> None:

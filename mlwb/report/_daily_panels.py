@@ -65,7 +65,7 @@ def panels(day: DayPanels | None, policy: Policy) -> Figure:
     drawn: list[str] = []
 
     def paint(drawing: Drawing) -> None:
-        axes = drawing.subplots(4, 3)
+        axes = drawing.subplots(4, 3, gridspec_kw={"hspace": 0.12})
         for ax, name in zip(axes.flat, PANELS, strict=False):
             if _PAINTS[name](ax, day, policy):
                 drawn.append(name)
@@ -74,7 +74,7 @@ def panels(day: DayPanels | None, policy: Policy) -> Figure:
             _head(ax, PANELS[name])
         axes.flat[-1].set_axis_off()
 
-    found = draw(paint, title=_title(day), subtitle=_subtitle(day), height=660, colours=64)
+    found = draw(paint, title=_title(day), subtitle=_subtitle(day), height=690, colours=64)
     empty = [PANELS[name].title for name in PANELS if name not in drawn]
     if not empty:
         return found
