@@ -62,6 +62,9 @@ class CanaryHold:
         state.is_open = True
         self._files.write(state)
         try:
+            # The look before took its time: somebody may have ended it meanwhile.
+            if state.begun and (problem := self.renew()):
+                return problem
             self._order(percent, "")
         except ServeError as error:
             return _refused(percent, error)

@@ -156,6 +156,25 @@ def test_what_is_no_longer_this_rollout_ends_it(at: Place, hook: Hook, why: str)
     assert end.verdict.outcome == "FAIL"
 
 
+def test_one_that_was_ended_during_a_look_is_not_begun_again(
+    at: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody says off while the look decides for the next phase: off it stays."""
+    clock = ManualClock()
+    server, look = ScriptedServer(at, clock), RolloutGuide.look
+
+    def looked(self: RolloutGuide, *traffic: Any, **more: Any) -> Any:
+        step = look(self, *traffic, **more)
+        if step.kind is StepKind.NEXT:
+            server.shown = ServerCanary("off", 0.0, by="alice", reason="enough")
+        return step
+
+    monkeypatch.setattr(RolloutGuide, "look", looked)
+    end = leading(at, server, clock)
+    assert "alice ended it: enough" in end.aborted
+    assert len([order for order in server.orders if order != "off"]) == 1
+
+
 def test_a_server_that_is_away_ends_it_after_a_while(at: Place) -> None:
     """Not at once; what it serves is not known then, and `abort` tells it when it is back."""
     clock = ManualClock()
