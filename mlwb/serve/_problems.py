@@ -11,6 +11,7 @@ from mlwb.core.errors import ServeError
 __all__ = [
     "PROBLEMS",
     "PROBLEM_JSON",
+    "SWITCHED_OFF",
     "Problem",
     "ProtocolError",
     "Refusal",
@@ -64,6 +65,8 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "model_failed": (503, "The model gave no usable score"),
 }
 """Status and title of every problem code."""
+SWITCHED_OFF = frozenset({"killed", "mode_training", "mode_maintenance"})
+"""What a server says that somebody switched off; no fault of the version that would answer."""
 
 
 class FieldError(msgspec.Struct):

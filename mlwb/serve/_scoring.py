@@ -40,7 +40,7 @@ from mlwb.serve._http import (
 from mlwb.serve._log import LineLog
 from mlwb.serve._metrics import NOBODY
 from mlwb.serve._models import Live
-from mlwb.serve._problems import problem_error
+from mlwb.serve._problems import SWITCHED_OFF, problem_error
 from mlwb.serve._shadow import Comparison
 from mlwb.serve._split import sticky_key
 from mlwb.serve._state import State
@@ -167,7 +167,9 @@ class ScoringRoute(ABC, Generic[Q]):
         """Count a fault, and give it the form of a refusal."""
         problem, live = _problem(error), self._state.champion.live
         outcome = "client_error" if problem.status < 500 else "server_error"
-        self._state.metrics.count(live.version if live else NOBODY, outcome)
+        # Who switched answering off has not found a version wanting: nobody rolls back for that.
+        version = NOBODY if live is None or problem.problem in SWITCHED_OFF else live.version
+        self._state.metrics.count(version, outcome)
         return problem
 
     async def send_answer(

@@ -47,6 +47,18 @@ def test_a_kill_file_counts_for_the_next_request(settings: ServeSettings) -> Non
         file.unlink()
 
 
+@pytest.mark.parametrize("route", ["/ml/predict", "/ml/predict-with-shadow"])
+def test_who_is_switched_off_has_not_failed(settings: ServeSettings, route: str) -> None:
+    """Refusals of a switch are no version's errors: nobody rolls back for having thrown it."""
+    app = create_app(settings)
+    app.state.switches.kill(reason="prices are wrong", by="ada")
+    assert call(app, route, BODY).status == 503
+    app.state.switches.lift()
+    app.state.switches.set_mode("training", reason="night", by="ada")
+    assert call(app, route, BODY).status == 503
+    assert app.state.metrics.requests == {("none", "server_error"): 2}
+
+
 def test_a_kill_stops_every_worker_and_outlives_them(
     settings: ServeSettings, clock: ManualClock
 ) -> None:
