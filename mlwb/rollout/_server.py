@@ -18,6 +18,8 @@ __all__ = ["CanaryServer", "Counters", "LeaseAsked", "ServerCanary", "ServerLeas
 
 _PATH = "/ml/canary"
 _LEASE_PATH = "/ml/canary/lease"
+_NOBODY = "none"
+"""The version of requests that none was to answer, such as those of a kill switch."""
 _EXPIRED = "lease_expired"
 _TIMEOUT_S = 5.0
 _SERVER_MODE = {"observe_only": "observe", "live": "live"}
@@ -189,11 +191,11 @@ class CanaryServer:
         return self._order({"mode": "off", "reason": reason})
 
     def counters(self) -> Counters:
-        """Totals from ``/ml/metrics``; what is no number there counts nothing."""
+        """Totals from ``/ml/metrics``; what is no number there, or no version's, counts nothing."""
         values = dict.fromkeys(Counters._fields, 0.0)
         for series in read_series(self._client.metrics()):
             status = series.labels.get("status")
-            if not math.isfinite(series.value):
+            if not math.isfinite(series.value) or series.labels.get("model_version") == _NOBODY:
                 continue
             if (series.name, status) == ("ml_predict_requests_total", "server_error"):
                 values["errors"] += series.value

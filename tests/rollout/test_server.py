@@ -9,6 +9,7 @@ from mlwb.rollout._server import CanaryServer, Counters
 PAGE = """# TYPE ml_predict_requests_total counter
 ml_predict_requests_total{model_version="v1",status="server_error"} 3
 ml_predict_requests_total{model_version="v2",status="server_error"} 4
+ml_predict_requests_total{model_version="none",status="server_error"} 80
 ml_predict_requests_total{model_version="v2",status="success"} 90
 ml_canary_answers_total{status="fallback"} 2
 """
@@ -20,7 +21,10 @@ ml_canary_answers_total{status="fallback"
 
 @pytest.mark.parametrize("page", [PAGE, PAGE + BROKEN, BROKEN + PAGE])
 def test_totals_are_those_of_all_versions(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Errors of every version and fallbacks; a line that is no number neither counts nor raises."""
+    """Errors of every version and fallbacks, not those of a kill switch, which are no version's.
+
+    A line that is no number neither counts nor raises.
+    """
     with CanaryServer("http://127.0.0.1:9") as server:
         monkeypatch.setattr(server._client, "metrics", lambda: page)
         found = server.counters()
