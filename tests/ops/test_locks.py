@@ -126,7 +126,7 @@ def test_make_leaves_an_installed_environment_as_it_is(tmp_path: Path) -> None:
     python.chmod(0o755)
     (tmp_path / ".venv" / ".installed").touch()
     done = subprocess.run(
-        ["make", "PYTHON=false", "rollback", "REASON=errors"],
+        ["make", "--no-print-directory", "PYTHON=false", "rollback", "REASON=errors"],
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.stdout == "-m mlwb registry rollback --reason errors\n", done.stderr
