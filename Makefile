@@ -153,5 +153,5 @@ clean: ## remove what runs have left: outputs, artifacts, evidence (the environm
 
 help: ## this list
 	@echo "mlwb: make run does everything on a fresh machine, make test proves it."
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do printf '  %-11s %s\n' "$$name" "$$text"; done
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do printf '  %-11s %s\n' "$$name" "$$text"; done
 	@printf '  %-11s %s\n' 'gate:NAME' 'ask one gate (data signal ablation wf pnl parity schema psi drift perf shadow canary ...)'

@@ -183,3 +183,16 @@ def test_version_is_a_version() -> None:
     """The package says its version once, in a form installers read."""
     assert str(Version(mlwb.__version__)) == mlwb.__version__
     assert "version" in PROJECT["project"]["dynamic"]
+
+
+def test_make_help_lists_every_target() -> None:
+    """What a user can ask for, each with its line."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (targets,) = re.findall(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)
+    shown = subprocess.run(
+        ["make", "--no-print-directory", "help"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert {line.split()[0] for line in shown.splitlines()[1:]} - {"gate:NAME"} == set(
+        targets.split()
+    )
